@@ -1,0 +1,121 @@
+"""What travels: one notification of the hub, identified, with its bytes untouched.
+
+Pure. The source makes messages, the journal keeps them, the sinks turn them into records; nothing in between changes one.
+What identifies a message on the wire is the same for every sink and is made here: CloudEvents 1.0 attributes
+(https://github.com/cloudevents/spec, v1.0.2), which the sinks put into Kafka headers or MQTT 5 user properties.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
+from urllib.parse import quote
+from uuid import UUID
+
+import msgspec
+
+__all__ = ["LICENCE_ACTIVATED", "RESOURCES_CHANGED", "Message", "attributes", "event_id", "percent_encoded", "rfc3339"]
+
+RESOURCES_CHANGED = "portos.resources.changed"
+LICENCE_ACTIVATED = "portos.licence.activated"
+
+# The namespace of all event ids: the same on every replica and after every restart.
+_NAMESPACE = UUID("dd01bf0a-0978-532c-bd6e-c06402f5b279").bytes
+_LONGEST_LEVEL_BYTES = 256
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One notification.
+
+    Times are seconds since the epoch. `resource`, `resource_id`, `version` and `action` are those of the notification's
+    `p.n`, `p.i.i`, `p.i.v` and `p.a` and are None where the event has none; `body` is the notification as the hub sent it.
+    """
+
+    id: str
+    event: str
+    resource: str | None
+    resource_id: str | None
+    version: int | None
+    action: str | None
+    created_at: float | None
+    expires_at: float | None
+    received_at: float
+    body: bytes
+
+
+def event_id(*parts: str | float | None) -> str:
+    """Identify an event: the UUID version 5 over the compact JSON array of what makes it unique.
+
+    Callers give `(site, resource, id, version, action)`, or where there is no version
+    `(site, resource, id, None, action, created at as text, SHA-256 of the payload)`.
+    """
+    name = msgspec.json.encode(parts)
+    digest = hashlib.sha1(_NAMESPACE + name, usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(digest[16], 16) & 3]
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
+
+
+def attributes(message: Message, site: str) -> Iterator[tuple[str, str]]:
+    """Yield the CloudEvents attributes of a message that are set, as name and text, without any prefix.
+
+    `datacontenttype` is left out, since every binding has a place of its own for it.
+    """
+    yield "specversion", "1.0"
+    yield "id", message.id
+    yield "source", f"/portos/{site}"
+    yield "type", message.event
+    if message.created_at is not None:
+        yield "time", rfc3339(message.created_at)
+    yield "recordedtime", rfc3339(message.received_at)
+    if message.expires_at is not None:
+        yield "expirytime", rfc3339(message.expires_at)
+    if message.resource is None:
+        return
+    yield "subject", _subject(message.resource, message.resource_id or "")
+    yield "resourcename", _printable(message.resource)
+    if message.resource_id is not None:
+        yield "resourceid", _printable(message.resource_id)
+    if message.version is not None:
+        yield "resourceversion", str(message.version)
+    if message.action is not None:
+        yield "resourceaction", message.action
+
+
+def rfc3339(seconds: float) -> str:
+    """Write a moment as RFC 3339 in UTC with milliseconds, the form in which the hub writes its own."""
+    milliseconds = round(seconds * 1000)
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second(seconds: int) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    except (OverflowError, OSError, ValueError):  # a hub may send any year; the attribute must not stop the event
+        return "9999-12-31T23:59:59" if seconds > 0 else "0001-01-01T00:00:00"
+
+
+@lru_cache(maxsize=4096)
+def percent_encoded(name: str) -> str:
+    """Encode a foreign name as one level of an MQTT topic or one segment of a path: injective, never empty, bounded.
+
+    `A-Za-z0-9-._` pass, any other byte of its UTF-8 becomes `%XX` (RFC 3986); an empty name is `~`; what is longer than
+    256 bytes then is cut to 200 and ends in `~` and 16 hexadecimal digits of the SHA-256 of the name.
+    """
+    if not name:
+        return "~"
+    encoded = quote(name, safe="").replace("~", "%7E")
+    if len(encoded) <= _LONGEST_LEVEL_BYTES:
+        return encoded
+    return f"{encoded[:200]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+@lru_cache(maxsize=4096)
+def _subject(resource: str, resource_id: str) -> str:
+    return f"{percent_encoded(resource)}/{percent_encoded(resource_id)}"
+
+
+@lru_cache(maxsize=4096)
+def _printable(name: str) -> str:
+    """Give a foreign name as a CloudEvents string, which may hold no control characters (1.0.2, "Type System")."""
+    return name if name.isprintable() else percent_encoded(name)

@@ -1,0 +1,95 @@
+"""All that an adapter must know: what it is given, what it gives back, and what it may rely on.
+
+An adapter lives for one connection and never reconnects: when the connection is lost it raises `Unavailable` and is
+thrown away. It has no locks, no retries, no back-off and no metrics; the pipeline has them, once, for all.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from bridge.errors import Rejected, Unavailable
+from bridge.message import Message
+
+__all__ = ["Batch", "Connect", "Outcome", "Sink", "SinkPlugin", "Source", "SourceActivity", "Unreadable"]
+
+Outcome = Rejected | Unavailable | None
+"""What became of one message: None is confirmed by the broker, `Rejected` is never taken, `Unavailable` is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A record of the hub that is no notification: kept as it came, so that nobody has to guess what was missed."""
+
+    reason: str
+    text: str
+    body: bytes
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a source read since the last batch, oldest first; either part may be empty, not both."""
+
+    messages: Sequence[Message]
+    unreadable: Sequence[Unreadable] = ()
+
+
+@dataclass(slots=True)
+class SourceActivity:
+    """What the source has seen since the process started, over all its connections; written by it, read by the metrics.
+
+    `frames` counts the hub's records by type (`invocation`, `completion`, `ping`, `close`, `ack`, `sequence`, `other`).
+    Times are seconds since the epoch; None is never.
+    """
+
+    frames: dict[str, int] = field(default_factory=dict)
+    received_bytes: int = 0
+    last_frame_at: float | None = None
+    last_event_at: float | None = None
+    token_expires_at: float | None = None
+    token_requests: dict[str, int] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """One live, subscribed connection to a hub."""
+
+    def batches(self) -> AsyncIterator[Batch]:
+        """Read on, oldest first, until the connection ends in `Unavailable`.
+
+        The caller stores a batch before it asks for the next: the code after `yield` runs only when the batch is on disk.
+        """
+        ...
+
+
+class Sink(Protocol):
+    """One live connection to a broker."""
+
+    async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+        """Hand over a batch and report one outcome a message, in the order of the batch.
+
+        None only after the broker has confirmed that very message. Raising `Unavailable` says it of the whole batch.
+        Never called twice at once, nor after an `Unavailable`; it may be cancelled at any await, after which the sink is
+        only closed. Locking is not necessary.
+        """
+        ...
+
+
+T_co = TypeVar("T_co", covariant=True)
+C = TypeVar("C")
+
+Connect = Callable[[], AbstractAsyncContextManager[T_co]]
+"""Opens one connection: entering connects (or raises `Unavailable`), leaving flushes and closes."""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkPlugin(Generic[C]):
+    """A kind of sink: its settings and how to connect it. The entry point `portos_bridge.sinks` names one of these.
+
+    `config` is a subclass of `bridge.settings.SinkConfig`; its `window_events` bounds a batch. `connect` may raise
+    `Unavailable`, or `ConfigError` where only connecting shows that a setting is wrong.
+    """
+
+    config: type[C]
+    connect: Callable[[C], AbstractAsyncContextManager[Sink]]

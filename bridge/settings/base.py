@@ -1,0 +1,50 @@
+"""What every part of the settings is made of: the base models and the field types.
+
+Pure. Sinks build their own settings from these; the core's are in `bridge.settings.core`. A docstring under a field is its
+description in the reference table, so it is written for the operator.
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_settings import NoDecode
+
+__all__ = ["CommaList", "Part", "Positive", "Site", "SinkConfig"]
+
+
+class Part(BaseModel):
+    """A section of the settings: frozen, without unknown names, and without an input value in any error."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        validate_default=True,
+        use_attribute_docstrings=True,
+    )
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(item for item in (part.strip() for part in value.split(",")) if item)
+    return value
+
+
+CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""A list written with commas; spaces around the items are ignored."""
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""A number of seconds or of anything else that cannot be zero."""
+
+Site = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
+"""The name of a shop, short enough for every topic."""
+
+
+class SinkConfig(Part):
+    """The base of every sink's settings; what follows is filled in by the bridge and is no variable of the sink."""
+
+    site: Site = "default"
+    """The shop that the bridge serves, from `PORTOS_BRIDGE_SITE`."""
+
+    window_events: int = Field(default=100, ge=1, le=100_000)
+    """How many events may be on their way to the broker at once; this many may be repeated after a lost connection."""

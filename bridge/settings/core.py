@@ -1,0 +1,217 @@
+"""The settings of the core, one model a section: `HUB__URL` is the field `url` of `Hub`.
+
+Pure. Read from the environment by `bridge.settings.loading` alone; every component is given its own section.
+"""
+
+from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from bridge.settings.base import CommaList, Part, Positive, Site
+
+__all__ = ["Admin", "Auth", "Delivery", "Hub", "Journal", "Log", "Metrics", "Settings", "Stop", "Subscribe"]
+
+Action = Literal["created", "updated", "deleted"]
+_SECRET_BEARING = frozenset({"apikeys", "settings", "sessions"})
+
+
+class Hub(Part):
+    """Where the Portos hub is and how long to wait for it."""
+
+    url: str
+    """Address of the Portos API, scheme and host only: `http://192.168.1.10:3000`."""
+    path: str = Field(default="/signalr/v1/mainHub", pattern=r"^/[^?#\s]*$")
+    """Path of the hub below the address."""
+    keepalive_seconds: Positive = 15
+    """How often the bridge pings the hub."""
+    silence_seconds: Positive = 30
+    """After this long without any record from the hub the connection counts as dead; at least twice the hub's own ping interval."""
+    connect_seconds: Positive = 10
+    """Longest time from asking for a token to the open WebSocket."""
+    answer_seconds: Positive = 15
+    """Longest wait for the handshake's answer, and for that of each Subscribe."""
+    close_seconds: Positive = 1
+    """Longest time for closing a connection in order."""
+    stable_seconds: Positive = 30
+    """A connection that lasted this long ends the series of failures that lengthens the pauses."""
+    first_pause_seconds: Positive = 0.5
+    """Upper bound of the first pause before a new attempt; it doubles with each failure in a row."""
+    longest_pause_seconds: Positive = 30
+    """Upper bound of all pauses; 2 seconds while an outage is younger than 30 seconds."""
+    max_message_bytes: int = Field(default=67_108_864, ge=65_536)
+    """Largest message taken from the hub; a larger one ends the connection."""
+    ca_file: Path | None = None
+    """PEM file of the certificate authorities to trust instead of the system's."""
+
+    @field_validator("url")
+    @classmethod
+    def _origin_only(cls, value: str) -> str:
+        return _origin(value)
+
+
+class Auth(Part):
+    """How the bridge logs in to Portos."""
+
+    scheme: Literal["jwt", "static"] = "jwt"
+    """`jwt` logs in with user name, password and device and refreshes the token; `static` uses the token given."""
+    username: str | None = None
+    """User name of the bridge's own Portos user."""
+    password: SecretStr | None = None
+    """Its password."""
+    device_name: str | None = None
+    """Unique name of the bridge's own device; it must be of the environment `Tool`, or a cashier is thrown out."""
+    token: SecretStr | None = None
+    """The access token, for the scheme `static`."""
+    refresh_before_seconds: Positive = 60
+    """How long before its expiry a token is renewed; at 80 % of its lifetime if that is earlier."""
+    refresh_every_seconds: Positive = 600
+    """How often a token is renewed that does not say when it expires."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        needed = {"jwt": ("username", "password", "device_name"), "static": ("token",)}[self.scheme]
+        useless = {"jwt": ("token",), "static": ("username", "password", "device_name")}[self.scheme]
+        missing = [name.upper() for name in needed if not getattr(self, name)]
+        extra = [name.upper() for name in useless if getattr(self, name)]
+        if missing:
+            raise ValueError(f"SCHEME={self.scheme} needs {', '.join(missing)}")
+        if extra:
+            raise ValueError(f"SCHEME={self.scheme} has no use for {', '.join(extra)}")
+        return self
+
+
+class Subscribe(Part):
+    """What the bridge asks the hub for."""
+
+    resources: CommaList = Field(min_length=1)
+    """Names of the resources to watch, as Portos writes them: `tickets,orders`. Nothing else is subscribed."""
+    actions: CommaList = ("created", "updated", "deleted")
+    """Which changes of them."""
+    licence: bool = True
+    """Whether licence activations are bridged as well."""
+    acknowledge_resources: CommaList = ()
+    """Resources that carry secrets (`apikeys`, `settings`, `sessions`) are refused unless they are named here too."""
+
+    @field_validator("resources")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("a name occurs twice")
+        if "*" in value:
+            raise ValueError("name each resource; the hub has no documented wildcard")
+        return value
+
+    @field_validator("actions")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or set(value) - {"created", "updated", "deleted"} or len(set(value)) < len(value):
+            raise ValueError("should be some of created, updated, deleted, each once")
+        return value
+
+    @model_validator(mode="after")
+    def _acknowledged(self) -> Self:
+        risky = sorted(_SECRET_BEARING & set(self.resources) - set(self.acknowledge_resources))
+        if risky:
+            raise ValueError(f"{', '.join(risky)} may carry secrets: name them in ACKNOWLEDGE_RESOURCES too")
+        return self
+
+
+class Journal(Part):
+    """The file in which every event is stored before anything else happens."""
+
+    path: Path = Path("/var/lib/portos-bridge/journal.db")
+    """Where the journal is; its folder must be on a local disk and writable."""
+    max_bytes: int = Field(default=1_073_741_824, ge=4_194_304)
+    """How much the journal may hold; at most 80 % of the volume, checked at start."""
+    memory_max_bytes: int = Field(default=67_108_864, ge=1_048_576)
+    """How much of it may be held in memory as well, for sinks that keep up, and waiting for the disk."""
+    dedupe_seconds: Positive = 86_400
+    """How long an exact repeat of a notification is recognised."""
+
+
+class Delivery(Part):
+    """How the bridge deals with every sink."""
+
+    connect_seconds: Positive = 10
+    """Longest time for connecting to a broker."""
+    answer_seconds: Positive = 30
+    """Longest time until a broker has confirmed a batch."""
+    close_seconds: Positive = 5
+    """Longest time for closing a connection in order."""
+    stable_seconds: Positive = 30
+    """A connection that lasted this long ends the series of failures that lengthens the pauses."""
+    first_pause_seconds: Positive = 0.5
+    """Upper bound of the first pause before a new attempt; it doubles with each failure in a row."""
+    longest_pause_seconds: Positive = 30
+    """Upper bound of all pauses; 2 seconds while an outage is younger than 30 seconds."""
+    hold_pause_seconds: Positive = 60
+    """Pause between attempts while an operator must act: a missing right, a missing topic."""
+    cursor_every_events: int = Field(default=100, ge=1)
+    """At most this many confirmed events may be unrecorded on disk; as many more may be repeated after a crash."""
+    cursor_every_seconds: Positive = 0.1
+    """Confirmed events are recorded on disk at least this often."""
+
+
+class Admin(Part):
+    """The HTTP port for probes, metrics and status."""
+
+    host: str = "0.0.0.0"
+    """Address to listen on."""
+    port: int = Field(default=8080, ge=0, le=65_535)
+    """Port to listen on; 0 takes any free one and logs it."""
+
+
+class Metrics(Part):
+    """What the metrics may cost."""
+
+    max_resources: int = Field(default=50, ge=1, le=1000)
+    """How many resource names may be labels; all others count as `other`."""
+
+
+class Log(Part):
+    """What is logged, to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe level that is logged."""
+    format: Literal["auto", "json", "console"] = "auto"
+    """`auto` is `console` on a terminal and `json` elsewhere."""
+
+
+class Stop(Part):
+    """What an orderly stop may take."""
+
+    drain_seconds: float = Field(default=20, ge=0)
+    """How long the sinks may go on delivering what is journaled after a SIGTERM."""
+
+
+class Settings(Part):
+    """Everything but the sinks' own settings."""
+
+    sinks: CommaList = Field(min_length=1)
+    """The sinks to feed, by name: `kafka,mqtt`."""
+    site: Site = "default"
+    """Short name of the shop: part of every event's identity and source."""
+    secrets_dir: Path = Path("/run/secrets/portos-bridge")
+    """Folder of files that hold one secret each, named as the variable in lower case; it may be absent."""
+    hub: Hub
+    auth: Auth
+    subscribe: Subscribe
+    journal: Journal = Journal()
+    delivery: Delivery = Delivery()
+    admin: Admin = Admin()
+    metrics: Metrics = Metrics()
+    log: Log = Log()
+    stop: Stop = Stop()
+
+
+def _origin(value: str) -> str:
+    """Check that an address is `http(s)://host[:port]` and nothing more, so that no path or secret is lost silently."""
+    parts = urlsplit(value)
+    _ = parts.port  # raises ValueError for a port that is none
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("should be http://host[:port] or https://host[:port]")
+    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("should be the origin only, without path, query or user name")
+    return f"{parts.scheme}://{parts.netloc}"

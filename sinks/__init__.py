@@ -1,0 +1,1 @@
+"""The sinks that portos-bridge ships: one folder each, found through entry points."""
