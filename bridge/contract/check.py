@@ -1,0 +1,252 @@
+"""The promises of a sink as functions: each gets a rig, and raises `BrokenPromise` where the sink breaks its word."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from bridge.contract.rig import BrokenPromise, Received, Rig, Session, deliver_all, eventually, in_session, sample
+from bridge.errors import Rejected, Unavailable
+from bridge.message import Message
+from bridge.ports import Outcome
+
+__all__ = [
+    "a_poison_message_costs_no_neighbour",
+    "a_second_session_continues",
+    "an_empty_batch_is_nothing",
+    "being_cancelled_leaves_a_sink_that_closes",
+    "bodies_arrive_byte_for_byte",
+    "closing_on_a_dead_broker_ends",
+    "closing_on_a_frozen_broker_ends",
+    "everything_confirmed_is_at_the_broker",
+    "hostile_names_cost_no_neighbour",
+    "nothing_rejected_is_at_the_broker",
+    "one_outcome_a_message",
+    "the_order_within_a_resource_is_kept",
+]
+
+_HOSTILE = (
+    "a/b", "+", "#", "$SYS/x", "..", ".", "", " ", "a b", "mPOS Link", "účtenky", "bridge.gaps", "licence", "state.x",
+    "a.b", "a-2Eb", "%2F", "\x00", "\n", "x" * 300, "š" * 300, "{site}", "{resource_id}",
+)  # fmt: skip
+_HOSTILE_BODIES = (b'{"a":1}', b' {\t"a" : 1.0 }\r\n', b"\xef\xbb\xbf{}", b'"\\u0000"', bytes(range(256)), b"0")
+_PATIENCE_SECONDS = 1.0
+
+
+async def one_outcome_a_message(rig: Rig) -> None:
+    """Check that deliver() gives exactly one outcome for each message, whatever the size of the batch."""
+
+    async def body(session: Session) -> None:
+        number = 0
+        for size in (1, 2, 7, rig.config.window_events):
+            outcomes = await session.deliver([sample(number + each) for each in range(size)])
+            _all_confirmed(outcomes)
+            number += size
+
+    await in_session(rig, body)
+
+
+async def an_empty_batch_is_nothing(rig: Rig) -> None:
+    """Check that deliver() of no message gives no outcome and does no harm to the next batch."""
+
+    async def body(session: Session) -> None:
+        await session.deliver([])
+        _all_confirmed(await session.deliver([sample(1)]))
+
+    await in_session(rig, body)
+
+
+async def everything_confirmed_is_at_the_broker(rig: Rig) -> None:
+    """Check that the broker holds what deliver() confirmed, each message once, and none that was not given."""
+    messages = [sample(number) for number in range(3 * rig.config.window_events)]
+
+    outcomes = await deliver_all(rig, messages)
+
+    _all_confirmed(outcomes)
+    records = await eventually(rig, _holding(messages))
+    _nothing_missing(messages, records)
+    known = {message.id for message in messages}
+    strange = [record.id for record in records if record.id not in known]
+    if strange:
+        raise BrokenPromise(f"the broker holds {len(strange)} records that were never given to the sink: {strange[:3]}")
+    if len(records) != len(messages):
+        raise BrokenPromise(f"{len(messages)} messages without any failure became {len(records)} records")
+
+
+async def the_order_within_a_resource_is_kept(rig: Rig) -> None:
+    """Check that the messages of one resource and id arrive in the order given, over several batches."""
+    messages = [sample(number) for number in range(3 * rig.config.window_events)]
+
+    await deliver_all(rig, messages)
+
+    _ordered(messages, await eventually(rig, _holding(messages)))
+
+
+async def bodies_arrive_byte_for_byte(rig: Rig) -> None:
+    """Check that the bytes of a notification arrive as they are, whatever they are."""
+    messages = [sample(number, body=body) for number, body in enumerate(_HOSTILE_BODIES)]
+
+    outcomes = await deliver_all(rig, messages)
+
+    _all_confirmed(outcomes)
+    records = await eventually(rig, _holding(messages))
+    _nothing_missing(messages, records)
+    bodies = {record.id: record.body for record in records}
+    for message in messages:
+        if bodies[message.id] != message.body:
+            raise BrokenPromise(f"the body {message.body!r} arrived as {bodies[message.id]!r}")
+
+
+async def hostile_names_cost_no_neighbour(rig: Rig) -> None:
+    """Check that any name is delivered or rejected, and the messages beside it arrive."""
+    messages: list[Message] = []
+    for number, name in enumerate(_HOSTILE):
+        messages.append(sample(4 * number, resource=name))
+        messages.append(sample(4 * number + 1))
+        messages.append(sample(4 * number + 2, resource_id=name))
+        messages.append(sample(4 * number + 3))
+
+    outcomes = await deliver_all(rig, messages)
+
+    _all_confirmed(outcomes[1::4] + outcomes[3::4])
+    await _confirmed_arrived(rig, messages, outcomes)
+
+
+async def nothing_rejected_is_at_the_broker(rig: Rig) -> None:
+    """Check that what deliver() rejects is not at the broker: no dead letter is delivered behind one's back."""
+    messages = [sample(number, resource=name) for number, name in enumerate(_HOSTILE)]
+
+    outcomes = await deliver_all(rig, messages)
+
+    records = await _confirmed_arrived(rig, messages, outcomes)
+    held = {record.id for record in records}
+    for message, outcome in zip(messages, outcomes, strict=True):
+        if outcome is not None and message.id in held:
+            raise BrokenPromise(
+                f"a message of {message.resource!r} was rejected ({outcome.args[0]}) and is at the broker"
+            )
+
+
+async def a_poison_message_costs_no_neighbour(rig: Rig) -> None:
+    """Check that a message refused for good is rejected, it alone, and that those around it arrive in order."""
+    poison = rig.poison()
+    number = max(1, min(rig.config.window_events, 50) // 2)
+    messages = [*(sample(each) for each in range(number)), poison, *(sample(number + each) for each in range(number))]
+
+    outcomes = await deliver_all(rig, messages)
+
+    if not isinstance(outcomes[number], Rejected):
+        raise BrokenPromise(f"the refused message has the outcome {outcomes[number]!r} and not Rejected")
+    neighbours = messages[:number] + messages[number + 1 :]
+    _all_confirmed(outcomes[:number] + outcomes[number + 1 :])
+    records = await eventually(rig, _holding(neighbours))
+    _nothing_missing(neighbours, records)
+    _ordered(neighbours, records)
+
+
+async def a_second_session_continues(rig: Rig) -> None:
+    """Check that a new connection delivers after the first was closed, in the order of both."""
+    messages = [sample(number) for number in range(2 * rig.config.window_events)]
+    half = rig.config.window_events
+
+    first = await deliver_all(rig, messages[:half])
+    second = await deliver_all(rig, messages[half:])
+
+    _all_confirmed(first + second)
+    records = await eventually(rig, _holding(messages))
+    _nothing_missing(messages, records)
+    _ordered(messages, records)
+
+
+async def being_cancelled_leaves_a_sink_that_closes(rig: Rig) -> None:
+    """Check that a sink cancelled in deliver() closes in time and leaves no task, and that a new session goes on."""
+    messages = [sample(number) for number in range(rig.config.window_events)]
+    before = asyncio.all_tasks()
+
+    for seconds in (0.0, 0.001, 0.003, 0.01):
+
+        async def body(session: Session, seconds: float = seconds) -> None:
+            await session.abandon(messages, seconds)
+
+        await in_session(rig, body)
+
+    await _no_task_left(before)
+    _all_confirmed(await deliver_all(rig, messages))
+    _nothing_missing(messages, await eventually(rig, _holding(messages)))
+
+
+async def closing_on_a_frozen_broker_ends(rig: Rig) -> None:
+    """Check that nothing is confirmed, and closing ends, on a broker that keeps its connections and says nothing."""
+    await _without_the_broker(rig, rig.freeze)
+
+
+async def closing_on_a_dead_broker_ends(rig: Rig) -> None:
+    """Check that nothing is confirmed, and closing ends, on a broker that is gone."""
+    await _without_the_broker(rig, rig.kill)
+
+
+async def _without_the_broker(rig: Rig, take_away: Callable[[], Awaitable[None]]) -> None:
+    before = asyncio.all_tasks()
+
+    async def body(session: Session) -> None:
+        _all_confirmed(await session.deliver([sample(0)]))
+        await take_away()
+        outcomes = await session.abandon([sample(number) for number in range(1, 20)], _PATIENCE_SECONDS)
+        settled = [outcome for outcome in outcomes if not isinstance(outcome, Unavailable)]
+        if settled:
+            raise BrokenPromise(f"{len(settled)} messages were settled without a broker, the first as {settled[0]!r}")
+
+    await in_session(rig, body)
+    await _no_task_left(before)
+
+
+async def _no_task_left(before: set[asyncio.Task[Any]]) -> None:
+    ours = asyncio.current_task()
+    for _ in range(20):
+        left = {task for task in asyncio.all_tasks() if task not in before and task is not ours}
+        if not left:
+            return
+        await asyncio.sleep(0.02)
+    names = sorted(task.get_name() + " " + getattr(task.get_coro(), "__qualname__", "") for task in left)
+    raise BrokenPromise(f"tasks are left after closing: {', '.join(names)}")
+
+
+async def _confirmed_arrived(rig: Rig, messages: Sequence[Message], outcomes: Sequence[Outcome]) -> Sequence[Received]:
+    confirmed = [message for message, outcome in zip(messages, outcomes, strict=True) if outcome is None]
+    records = await eventually(rig, _holding(confirmed))
+    _nothing_missing(confirmed, records)
+    return records
+
+
+def _all_confirmed(outcomes: Sequence[Outcome]) -> None:
+    for at, outcome in enumerate(outcomes):
+        if outcome is not None:
+            raise BrokenPromise(f"message {at} of {len(outcomes)} is not confirmed: {outcome!r}")
+
+
+def _holding(messages: Sequence[Message]) -> Callable[[Sequence[Received]], bool]:
+    wanted = {message.id for message in messages}
+    return lambda records: wanted <= {record.id for record in records}
+
+
+def _nothing_missing(messages: Sequence[Message], records: Sequence[Received]) -> None:
+    held = {record.id for record in records}
+    missing = [message.id for message in messages if message.id not in held]
+    if missing:
+        raise BrokenPromise(
+            f"{len(missing)} of {len(messages)} confirmed messages are not at the broker: {missing[:3]}"
+        )
+
+
+def _ordered(messages: Sequence[Message], records: Sequence[Received]) -> None:
+    """Check that first arrivals keep the given order in each resource and id; repeats may come behind."""
+    place = {message.id: (message.resource, message.resource_id, at) for at, message in enumerate(messages)}
+    seen: set[str] = set()
+    last: dict[tuple[str | None, str | None], int] = {}
+    for record in records:
+        if record.id not in place or record.id in seen:
+            continue
+        seen.add(record.id)
+        resource, resource_id, at = place[record.id]
+        if at < last.get((resource, resource_id), -1):
+            raise BrokenPromise(f"message {at} of {resource!r} {resource_id!r} arrived after a later one")
+        last[resource, resource_id] = at
