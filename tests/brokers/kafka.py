@@ -1,0 +1,226 @@
+"""The Kafka rungs of the ladder: a given address, a container, a start script, librdkafka's mock cluster."""
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Protocol
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from tests.brokers.container import Container, engine
+from tests.brokers.process import Program
+from tests.support import free_port, unavailable
+
+__all__ = ["GivenKafka", "KafkaBroker", "KafkaContainer", "KafkaMock", "KafkaProgram", "kafka_level", "start_kafka"]
+
+IMAGE = "apache/kafka:4.1.1"
+_MOCK = """
+import sys, time
+from confluent_kafka import Producer
+producer = Producer({"bootstrap.servers": "unused", "test.mock.num.brokers": 1, "log_level": 0})
+broker = next(iter(producer.list_topics(timeout=10).brokers.values()))
+print(f"mock cluster ready on {broker.host}:{broker.port}", flush=True)
+while True:
+    producer.poll(1)
+"""
+
+
+class KafkaBroker(Protocol):
+    """A Kafka broker; `durable` says that it keeps its records over `restart`, `real` that it is Apache Kafka."""
+
+    level: str
+    durable: bool
+    real: bool
+    bootstrap: str
+
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def kill(self) -> None: ...
+    def restart(self) -> None: ...
+    def close(self) -> None: ...
+
+
+def kafka_level(*, own: bool = False) -> str:
+    """Name the rung that `start_kafka` would take: `given`, `container`, `process` or `mock`."""
+    if os.environ.get("TEST_KAFKA_BOOTSTRAP") and not own:
+        return "given"
+    if engine(IMAGE):
+        return "container"
+    return "process" if os.environ.get("TEST_KAFKA_BROKER") else "mock"
+
+
+def start_kafka(
+    *, own: bool = False, real: bool = False, auto_create: bool = True, properties: str = ""
+) -> KafkaBroker:
+    """Start the best broker there is; `own` leaves out a given one, `real` (or any setting) the mock cluster.
+
+    `properties` are further broker properties as `a=b c=d`.
+    """
+    special = bool(properties) or not auto_create
+    level = kafka_level(own=own or special)
+    if level == "given":
+        return GivenKafka(os.environ["TEST_KAFKA_BOOTSTRAP"])
+    if level == "container":
+        return KafkaContainer(auto_create=auto_create, properties=properties)
+    if level == "process":
+        return KafkaProgram(os.environ["TEST_KAFKA_BROKER"], auto_create=auto_create, properties=properties)
+    if real or special:
+        unavailable("kafka", f"needs a real Kafka: set TEST_KAFKA_BROKER, or start Docker with {IMAGE}")
+    return KafkaMock()
+
+
+def _answers(bootstrap: str) -> bool:
+    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, "socket.timeout.ms": 2000})
+    try:
+        return bool(client.list_topics(timeout=2).brokers)
+    except KafkaException:
+        return False
+
+
+class GivenKafka:
+    """Somebody else's broker, used as it is."""
+
+    level = "given"
+    durable = True
+    real = True
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+
+    def _refuse(self) -> None:
+        raise NotImplementedError("a given broker is not ours to stop: ask for one with own=True")
+
+    pause = resume = kill = restart = _refuse
+
+    def close(self) -> None:
+        """Leave it running."""
+
+
+class KafkaProgram:
+    """A real single-node Kafka started by the script that TEST_KAFKA_BROKER names: `SCRIPT PORT DATA_FOLDER`."""
+
+    level = "process"
+    durable = True
+    real = True
+
+    def __init__(self, script: str, *, auto_create: bool = True, properties: str = "") -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="kafka-"))
+        port = free_port(neighbours=1)  # the controller listens one above
+        self.bootstrap = f"127.0.0.1:{port}"
+        environment = os.environ | {"KAFKA_PROPERTIES": properties, "KAFKA_AUTO_CREATE": str(auto_create).lower()}
+        self.program = Program([script, str(port), str(self.folder / "data")], self.folder / "log", environment)
+        self._start()
+
+    def _start(self) -> None:
+        self.program.start(lambda: "Kafka Server started" in self.program.output() and _answers(self.bootstrap), 120)
+
+    def pause(self) -> None:
+        self.program.pause()
+
+    def resume(self) -> None:
+        self.program.resume()
+
+    def kill(self) -> None:
+        self.program.kill()
+
+    def restart(self) -> None:
+        self.program.kill()
+        self._start()
+
+    def close(self) -> None:
+        self.program.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class KafkaContainer:
+    """A real single-node Kafka from its public image; every variable is set, since one replaces the whole default."""
+
+    level = "container"
+    durable = True
+    real = True
+
+    def __init__(self, *, auto_create: bool = True, properties: str = "") -> None:
+        port = free_port()
+        self.bootstrap = f"localhost:{port}"
+        single = dict.fromkeys(
+            (
+                "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR",
+                "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR",
+                "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR",
+                "KAFKA_SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR",
+                "KAFKA_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR",
+            ),
+            "1",
+        )
+        further = {
+            "KAFKA_" + name.replace("-", "___").replace("_", "__").replace(".", "_").upper(): value
+            for name, _, value in (item.partition("=") for item in properties.split())
+        }
+        environment = {
+            "CLUSTER_ID": "4L6g3nShT-eMCtK--X86sw",
+            "KAFKA_NODE_ID": "1",
+            "KAFKA_PROCESS_ROLES": "broker,controller",
+            "KAFKA_LISTENERS": "CONTROLLER://:29093,PLAINTEXT://:9092",
+            "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://localhost:{port}",
+            "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "KAFKA_INTER_BROKER_LISTENER_NAME": "PLAINTEXT",
+            "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+            "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:29093",
+            "KAFKA_NUM_PARTITIONS": "6",
+            "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+            "KAFKA_AUTO_CREATE_TOPICS_ENABLE": str(auto_create).lower(),
+        }
+        self.container = Container(IMAGE, ports={9092: port}, environment=environment | single | further)
+        self.container.start(lambda: "Kafka Server started" in self.container.output() and _answers(self.bootstrap), 60)
+
+    def pause(self) -> None:
+        self.container.pause()
+
+    def resume(self) -> None:
+        self.container.resume()
+
+    def kill(self) -> None:
+        self.container.kill()
+
+    def restart(self) -> None:
+        self.container.kill()
+        self.container.start(lambda: _answers(self.bootstrap), 60)
+
+    def close(self) -> None:
+        self.container.close()
+
+
+class KafkaMock:
+    """librdkafka's mock cluster in a process of its own, so that it can be paused; it forgets everything when it ends.
+
+    It does not check sequence numbers and knows neither SASL, TLS nor size limits (confluent-kafka 2.16.1).
+    """
+
+    level = "mock"
+    durable = False
+    real = False
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="kafka-mock-"))
+        self.program = Program([sys.executable, "-c", _MOCK], self.folder / "log")
+        self.program.start(lambda: "ready on" in self.program.output(), 30)
+        self.bootstrap = self.program.output().split("ready on ")[1].split()[0]
+
+    def pause(self) -> None:
+        self.program.pause()
+
+    def resume(self) -> None:
+        self.program.resume()
+
+    def kill(self) -> None:
+        self.program.kill()
+
+    def restart(self) -> None:
+        unavailable("kafka", "the mock cluster keeps nothing over a restart: set TEST_KAFKA_BROKER to run this")
+
+    def close(self) -> None:
+        self.program.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)

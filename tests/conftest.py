@@ -1,0 +1,55 @@
+"""What all tests share: a scrubbed environment, the brokers of the ladder, and a header that names the rungs taken."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.brokers import KafkaBroker, MqttBroker, kafka_level, mqtt_level, start_kafka, start_mqtt
+
+_PEERS = ("TEST_DOTNET_BRIDGE", "TEST_NODE_BRIDGE", "TEST_NAIVE_BRIDGE")
+
+for _name in [name for name in os.environ if name.upper().startswith("PORTOS_BRIDGE_")]:
+    del os.environ[_name]  # an operator's settings must not reach a test
+
+
+def pytest_report_header() -> list[str]:
+    """Name the level of each part of the outside world that this run uses."""
+    hub = "real ASP.NET Core" if os.environ.get("TEST_PORTOS_SERVER") else "none (TEST_PORTOS_SERVER)"
+    peers = ", ".join(name for name in _PEERS if os.environ.get(name)) or "none"
+    return [
+        f"brokers: kafka={kafka_level()} mqtt={mqtt_level()} hub={hub} peers={peers}",
+        f"required: {os.environ.get('TEST_REQUIRE') or 'nothing'}",
+    ]
+
+
+@pytest.fixture(scope="session")
+def kafka_broker() -> Iterator[KafkaBroker]:
+    """A Kafka broker that all tests share: use topic names of your own, never pause or kill it."""
+    broker = start_kafka()
+    yield broker
+    broker.close()
+
+
+@pytest.fixture(scope="session")
+def mqtt_broker() -> Iterator[MqttBroker]:
+    """An MQTT broker that all tests share: use topics and client ids of your own, never pause or kill it."""
+    broker = start_mqtt()
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def own_kafka_broker() -> Iterator[KafkaBroker]:
+    """A Kafka broker for one test, which may pause, kill and restart it."""
+    broker = start_kafka(own=True)
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def own_mqtt_broker() -> Iterator[MqttBroker]:
+    """An MQTT broker for one test, which may pause, kill and restart it."""
+    broker = start_mqtt(own=True)
+    yield broker
+    broker.close()

@@ -1,0 +1,80 @@
+"""What every kind of test needs: asking for the outside world, waiting for a condition, a free port."""
+
+import asyncio
+import inspect
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from typing import NoReturn, TypeVar
+
+import pytest
+
+__all__ = ["free_port", "require", "required", "unavailable", "until", "wait_until"]
+
+T = TypeVar("T")
+_POLL_SECONDS = 0.02
+
+
+def required(kind: str) -> bool:
+    """Say whether this run may not skip what needs `kind`: TEST_REQUIRE names it."""
+    return kind in {name.strip() for name in os.environ.get("TEST_REQUIRE", "").split(",")}
+
+
+def unavailable(kind: str, reason: str) -> NoReturn:
+    """End the test for want of `kind`: a skip, or a failure where TEST_REQUIRE names the kind."""
+    if required(kind):
+        pytest.fail(f"TEST_REQUIRE names {kind}: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+def require(kind: str, variable: str) -> str:
+    """Give the value of a variable that names a part of the outside world, or end the test as `unavailable` does."""
+    value = os.environ.get(variable, "").strip()
+    if not value:
+        unavailable(kind, f"set {variable} to run this")
+    return value
+
+
+async def until(condition: Callable[[], T | Awaitable[T]], seconds: float, what: str) -> T:
+    """Wait until the condition gives something true, and give it; fail with `what` after the deadline."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        result: T = await value if inspect.isawaitable(value) else value
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds:g} s: {what} (last seen: {result!r})")
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def wait_until(condition: Callable[[], T], seconds: float, what: str) -> T:
+    """Wait as `until` does where no event loop runs."""
+    deadline = time.monotonic() + seconds
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds:g} s: {what} (last seen: {result!r})")
+        time.sleep(_POLL_SECONDS)
+
+
+def free_port(*, neighbours: int = 0) -> int:
+    """Give a TCP port of the loopback that is free now, with that many free ones right above it."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if all(_is_free(port + offset) for offset in range(neighbours + 1)):
+            return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
