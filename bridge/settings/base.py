@@ -1,15 +1,20 @@
 """What every part of the settings is made of: the base models and the field types.
 
-Pure. Sinks build their own settings from these; the core's are in `bridge.settings.core`. A docstring under a field is its
-description in the reference table, so it is written for the operator.
+Pure. Sinks build their own settings from these; the core's are in `bridge.settings.core`. A docstring under a field
+is its description in the reference table, so it is written for the operator.
 """
 
+from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_settings import NoDecode
 
-__all__ = ["CommaList", "Part", "Positive", "Site", "SinkConfig"]
+__all__ = ["INHERITED", "CommaList", "Part", "Positive", "SinkConfig", "Site", "is_loopback"]
+
+INHERITED = frozenset({"site"})
+"""Fields of a sink's settings that the bridge fills in and that are no variables of the sink."""
 
 
 class Part(BaseModel):
@@ -48,3 +53,18 @@ class SinkConfig(Part):
 
     window_events: int = Field(default=100, ge=1, le=100_000)
     """How many events may be on their way to the broker at once; this many may be repeated after a lost connection."""
+
+    def cautions(self) -> Iterator[tuple[str, str]]:
+        """Yield what works but the operator should know, as field and text; each is a warning at start.
+
+        Data or secrets in plaintext to a host that is not loopback are one.
+        """
+        yield from ()
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine itself, as far as its name shows."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

@@ -4,10 +4,10 @@ Pure. Read from the environment by `bridge.settings.loading` alone; every compon
 """
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from bridge.settings.base import CommaList, Part, Positive, Site
 
@@ -15,6 +15,7 @@ __all__ = ["Admin", "Auth", "Delivery", "Hub", "Journal", "Log", "Metrics", "Set
 
 Action = Literal["created", "updated", "deleted"]
 _SECRET_BEARING = frozenset({"apikeys", "settings", "sessions"})
+_NEEDED = {"jwt": ("username", "password", "device_name"), "static": ("token",)}
 
 
 class Hub(Part):
@@ -27,7 +28,7 @@ class Hub(Part):
     keepalive_seconds: Positive = 15
     """How often the bridge pings the hub."""
     silence_seconds: Positive = 30
-    """After this long without any record from the hub the connection counts as dead; at least twice the hub's own ping interval."""
+    """After this long without a record the connection counts as dead; at least twice the hub's ping interval."""
     connect_seconds: Positive = 10
     """Longest time from asking for a token to the open WebSocket."""
     answer_seconds: Positive = 15
@@ -69,17 +70,19 @@ class Auth(Part):
     refresh_every_seconds: Positive = 600
     """How often a token is renewed that does not say when it expires."""
 
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        needed = {"jwt": ("username", "password", "device_name"), "static": ("token",)}[self.scheme]
-        useless = {"jwt": ("token",), "static": ("username", "password", "device_name")}[self.scheme]
-        missing = [name.upper() for name in needed if not getattr(self, name)]
-        extra = [name.upper() for name in useless if getattr(self, name)]
-        if missing:
-            raise ValueError(f"SCHEME={self.scheme} needs {', '.join(missing)}")
-        if extra:
-            raise ValueError(f"SCHEME={self.scheme} has no use for {', '.join(extra)}")
-        return self
+    @field_validator("username", "password", "device_name", "token")
+    @classmethod
+    def _as_the_scheme_needs(cls, value: object, info: ValidationInfo) -> object:
+        """Look back on the scheme from each field, so that each is named and none hides another."""
+        scheme = info.data.get("scheme")
+        if scheme is None:
+            return value
+        needed = info.field_name in _NEEDED[scheme]
+        if needed and not value:
+            raise ValueError(f"must be set, since AUTH__SCHEME is {scheme}")
+        if value and not needed:
+            raise ValueError(f"is of no use, since AUTH__SCHEME is {scheme}")
+        return value
 
 
 class Subscribe(Part):
@@ -110,12 +113,13 @@ class Subscribe(Part):
             raise ValueError("should be some of created, updated, deleted, each once")
         return value
 
-    @model_validator(mode="after")
-    def _acknowledged(self) -> Self:
-        risky = sorted(_SECRET_BEARING & set(self.resources) - set(self.acknowledge_resources))
+    @field_validator("acknowledge_resources")
+    @classmethod
+    def _acknowledged(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        risky = sorted(_SECRET_BEARING & set(info.data.get("resources", ())) - set(value))
         if risky:
-            raise ValueError(f"{', '.join(risky)} may carry secrets: name them in ACKNOWLEDGE_RESOURCES too")
-        return self
+            raise ValueError(f"must name {', '.join(risky)} too, since they may carry secrets and are subscribed")
+        return value
 
 
 class Journal(Part):
@@ -182,7 +186,7 @@ class Log(Part):
 class Stop(Part):
     """What an orderly stop may take."""
 
-    drain_seconds: float = Field(default=20, ge=0)
+    drain_seconds: float = Field(default=20, ge=0, allow_inf_nan=False)
     """How long the sinks may go on delivering what is journaled after a SIGTERM."""
 
 
@@ -205,11 +209,21 @@ class Settings(Part):
     log: Log = Log()
     stop: Stop = Stop()
 
+    @field_validator("sinks")
+    @classmethod
+    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("a name occurs twice")
+        return value
+
 
 def _origin(value: str) -> str:
     """Check that an address is `http(s)://host[:port]` and nothing more, so that no path or secret is lost silently."""
-    parts = urlsplit(value)
-    _ = parts.port  # raises ValueError for a port that is none
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # raises ValueError for a port that is none
+    except ValueError:  # its text repeats what stands for the port, which may be a password
+        raise ValueError("should be http://host[:port] or https://host[:port]") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("should be http://host[:port] or https://host[:port]")
     if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:

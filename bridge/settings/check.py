@@ -1,0 +1,61 @@
+"""What is wrong, or at least unwise, about settings that are right one by one.
+
+The only question asked of the world outside is how large the journal's volume is and whether a file can be opened.
+Used by `bridge.settings.loading`.
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from bridge.settings.base import SinkConfig, is_loopback
+from bridge.settings.core import Settings
+from bridge.settings.reference import PREFIX, sink_prefix
+
+__all__ = ["cautions", "contradictions"]
+
+_LARGEST_PART_OF_THE_VOLUME = 0.8
+
+
+def contradictions(settings: Settings) -> Iterator[str]:
+    """Yield what cannot work, by the name of the variable to change."""
+    for section, pauses in (("HUB", settings.hub), ("DELIVERY", settings.delivery)):
+        if pauses.first_pause_seconds > pauses.longest_pause_seconds:
+            yield f"{PREFIX}{section}__FIRST_PAUSE_SECONDS: is longer than {section}__LONGEST_PAUSE_SECONDS"
+    if settings.journal.memory_max_bytes > settings.journal.max_bytes:
+        yield f"{PREFIX}JOURNAL__MEMORY_MAX_BYTES: is more than JOURNAL__MAX_BYTES"
+    yield from _journal_volume(settings)
+    if settings.hub.ca_file is not None:
+        if settings.hub.url.startswith("http:"):
+            yield f"{PREFIX}HUB__CA_FILE: is of no use, since HUB__URL is not https"
+        try:
+            settings.hub.ca_file.open("rb").close()
+        except OSError as error:
+            yield f"{PREFIX}HUB__CA_FILE: cannot be read: {error.strerror}"
+
+
+def cautions(settings: Settings, sinks: Mapping[str, tuple[Any, SinkConfig]]) -> Iterator[str]:
+    """Yield what works but should be known: secrets and data that travel in plaintext."""
+    hub = urlsplit(settings.hub.url)
+    if hub.scheme == "http" and not is_loopback(hub.hostname or ""):
+        yield f"{PREFIX}HUB__URL: the login and all events travel in plaintext to another host; use https where you can"
+    for name, (_, config) in sinks.items():
+        for field, text in config.cautions():
+            yield f"{sink_prefix(name)}{field.upper()}: {text}"
+
+
+def _journal_volume(settings: Settings) -> Iterator[str]:
+    path = settings.journal.path
+    if path.is_dir():
+        yield f"{PREFIX}JOURNAL__PATH: is a folder; name a file in it"
+        return
+    existing = next((parent for parent in path.absolute().parents if parent.exists()), Path("/"))
+    if not existing.is_dir():
+        yield f"{PREFIX}JOURNAL__PATH: a part of it is a file, not a folder"
+        return
+    total = shutil.disk_usage(existing).total
+    if settings.journal.max_bytes > _LARGEST_PART_OF_THE_VOLUME * total:
+        most = int(_LARGEST_PART_OF_THE_VOLUME * total)
+        yield f"{PREFIX}JOURNAL__MAX_BYTES: is more than 80 % of its volume; at most {most} there"

@@ -1,0 +1,159 @@
+"""From the environment to frozen settings, or to a list of everything that is wrong with it.
+
+Read by the command line alone; every component is given its own part. Names of sinks stand nowhere here: the installed
+ones are an argument. Nothing on disk is written, and no value of a variable is ever part of a problem.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+
+from bridge.errors import ConfigError
+from bridge.ports import SinkPlugin
+from bridge.settings.base import SinkConfig
+from bridge.settings.check import cautions, contradictions
+from bridge.settings.core import Settings
+from bridge.settings.reference import PREFIX, Variable, sink_prefix, variables
+from bridge.settings.resolver import Names, resolve
+
+__all__ = ["Configuration", "load", "secret_values"]
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What the bridge runs with: the core's settings, each sink's kind and settings by name, and lines to be logged."""
+
+    settings: Settings
+    sinks: Mapping[str, tuple[SinkPlugin[Any], SinkConfig]]
+    warnings: Sequence[str] = ()
+
+    def secrets(self) -> frozenset[str]:
+        """Collect every secret value, so that the log can be kept free of them."""
+        parts = (self.settings, *(config for _, config in self.sinks.values()))
+        return frozenset(secret for part in parts for secret in secret_values(part))
+
+
+class _Environment(BaseSettings, Settings):
+    """The core's settings as pydantic-settings reads them; `Settings` itself knows no environment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", env_ignore_empty=True, extra="forbid", hide_input_in_errors=True
+    )
+
+
+def load(environ: Mapping[str, str], installed: Mapping[str, Callable[[], SinkPlugin[Any]]]) -> Configuration:
+    """Build the configuration, or raise one `ConfigError` with all problems, a line each, by the name of the variable.
+
+    `installed` holds a loader for each installed sink, as `bridge.registry.installed` gives it.
+    """
+    problems: list[str] = []
+    plugins = _plugins(environ.get(f"{PREFIX}SINKS", ""), installed, problems)
+    by_sink = {name: list(variables(plugin.config, sink_prefix(name))) for name, plugin in plugins.items()}
+    known = {variable.name: variable for found in (variables(Settings), *by_sink.values()) for variable in found}
+    idle = [sink_prefix(name) for name in installed if name not in plugins]
+    folder = Path(environ.get(f"{PREFIX}SECRETS_DIR") or Settings.model_fields["secrets_dir"].default)
+    resolved = resolve(environ, folder, Names(known, idle))
+    problems += resolved.problems
+
+    settings = _validated(Settings, _core(resolved.values), PREFIX, known, problems)
+    site = settings.site if settings else Settings.model_fields["site"].default
+    sinks = {}
+    for name, plugin in plugins.items():
+        own = _nested(resolved.values, by_sink[name]) | {"site": site}
+        config = _validated(plugin.config, own, sink_prefix(name), known, problems)
+        if config is not None:
+            sinks[name] = (plugin, config)
+    if settings is not None:
+        problems += contradictions(settings)
+    if settings is None or problems:
+        raise ConfigError([_without_secrets(problem, resolved.values, known) for problem in dict.fromkeys(problems)])
+    return Configuration(settings, sinks, (*resolved.warnings, *cautions(settings, sinks)))
+
+
+def secret_values(part: BaseModel) -> Iterator[str]:
+    """Walk a model and yield the secrets that are set."""
+    for name in type(part).model_fields:
+        match getattr(part, name):
+            case SecretStr() as secret if secret.get_secret_value():
+                yield secret.get_secret_value()
+            case BaseModel() as section:
+                yield from secret_values(section)
+
+
+def _plugins(
+    selected: str, installed: Mapping[str, Callable[[], SinkPlugin[Any]]], problems: list[str]
+) -> dict[str, SinkPlugin[Any]]:
+    """Import the selected sinks; the value itself is not repeated in a problem, only where in the list it stands."""
+    plugins = {}
+    for place, name in enumerate((item for item in map(str.strip, selected.split(",")) if item), start=1):
+        if name in installed:
+            try:
+                plugins[name] = installed[name]()
+            except ConfigError as error:
+                problems += error.problems
+        else:
+            near = get_close_matches(name.lower(), list(installed), n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            there = ", ".join(installed) or "none"
+            problems.append(f"{PREFIX}SINKS: item {place} is no installed sink{hint} (installed: {there})")
+    return plugins
+
+
+def _core(values: Mapping[str, str]) -> dict[str, Any]:
+    """Nest the core's values, with every section there, so that what it lacks is named one by one."""
+    source = EnvSettingsSource(_Environment)
+    source.env_vars = {name.lower(): value for name, value in values.items()}
+    return {name: {} for name, field in Settings.model_fields.items() if _is_section(field.annotation)} | source()
+
+
+def _is_section(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _nested(values: Mapping[str, str], own: Iterable[Variable]) -> dict[str, Any]:
+    """Nest a sink's values as its model does."""
+    nested: dict[str, Any] = {}
+    for variable in own:
+        if variable.name in values:
+            section = nested
+            for part in variable.path[:-1]:
+                section = section.setdefault(part, {})
+            section[variable.path[-1]] = values[variable.name]
+    return nested
+
+
+def _validated(
+    model: type[M], data: Mapping[str, Any], prefix: str, known: Mapping[str, Variable], problems: list[str]
+) -> M | None:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        problems += _lines(error, prefix, known)
+        return None
+
+
+def _lines(error: ValidationError, prefix: str, known: Mapping[str, Variable]) -> Iterator[str]:
+    """Turn what pydantic found into one line each; only the message and the place are taken, never the input."""
+    for problem in error.errors(include_input=False, include_url=False, include_context=False):
+        parts = [str(part).upper() for part in problem["loc"]]
+        names = [f"{prefix}{'__'.join(parts[:end])}" for end in range(len(parts), 0, -1)]
+        name = next((name for name in names if name in known), (names or [prefix.rstrip("_")])[0])
+        if problem["type"] == "missing":
+            yield f"{name}: must be set: {known[name].description if name in known else ''}"
+        else:
+            yield f"{name}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _without_secrets(problem: str, values: Mapping[str, str], known: Mapping[str, Variable]) -> str:
+    """Take out a secret that a validator of a sink put into its message."""
+    for name, value in values.items():
+        if known[name].secret:
+            problem = problem.replace(value, "**********")
+    return problem

@@ -1,0 +1,134 @@
+"""One mapping from three places: the environment, `<VARIABLE>_FILE` and the secrets directory.
+
+Reads files and nothing else; checks names, not values. Whatever is wrong becomes a line in `problems`, so that an
+operator sees everything at once. Used by `bridge.settings.loading` alone, with what `bridge.settings.reference` found.
+"""
+
+import re
+import stat
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+
+from bridge.settings.reference import PREFIX, Variable
+
+__all__ = ["Names", "Resolved", "resolve"]
+
+_LARGEST_SECRET_BYTES = 65_536
+
+# What Kubernetes injects into every pod beside a Service called `portos-bridge`.
+_SERVICE = re.compile(r"SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What may be set: the known variables by name, and the prefixes of installed sinks that are not fed."""
+
+    known: Mapping[str, Variable]
+    idle_prefixes: Collection[str] = ()
+
+    def secrets(self) -> Iterable[str]:
+        """List the variables that may come from a file."""
+        return (name for name, variable in self.known.items() if variable.secret)
+
+    def sections(self) -> set[str]:
+        """List the names that are sections of variables and no variables themselves."""
+        parts = (name.split("__") for name in self.known)
+        return {"__".join(part[:end]) for part in parts for end in range(1, len(part))}
+
+
+@dataclass(slots=True)
+class Resolved:
+    """The merged values by variable name, and what was found on the way."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def resolve(environ: Mapping[str, str], secrets_dir: Path, names: Names) -> Resolved:
+    """Merge all that is set; an empty value counts as not set."""
+    resolved = Resolved()
+    ways: dict[str, list[str]] = {}
+    _take_environment(environ, names, resolved, ways)
+    _take_directory(secrets_dir, names, resolved, ways)
+    for name, given in ways.items():
+        if len(given) > 1:
+            resolved.problems.append(f"{name}: is given in more than one way ({', '.join(given)}); keep one")
+    return resolved
+
+
+def _take_environment(environ: Mapping[str, str], names: Names, resolved: Resolved, ways: dict[str, list[str]]) -> None:
+    from_file = {f"{name}_FILE": name for name in names.secrets()}
+    sections = names.sections()
+    for name, value in sorted(environ.items()):
+        if not name.upper().startswith(PREFIX) or _SERVICE.fullmatch(name.removeprefix(PREFIX)):
+            continue
+        if any(name.startswith(prefix) for prefix in names.idle_prefixes):
+            resolved.warnings.append(f"{name}: is not used, since {PREFIX}SINKS does not name its sink")
+        elif name in names.known:
+            if value:
+                resolved.values[name] = value
+                ways.setdefault(name, []).append("the variable")
+        elif name in from_file:
+            if value:
+                ways.setdefault(from_file[name], []).append(name)
+                _read(Path(value), name, from_file[name], resolved)
+        elif name.upper() in sections:
+            example = next(known for known in names.known if known.startswith(f"{name.upper()}__"))
+            resolved.problems.append(f"{name}: a section is not set as a whole; set its variables, such as {example}")
+        else:
+            hint = _nearest(name.upper(), [*names.known, *from_file])
+            resolved.problems.append(f"{name}: there is no such variable{hint}")
+
+
+def _take_directory(folder: Path, names: Names, resolved: Resolved, ways: dict[str, list[str]]) -> None:
+    try:
+        files = sorted(
+            path for path in folder.iterdir() if not path.name.startswith(".")
+        )  # `..data` is Kubernetes' own
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        resolved.problems.append(f"{PREFIX}SECRETS_DIR: cannot be listed: {error.strerror}")
+        return
+    secrets = {name.lower(): name for name in names.secrets()}
+    for path in files:
+        if path.name in secrets:
+            name = secrets[path.name]
+            ways.setdefault(name, []).append("the secrets directory")
+            _read(path, f"{PREFIX}SECRETS_DIR", name, resolved)
+        elif any(path.name.startswith(prefix.lower()) for prefix in names.idle_prefixes):
+            resolved.warnings.append(
+                f"{path.name} in {PREFIX}SECRETS_DIR: is not used, since SINKS does not name its sink"
+            )
+        elif path.name.upper() in names.known:
+            resolved.problems.append(f"{path.name} in {PREFIX}SECRETS_DIR: is no secret; set it as a variable")
+        else:
+            hint = _nearest(path.name.lower(), secrets)
+            resolved.problems.append(f"{path.name} in {PREFIX}SECRETS_DIR: there is no such secret{hint}")
+
+
+def _read(path: Path, origin: str, name: str, resolved: Resolved) -> None:
+    """Read one secret; only a newline at the very end is not part of it."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe could wait for ever
+            resolved.problems.append(f"{origin}: the file for {name} is no regular file")
+            return
+        with path.open("rb") as file:
+            secret = file.read(_LARGEST_SECRET_BYTES + 1).decode().removesuffix("\n")
+    except OSError as error:
+        resolved.problems.append(f"{origin}: the file for {name} cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        resolved.problems.append(f"{origin}: the file for {name} is not UTF-8")
+    else:
+        if not secret or len(secret) > _LARGEST_SECRET_BYTES - 1:
+            resolved.problems.append(f"{origin}: the file for {name} is {'too large' if secret else 'empty'}")
+        else:
+            resolved.values.setdefault(name, secret)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    found = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {found[0]}?" if found else ""
