@@ -1,0 +1,140 @@
+"""The command line: `portos-bridge`, also `python -m bridge`.
+
+There are no options for settings: they are environment variables only, so that no process list shows a secret.
+Commands are imported when they are asked for, so that `version` and `healthcheck` start fast.
+"""
+
+import argparse
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+
+from bridge import __version__
+from bridge.errors import ConfigError, JournalOwned, StorageFailed
+
+__all__ = ["main"]
+
+BUG, STORAGE, OWNED, CONFIGURATION = 1, os.EX_IOERR, os.EX_TEMPFAIL, os.EX_CONFIG
+_INTERRUPTED = 130  # what a shell reports for SIGINT
+
+_OWN_OPTIONS = ("demo", "simulate")
+_logger = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status.
+
+    0 orderly end, 1 a bug, 74 the journal's disk failed, 75 another process owns the journal, 78 wrong configuration.
+    """
+    parser = _parser()
+    options, rest = parser.parse_known_args(argv)
+    if rest and options.command not in _OWN_OPTIONS:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        return _command(options, rest)()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, it is told without secrets
+        return _failed(error)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="portos-bridge", description="Bridges the notifications of a Portos system to Kafka and MQTT."
+    )
+    commands = parser.add_subparsers(dest="command", metavar="command", title="commands")
+    commands.add_parser("run", help="bridge until told to stop (the default)")
+    check = commands.add_parser("check", help="check the configuration and show it without secrets")
+    check.add_argument("--connect", action="store_true", help="log in, subscribe and connect each sink as well")
+    config = commands.add_parser("config", help="show what can be configured").add_subparsers(
+        dest="topic", metavar="topic", required=True
+    )
+    env = config.add_parser("env", help="print all variables as a commented environment file")
+    env.add_argument("--markdown", action="store_true", help="print the reference tables instead")
+    env.add_argument("--into", metavar="FILE", help="write the reference tables between their markers in a file")
+    commands.add_parser("demo", help="show a bridge at work, with a simulated hub and a broker", add_help=False)
+    commands.add_parser("simulate", help="be a Portos hub to develop and test against", add_help=False)
+    commands.add_parser("healthcheck", help="exit with 0 if the bridge on this machine is alive")
+    commands.add_parser("version", help="print the version")
+    return parser
+
+
+def _command(options: argparse.Namespace, rest: Sequence[str]) -> Callable[[], int]:
+    """Give the function to call; only the modules of that command are imported."""
+    match options.command:
+        case "version":
+            return _version
+        case "healthcheck":
+            return _imported("bridge.commands.healthcheck", "healthcheck")
+        case "check":
+            check = _imported("bridge.commands.check", "check")
+            return lambda: check(connect=options.connect)
+        case "config":
+            show = _imported("bridge.commands.config", "environment")
+            return lambda: show(markdown=options.markdown, into=options.into)
+        case "demo" | "simulate":
+            start = _imported("bridge.demo" if options.command == "demo" else "bridge.simulator.command", "main")
+            return lambda: start(rest)
+        case _:
+            return _imported("bridge.commands.run", "run")
+
+
+def _imported(module: str, function: str) -> Callable[..., int]:
+    found: Callable[..., int] = getattr(import_module(module), function)
+    return found
+
+
+def _version() -> int:
+    print(f"portos-bridge {__version__}")  # noqa: T201 - a command's output
+    return 0
+
+
+def _failed(error: Exception) -> int:
+    """Tell what went wrong and choose the exit status: the gravest of what failed, which is the lowest number."""
+    from bridge import log  # noqa: PLC0415 - only a failure needs it
+
+    leaves = list(_leaves(error))
+    status = min(map(_status, leaves))
+    configured = bool(logging.getLogger().handlers)
+    if status == BUG and configured:
+        _logger.error("this is a bug; please report it", exc_info=error)
+    elif status == BUG:
+        _tell([log.redacted("".join(traceback.format_exception(error)))])
+    else:
+        lines = [line for leaf in leaves for line in (leaf.problems if isinstance(leaf, ConfigError) else [str(leaf)])]
+        for line in lines if configured else ():
+            _logger.error("%s", line)
+        if not configured:
+            _tell([f"portos-bridge: {log.redacted(line)}" for line in lines])
+    return status
+
+
+def _status(error: BaseException) -> int:
+    match error:
+        case StorageFailed():
+            return STORAGE
+        case JournalOwned():
+            return OWNED
+        case ConfigError():
+            return CONFIGURATION
+        case _:
+            return BUG
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+def _tell(lines: Sequence[str]) -> None:
+    print(*lines, sep="\n", file=sys.stderr)  # noqa: T201 - the log may not be set up
+
+
+if __name__ == "__main__":
+    sys.exit(main())
