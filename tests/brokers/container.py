@@ -1,7 +1,7 @@
 """A broker in a container, through testcontainers; only images that are there already, nothing is pulled."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -41,6 +41,7 @@ class Container:
         ports: Mapping[int, int],
         volumes: Mapping[str, str] | None = None,
         environment: Mapping[str, str] | None = None,
+        command: Sequence[str] = (),
     ) -> None:
         os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")  # before the import: it is read there
         from testcontainers.core.container import DockerContainer
@@ -52,6 +53,8 @@ class Container:
             made = made.with_volume_mapping(outside_path, inside_path, mode="rw")
         for name, value in (environment or {}).items():
             made = made.with_env(name, value)
+        if command:
+            made = made.with_command(list(command))
         self._container = made
         self._created = False
 
@@ -62,7 +65,18 @@ class Container:
         else:
             self._container.start()
             self._created = True
-        wait_until(ready, seconds, f"container of {self._container.image} ready")
+        try:
+            wait_until(lambda: self._alive() and ready(), seconds, f"container of {self._container.image} ready")
+        except BaseException as error:
+            error.add_note(f"the end of its output:\n{self.output()[-2000:]}")
+            self.close()
+            raise
+
+    def _alive(self) -> bool:
+        self._wrapped.reload()
+        if self._wrapped.status == "exited":
+            raise ChildProcessError(f"the container of {self._container.image} ended:\n{self.output()[-2000:]}")
+        return True
 
     @property
     def _wrapped(self) -> Any:

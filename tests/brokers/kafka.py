@@ -17,6 +17,8 @@ from tests.support import free_port, unavailable
 __all__ = ["GivenKafka", "KafkaBroker", "KafkaContainer", "KafkaMock", "KafkaProgram", "kafka_level", "start_kafka"]
 
 IMAGE = "apache/kafka:4.1.1"
+# Kafka's set-up appends to copies of these files, and fails where the image was made from write-protected ones.
+_RUN = "chmod u+w /etc/kafka/docker/*.yaml /etc/kafka/docker/*.properties; exec /etc/kafka/docker/run"
 _MOCK = """
 import sys, time
 from confluent_kafka import Producer
@@ -173,7 +175,9 @@ class KafkaContainer:
             "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
             "KAFKA_AUTO_CREATE_TOPICS_ENABLE": str(auto_create).lower(),
         }
-        self.container = Container(IMAGE, ports={9092: port}, environment=environment | single | further)
+        self.container = Container(
+            IMAGE, ports={9092: port}, environment=environment | single | further, command=["bash", "-c", _RUN]
+        )
         self.container.start(lambda: "Kafka Server started" in self.container.output() and _answers(self.bootstrap), 60)
 
     def pause(self) -> None:
