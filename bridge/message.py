@@ -1,12 +1,11 @@
 """What travels: one notification of the hub, identified, with its bytes untouched.
 
-Pure. The source makes messages, the journal keeps them, the sinks turn them into records; nothing in between changes one.
-What identifies a message on the wire is the same for every sink and is made here: CloudEvents 1.0 attributes
+Pure. The source makes messages, the journal keeps them, the sinks turn them into records; nothing in between changes
+one. What identifies a message on the wire is the same for every sink and is made here: CloudEvents 1.0 attributes
 (https://github.com/cloudevents/spec, v1.0.2), which the sinks put into Kafka headers or MQTT 5 user properties.
 """
 
 import hashlib
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from urllib.parse import quote
@@ -14,21 +13,36 @@ from uuid import UUID
 
 import msgspec
 
-__all__ = ["LICENCE_ACTIVATED", "RESOURCES_CHANGED", "Message", "attributes", "event_id", "percent_encoded", "rfc3339"]
+__all__ = [
+    "LICENCE_ACTIVATED",
+    "RESOURCES_CHANGED",
+    "Message",
+    "attributes",
+    "event_id",
+    "own_attributes",
+    "percent_encoded",
+    "rfc3339",
+    "shared_attributes",
+]
 
 RESOURCES_CHANGED = "portos.resources.changed"
 LICENCE_ACTIVATED = "portos.licence.activated"
 
 # The namespace of all event ids: the same on every replica and after every restart.
-_NAMESPACE = UUID("dd01bf0a-0978-532c-bd6e-c06402f5b279").bytes
+# Hashing goes on from the hashed namespace and the digits are set by hand: it is done for every message.
+_PREFIX = hashlib.sha1(UUID("dd01bf0a-0978-532c-bd6e-c06402f5b279").bytes, usedforsecurity=False)
+_VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+_encode = msgspec.json.Encoder().encode
 _LONGEST_LEVEL_BYTES = 256
+_MILLISECONDS = tuple(f".{millisecond:03d}Z" for millisecond in range(1000))
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One notification.
 
-    Times are seconds since the epoch. `resource`, `resource_id`, `version` and `action` are those of the notification's
-    `p.n`, `p.i.i`, `p.i.v` and `p.a` and are None where the event has none; `body` is the notification as the hub sent it.
+    Times are seconds since the epoch. `resource`, `resource_id`, `version` and `action` are those of the
+    notification's `p.n`, `p.i.i`, `p.i.v` and `p.a` and are None where the event has none; `body` is the notification
+    as the hub sent it.
     """
 
     id: str
@@ -47,44 +61,56 @@ def event_id(*parts: str | float | None) -> str:
     """Identify an event: the UUID version 5 over the compact JSON array of what makes it unique.
 
     Callers give `(site, resource, id, version, action)`, or where there is no version
-    `(site, resource, id, None, action, created at as text, SHA-256 of the payload)`.
+    `(site, resource, id, None, action, created at as text, SHA-256 of the payload)`. What has no resource gives the
+    event's name in its place.
     """
-    name = msgspec.json.encode(parts)
-    digest = hashlib.sha1(_NAMESPACE + name, usedforsecurity=False).hexdigest()
-    variant = "89ab"[int(digest[16], 16) & 3]
-    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
+    name = _PREFIX.copy()
+    name.update(_encode(parts))
+    digits = name.hexdigest()
+    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{_VARIANTS[digits[16]]}{digits[17:20]}-{digits[20:32]}"
 
 
-def attributes(message: Message, site: str) -> Iterator[tuple[str, str]]:
-    """Yield the CloudEvents attributes of a message that are set, as name and text, without any prefix.
+def attributes(message: Message, site: str) -> list[tuple[str, str]]:
+    """Give the CloudEvents attributes of a message that are set, as name and text, without any prefix.
 
     `datacontenttype` is left out, since every binding has a place of its own for it.
     """
-    yield "specversion", "1.0"
-    yield "id", message.id
-    yield "source", f"/portos/{site}"
-    yield "type", message.event
+    return [*shared_attributes(site, message.event, message.resource, message.action), *own_attributes(message)]
+
+
+@lru_cache(maxsize=1024)
+def shared_attributes(site: str, event: str, resource: str | None, action: str | None) -> tuple[tuple[str, str], ...]:
+    """Give those attributes that all messages of one event, resource and action have in common."""
+    pairs = [("specversion", "1.0"), ("source", f"/portos/{site}"), ("type", event)]
+    if resource is not None:
+        pairs.append(("resourcename", _printable(resource)))
+        if action is not None:
+            pairs.append(("resourceaction", action))
+    return tuple(pairs)
+
+
+def own_attributes(message: Message) -> list[tuple[str, str]]:
+    """Give those attributes that are a message's own: its id, its times, and what it is about."""
+    pairs = [("id", message.id), ("recordedtime", rfc3339(message.received_at))]
     if message.created_at is not None:
-        yield "time", rfc3339(message.created_at)
-    yield "recordedtime", rfc3339(message.received_at)
+        pairs.append(("time", rfc3339(message.created_at)))
     if message.expires_at is not None:
-        yield "expirytime", rfc3339(message.expires_at)
-    if message.resource is None:
-        return
-    yield "subject", _subject(message.resource, message.resource_id or "")
-    yield "resourcename", _printable(message.resource)
-    if message.resource_id is not None:
-        yield "resourceid", _printable(message.resource_id)
+        pairs.append(("expirytime", rfc3339(message.expires_at)))
+    resource, resource_id = message.resource, message.resource_id
+    if resource is None:
+        return pairs
+    pairs.append(("subject", f"{percent_encoded(resource)}/{percent_encoded(resource_id or '')}"))
+    if resource_id is not None:
+        pairs.append(("resourceid", _printable(resource_id)))
     if message.version is not None:
-        yield "resourceversion", str(message.version)
-    if message.action is not None:
-        yield "resourceaction", message.action
+        pairs.append(("resourceversion", str(message.version)))
+    return pairs
 
 
 def rfc3339(seconds: float) -> str:
     """Write a moment as RFC 3339 in UTC with milliseconds, the form in which the hub writes its own."""
-    milliseconds = round(seconds * 1000)
-    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+    second, millisecond = divmod(round(seconds * 1000), 1000)
+    return _second(second) + _MILLISECONDS[millisecond]
 
 
 @lru_cache(maxsize=1024)
@@ -110,12 +136,6 @@ def percent_encoded(name: str) -> str:
     return f"{encoded[:200]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
-@lru_cache(maxsize=4096)
-def _subject(resource: str, resource_id: str) -> str:
-    return f"{percent_encoded(resource)}/{percent_encoded(resource_id)}"
-
-
-@lru_cache(maxsize=4096)
 def _printable(name: str) -> str:
     """Give a foreign name as a CloudEvents string, which may hold no control characters (1.0.2, "Type System")."""
     return name if name.isprintable() else percent_encoded(name)

@@ -41,7 +41,8 @@ class SourceActivity:
     """What the source has seen since the process started, over all its connections; written by it, read by the metrics.
 
     `frames` counts the hub's records by type (`invocation`, `completion`, `ping`, `close`, `ack`, `sequence`, `other`).
-    Times are seconds since the epoch; None is never.
+    Times are seconds since the epoch; None is never. `token_requests` counts logins and refreshes by result: `ok` or a
+    reason of `Unavailable`. `dropped` counts the events that still found the memory full after the longest pause.
     """
 
     frames: dict[str, int] = field(default_factory=dict)
@@ -50,6 +51,7 @@ class SourceActivity:
     last_event_at: float | None = None
     token_expires_at: float | None = None
     token_requests: dict[str, int] = field(default_factory=dict)
+    dropped: int = 0
 
 
 class Source(Protocol):
@@ -58,7 +60,8 @@ class Source(Protocol):
     def batches(self) -> AsyncIterator[Batch]:
         """Read on, oldest first, until the connection ends in `Unavailable`.
 
-        The caller stores a batch before it asks for the next: the code after `yield` runs only when the batch is on disk.
+        The caller stores a batch before it asks for the next: the code after `yield` runs only when the batch is on
+        disk.
         """
         ...
 
@@ -70,8 +73,8 @@ class Sink(Protocol):
         """Hand over a batch and report one outcome a message, in the order of the batch.
 
         None only after the broker has confirmed that very message. Raising `Unavailable` says it of the whole batch.
-        Never called twice at once, nor after an `Unavailable`; it may be cancelled at any await, after which the sink is
-        only closed. Locking is not necessary.
+        Never called twice at once, nor after an `Unavailable`; it may be cancelled at any await, after which the sink
+        is only closed. Locking is not necessary.
         """
         ...
 

@@ -1,0 +1,243 @@
+"""Where the token comes from: given, or got by logging in, renewed ahead of its expiry, and given back on leaving.
+
+The source asks for a token on every attempt and reports whether the hub took it. Texts of errors name the call and the
+status, never what was sent or answered: both hold secrets.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import aiohttp
+from pydantic import SecretStr
+
+from bridge.errors import ConfigError, Unavailable
+from bridge.portos import web
+from bridge.portos.grant import Grant, expiry, granted, renewal
+from bridge.ports import SourceActivity
+from bridge.settings.core import Auth, Hub
+
+__all__ = ["Tokens", "tokens"]
+
+_log = logging.getLogger(__name__)
+
+_SALE_ENVIRONMENTS: Final = frozenset({"cashregister", "pda"})
+_PATIENCE: Final = 3  # after so many refused logins in a row an operator must act, and attempts are held
+_FIRST_RETRY_SECONDS: Final = 5
+_LAST_RETRY_SECONDS: Final = 60
+
+
+class Tokens(Protocol):
+    """Gives tokens to one attempt after another; never used by two attempts at once."""
+
+    async def token(self) -> str:
+        """Give a token that should be good; raises `Unavailable`, or `ConfigError` on a device of the wrong kind."""
+        ...
+
+    def accepted(self) -> None:
+        """Report that the hub took the token."""
+        ...
+
+    def refused(self) -> bool:
+        """Report that the hub answered 401: the next token is a new one. True for the first time in a row."""
+        ...
+
+    @property
+    def refusals(self) -> int:
+        """How often in a row the hub has refused."""
+        ...
+
+
+@asynccontextmanager
+async def tokens(hub: Hub, auth: Auth, activity: SourceActivity, http: aiohttp.ClientSession) -> AsyncIterator[Tokens]:
+    """Provide tokens. Entering does not wait; leaving logs out, within the hub's `close_seconds`."""
+    if auth.scheme == "static":
+        yield _Given(_revealed(auth.token), activity)
+        return
+    login = _Login(hub, auth, activity, http)
+    async with asyncio.TaskGroup() as tasks:
+        renewing = tasks.create_task(login.renew_in_time(), name="token renewal")
+        try:
+            yield login
+        finally:
+            renewing.cancel()
+            await login.log_out()
+
+
+class _Streak:
+    """Counts how often in a row the hub has refused a token."""
+
+    refusals = 0
+
+    def accepted(self) -> None:
+        self.refusals = 0
+
+    def refused(self) -> bool:
+        self.refusals += 1
+        return self.refusals == 1
+
+
+class _Given(_Streak):
+    """The token of the settings, always the same one."""
+
+    def __init__(self, token: str, activity: SourceActivity) -> None:
+        self._token = token
+        activity.token_expires_at = expiry(token)
+
+    async def token(self) -> str:
+        return self._token
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Session:
+    """A login at Portos: its token, what renews it, and when that is due."""
+
+    token: str
+    refresh_token: str | None
+    renew_at: float
+
+
+class _Login(_Streak):
+    """A session of the bridge's own user on its own device."""
+
+    def __init__(self, hub: Hub, auth: Auth, activity: SourceActivity, http: aiohttp.ClientSession) -> None:
+        self._hub = hub
+        self._auth = auth
+        self._activity = activity
+        self._http = http
+        self._session: _Session | None = None
+        self._good = False
+        self._one_at_a_time = asyncio.Lock()
+        self._renewable = asyncio.Event()
+        self._refused_logins = 0
+
+    async def token(self) -> str:
+        async with self._one_at_a_time:
+            if self._session and self._good and time.time() < self._session.renew_at:
+                return self._session.token
+            session = await self._refreshed() or await self._logged_in()
+            return session.token
+
+    def refused(self) -> bool:
+        self._good = False
+        return super().refused()
+
+    async def renew_in_time(self) -> None:
+        """Renew the token whenever that is due, so that the next attempt finds a good one; never returns.
+
+        It never logs in: a session that cannot be renewed is replaced by the next attempt, and not before.
+        """
+        pause: float = _FIRST_RETRY_SECONDS
+        while True:
+            await self._renewable.wait()
+            if self._session and (early := self._session.renew_at - time.time()) > 0:
+                await asyncio.sleep(min(early, _LAST_RETRY_SECONDS))  # in steps: the clock may be set
+                continue
+            try:
+                async with asyncio.timeout(self._hub.connect_seconds), self._one_at_a_time:
+                    await self._refreshed()
+                pause = _FIRST_RETRY_SECONDS
+            except (Unavailable, TimeoutError) as error:
+                _log.warning("the token is not renewed, next try in %g s: %s", pause, str(error) or "no answer in time")
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LAST_RETRY_SECONDS)
+
+    async def log_out(self) -> None:
+        """End the session, so that it holds no seat of the licence; never waits for long, never fails."""
+        session, self._session = self._session, None
+        if session is None:
+            return
+        url, headers = f"{self._hub.url}/api/auth", {"Authorization": f"Bearer {session.token}"}
+        try:
+            async with (
+                asyncio.timeout(self._hub.close_seconds),
+                self._http.delete(url, headers=headers, allow_redirects=False) as response,
+            ):
+                _log.info("logged out of Portos (status %d)", response.status)
+        except (aiohttp.ClientError, OSError) as error:
+            _log.info("not logged out of Portos: %s", web.failure("DELETE /api/auth", error))
+
+    async def _refreshed(self) -> _Session | None:
+        """Refresh the session; None if there is none that can be.
+
+        Other errors lead to no login: the session still holds, and a second one might cost a seat of the licence.
+        """
+        session = self._session
+        if session is None or session.refresh_token is None:
+            self._renewable.clear()
+            return None
+        request = {"tokenId": session.token, "refreshToken": session.refresh_token}
+        try:
+            grant = await self._post("/api/auth/refresh", request)
+        except Unavailable as error:
+            if error.reason in ("unauthorized", "protocol"):
+                _log.info("the session cannot be renewed, a new login is next: %s", error)
+                self._session = None
+                self._renewable.clear()
+                return None
+            raise
+        return self._take(grant, session.refresh_token)
+
+    async def _logged_in(self) -> _Session:
+        auth = self._auth
+        request = {"UserName": auth.username, "Password": _revealed(auth.password), "DeviceName": auth.device_name}
+        try:
+            grant = await self._post("/api/auth", request)
+        except Unavailable as error:
+            if error.reason != "unauthorized":
+                raise
+            self._refused_logins += 1
+            text = "Portos refused the login: check PORTOS_BRIDGE_AUTH__USERNAME and PORTOS_BRIDGE_AUTH__PASSWORD"
+            raise Unavailable(text, reason="unauthorized", hold=self._refused_logins > _PATIENCE) from error
+        self._refused_logins = 0
+        session = self._take(grant, None)
+        if grant.environment.lower() in _SALE_ENVIRONMENTS:
+            await self.log_out()
+            problem = (
+                f"PORTOS_BRIDGE_AUTH__DEVICE_NAME: the device is of the environment {grant.environment}, where a login "
+                "throws the cashier out: make a device of the environment Tool for the bridge"
+            )
+            raise ConfigError([problem])
+        return session
+
+    async def _post(self, path: str, request: Mapping[str, str | None]) -> Grant:
+        """Ask for a token and count the result."""
+        doing = f"POST {path}"
+        try:
+            async with self._http.post(f"{self._hub.url}{path}", json=request, allow_redirects=False) as response:
+                answer = granted(doing, await web.body(response))
+                if not response.ok and not (isinstance(answer, Unavailable) and answer.reason != "protocol"):
+                    answer = web.refusal(doing, response.status)
+        except Unavailable as error:
+            answer = error
+        except (aiohttp.ClientError, OSError) as error:
+            answer = web.failure(doing, error)
+        except asyncio.CancelledError:
+            self._count("timeout")  # by the deadline of the attempt, or by the end of the program
+            raise
+        if isinstance(answer, Unavailable):
+            self._count(answer.reason)
+            raise answer from None  # the original holds what was sent
+        self._count("ok")
+        return answer
+
+    def _take(self, grant: Grant, refresh_token: str | None) -> _Session:
+        now, expires_at = time.time(), expiry(grant.token)
+        refresh_token = grant.refresh_token or refresh_token
+        self._session = _Session(grant.token, refresh_token, renewal(now, expires_at, self._auth))
+        self._good = True
+        self._activity.token_expires_at = expires_at
+        self._renewable.set()
+        return self._session
+
+    def _count(self, result: str) -> None:
+        counts = self._activity.token_requests
+        counts[result] = counts.get(result, 0) + 1
+
+
+def _revealed(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret else ""
