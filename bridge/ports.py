@@ -15,7 +15,7 @@ from bridge.message import Message
 __all__ = ["Batch", "Connect", "Outcome", "Sink", "SinkPlugin", "Source", "SourceActivity", "Unreadable"]
 
 Outcome = Rejected | Unavailable | None
-"""What became of one message: None is confirmed by the broker, `Rejected` is never taken, `Unavailable` is not known."""
+"""What became of one message: None is confirmed by the broker, `Rejected` never taken, `Unavailable` unknown."""
 
 
 @dataclass(frozen=True, slots=True)

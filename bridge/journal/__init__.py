@@ -1,0 +1,7 @@
+"""The log on disk: what the hub said, until every sink has settled it."""
+
+from bridge.journal.log import Buried, Journal, Lag, Limits
+from bridge.journal.opening import capacity, open_journal
+from bridge.journal.reader import Page
+
+__all__ = ["Buried", "Journal", "Lag", "Limits", "Page", "capacity", "open_journal"]

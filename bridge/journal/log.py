@@ -1,0 +1,293 @@
+"""The journal as the program sees it: append, read, settle.
+
+An append-only log of messages with one cursor a sink. What is appended is on disk before `append` returns; what a
+sink reads is everything behind its cursor, oldest first; what all sinks have settled is deleted. The newest messages
+are held in memory as well, so that sinks that keep up never read the disk. Used by `bridge.pipeline`, opened by
+`bridge.service`.
+
+Order that must never change: received, committed, sent, confirmed, cursor committed.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bridge.errors import Rejected, StorageFailed
+from bridge.journal.chunk import encode
+from bridge.journal.reader import Page, Reader
+from bridge.journal.store import Change, Chunk, DeadLetter
+from bridge.journal.tail import Tail
+from bridge.journal.writer import Writer, Written
+from bridge.message import Message
+from bridge.ports import Unreadable
+
+__all__ = ["Buried", "Journal", "Lag", "Limits"]
+
+_READ_AHEAD_EVENTS = 1000
+_READ_AHEAD_BYTES = 4 * 1024 * 1024
+_UNREADABLE_MAX_BYTES = 65_536
+_CHUNK_MAX_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much the journal may hold and how far a cursor on disk may lag behind the one in memory."""
+
+    capacity_bytes: int
+    memory_max_bytes: int
+    cursor_every_events: int
+    cursor_every_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Buried:
+    """A message of a page that becomes a dead letter: why, and after how many attempts."""
+
+    why: Rejected
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """What is accepted and not yet settled for a sink; `oldest_at` is None when nothing is."""
+
+    events: int
+    body_bytes: int
+    oldest_at: float | None
+
+
+class Journal:
+    """See the module. One task appends; one task per sink reads and settles. Any failure of the disk is final."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        head: int,
+        readers: Mapping[str, Reader],
+        limits: Limits,
+        on_commit: Callable[[float], None],
+    ) -> None:
+        self.limits = limits
+        self.used_bytes = 0
+        self.corrupt_rows = 0
+        self.failure: StorageFailed | None = None
+        self.head = head
+        """The sequence number of the newest message that is on disk."""
+        self._given = head  # the newest number given, on disk or on its way
+        self._writer = writer
+        self._readers = dict(readers)
+        self._freed = self._floor()
+        self._tail = Tail(head, limits.memory_max_bytes)
+        self._on_commit = on_commit
+        self._arrived = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._moved: dict[str, int] = {}
+        self._letters: list[DeadLetter] = []
+        self._flush: asyncio.TimerHandle | None = None
+        self._last_write: asyncio.Future[Written] | None = None
+
+    async def append(self, messages: Sequence[Message], unreadable: Sequence[Unreadable] = ()) -> bool:
+        """Store what the hub sent; when this returns True it is on disk.
+
+        False when it would exceed the capacity: nothing of it is stored then. Cancelling leaves open whether it is.
+        """
+        size = sum(len(message.body) for message in messages)
+        if self.used_bytes + size >= self.limits.capacity_bytes:
+            return False
+        first = self._given + 1
+        self._given += len(messages)
+        letters = [_set_aside(record) for record in unreadable]
+        await asyncio.shield(self._write(Change(chunks=_chunks(messages, first), dead_letters=letters), messages))
+        return True
+
+    async def read(self, sink: str, limit: int) -> Page:
+        """Wait for messages behind a sink's cursor and return up to `limit` of them. Reading again gives the same."""
+        reader = self._readers[sink]
+        while True:
+            self._check()
+            if reader.cursor - reader.durable > self.limits.cursor_every_events:
+                await self._cursors_written()  # the send gate: no more is sent than a crash may repeat
+                continue
+            page = reader.ahead(limit) or self._newest(reader, limit)
+            if page is not None:
+                reader.oldest_at = page.messages[0].received_at
+                return page
+            if reader.cursor < self.head:
+                await self._read_ahead(sink, reader)
+            else:
+                self._arrived.clear()
+                await self._arrived.wait()
+
+    def _newest(self, reader: Reader, limit: int) -> Page | None:
+        messages = self._tail.after(reader.cursor, limit)
+        return Page(messages, range(reader.cursor + 1, reader.cursor + 1 + len(messages))) if messages else None
+
+    async def _read_ahead(self, sink: str, reader: Reader) -> None:
+        after, until = reader.cursor, self._tail.first - 1
+        chunks = await self._writer.call(lambda store: store.read(after, _READ_AHEAD_EVENTS, _READ_AHEAD_BYTES))
+        lost = reader.take(chunks, until)
+        if not lost:
+            return
+        self.corrupt_rows += len(lost)
+        now = time.time()
+        for row in lost:
+            why = "the row fails its checksum" if row.data else "the row is gone"
+            self._letters.append(DeadLetter(sink, row.seq, None, "corrupt", why, 0, now, row.data))
+        if reader.ahead(1) is None:  # nothing readable is left of these chunks
+            self._move(sink, reader, lost[-1].seq)
+
+    async def settle(self, sink: str, page: Page, count: int, buried: Mapping[int, Buried]) -> None:
+        """Move a sink's cursor over the first `count` messages of a page.
+
+        Those in `buried`, by index, become dead letters. Waits for the disk only when something is buried; otherwise
+        the next `read` does, if too much is not yet there.
+        """
+        self._check()
+        reader = self._readers[sink]
+        now = time.time()
+        for index, letter in buried.items():
+            message, seq = page.messages[index], page.seqs[index]
+            self._letters.append(
+                DeadLetter(
+                    sink,
+                    seq,
+                    message.id,
+                    letter.why.reason,
+                    str(letter.why),
+                    letter.attempts,
+                    now,
+                    encode([message], seq),
+                )
+            )
+        if count:
+            reader.body_bytes -= sum(len(message.body) for message in page.messages[:count])
+            reader.oldest_at = page.messages[count].received_at if count < len(page.messages) else None
+            self._move(sink, reader, page.seqs[count - 1])
+        if buried:
+            await self._cursors_written()
+
+    def _move(self, sink: str, reader: Reader, seq: int) -> None:
+        reader.cursor = seq
+        self._moved[sink] = seq
+        self._tail.forget(self._floor())
+        if self._flush is None:
+            self._flush = asyncio.get_running_loop().call_later(self.limits.cursor_every_seconds, self._flush_now)
+        if seq == self.head:
+            self._settled.set()
+
+    def _flush_now(self) -> None:
+        self._flush = None
+        if self._moved and self.failure is None:
+            self._write(Change())
+
+    async def _cursors_written(self) -> None:
+        """Wait until every cursor and dead letter up to now is on disk."""
+        if self._moved or self._letters or self._last_write is None:
+            self._write(Change())
+        if self._last_write is not None:
+            await asyncio.shield(self._last_write)
+
+    async def drained(self) -> None:
+        """Wait until every sink has settled everything that is stored."""
+        while self._floor() < self.head:
+            self._check()
+            self._settled.clear()
+            await self._settled.wait()
+
+    def lag(self, sink: str) -> Lag:
+        """Tell what a sink has still to settle."""
+        reader = self._readers[sink]
+        events = self.head - reader.cursor
+        if not events:
+            return Lag(0, 0, None)
+        return Lag(events, reader.body_bytes, self._tail.received_at(reader.cursor + 1) or reader.oldest_at)
+
+    def cursor(self, sink: str) -> int:
+        """Tell a sink's place: the sequence number of the last message it has settled."""
+        return self._readers[sink].cursor
+
+    @property
+    def events(self) -> int:
+        """How many messages some sink has still to settle."""
+        return self.head - self._floor()
+
+    @property
+    def full(self) -> bool:
+        """Whether the capacity is used up, so that nothing more is taken."""
+        return self.used_bytes >= self.limits.capacity_bytes
+
+    async def close(self) -> None:
+        """Record every cursor and an orderly end, then give the file back."""
+        if self._flush is not None:
+            self._flush.cancel()
+        try:
+            if self.failure is None:
+                await self._write(Change(clean=True))
+        finally:
+            await self._writer.close()
+
+    def _floor(self) -> int:
+        return min((reader.cursor for reader in self._readers.values()), default=0)
+
+    def _write(self, change: Change, messages: Sequence[Message] = ()) -> "asyncio.Future[Written]":
+        """Ask for a change, with everything that waits for the next transaction; nobody need await the answer."""
+        self._check()
+        moved, self._moved = self._moved, {}
+        change.cursors |= moved
+        change.dead_letters += self._letters
+        self._letters = []
+        floor = self._floor()
+        if floor > self._freed:
+            change.settled = self._freed = floor
+        self._last_write = self._writer.write(change)
+        self._last_write.add_done_callback(lambda done: self._written(done, moved, messages))
+        return self._last_write
+
+    def _written(self, done: "asyncio.Future[Written]", moved: Mapping[str, int], messages: Sequence[Message]) -> None:
+        error = done.exception()
+        if error is not None:
+            self.failure = error if isinstance(error, StorageFailed) else StorageFailed(f"journal: {error!r}")
+            self._arrived.set()
+            self._settled.set()
+            return
+        written = done.result()
+        self.used_bytes = written.used_bytes
+        self._on_commit(written.seconds)
+        for sink, cursor in moved.items():
+            self._readers[sink].durable = cursor
+        if messages:
+            self.head += len(messages)
+            self._tail.add(messages)
+            size = sum(len(message.body) for message in messages)
+            for reader in self._readers.values():
+                reader.body_bytes += size
+            self._arrived.set()
+
+    def _check(self) -> None:
+        if self.failure is not None:
+            raise StorageFailed(str(self.failure)) from self.failure
+
+
+def _chunks(messages: Sequence[Message], first: int) -> list[Chunk]:
+    """Lay messages out in chunks of a size that can be read back one by one."""
+    chunks: list[Chunk] = []
+    start = size = 0
+    for index, message in enumerate(messages):
+        if size and size + len(message.body) > _CHUNK_MAX_BYTES:
+            chunks.append(_chunk(messages[start:index], first + start))
+            start, size = index, 0
+        size += len(message.body)
+    if start < len(messages):
+        chunks.append(_chunk(messages[start:], first + start))
+    return chunks
+
+
+def _chunk(messages: Sequence[Message], first: int) -> Chunk:
+    body_bytes = sum(len(message.body) for message in messages)
+    return Chunk(first, first + len(messages) - 1, body_bytes, encode(messages, first))
+
+
+def _set_aside(record: Unreadable) -> DeadLetter:
+    data = record.body[:_UNREADABLE_MAX_BYTES]
+    return DeadLetter("source", None, None, record.reason, record.text, 1, record.received_at, data)

@@ -1,0 +1,117 @@
+"""Opening the journal: one owner, every sink's place found, the last session's end told.
+
+Used by `bridge.service`.
+"""
+
+import asyncio
+import fcntl
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from bridge.errors import JournalOwned, StorageFailed
+from bridge.journal.log import Journal, Limits
+from bridge.journal.reader import Reader
+from bridge.journal.store import Change, State, Store
+from bridge.journal.writer import Writer
+
+__all__ = ["open_journal"]
+
+_log = logging.getLogger(__name__)
+_RESERVE = 16  # one part in 16 of the file is kept for cursors and dead letters when the rest is full
+
+
+@asynccontextmanager
+async def open_journal(
+    path: Path,
+    sinks: Sequence[str],
+    max_bytes: int,
+    limits: Limits,
+    on_commit: Callable[[float], None] = lambda _: None,
+) -> AsyncIterator[Journal]:
+    """Open the journal for the sinks named, made if it is not there; leaving records every cursor and closes it.
+
+    Raises `JournalOwned` when another process has it, `StorageFailed` when the disk or the file is not usable.
+    """
+    with _owned(path):
+        store = Store(path, max_bytes)
+        writer = Writer(store)
+        try:
+            state = await writer.call(lambda store: store.load())
+            readers = {sink: await _reader(writer, state, sink) for sink in sinks}
+            await writer.write(Change(clean=False))
+            journal = Journal(writer, state.head, readers, limits, on_commit)
+            journal.used_bytes = await writer.call(lambda store: store.used_bytes())
+        except BaseException:
+            await writer.close()
+            raise
+        _tell(path, state, journal, sinks)
+        try:
+            yield journal
+        finally:
+            await asyncio.shield(journal.close())
+
+
+def capacity(max_bytes: int) -> int:
+    """Tell how much of a journal's limit messages may take; the rest is kept for cursors and dead letters."""
+    return max_bytes - max_bytes // _RESERVE
+
+
+async def _reader(writer: Writer, state: State, sink: str) -> Reader:
+    """Find a sink's place: where it was, or at the oldest message that is kept."""
+    known = state.cursors.get(sink, 0)
+    cursor = max(known, state.oldest - 1)
+    if sink in state.cursors and cursor > known:
+        _log.error(
+            "sink %s missed %d events: they were settled by the other sinks while it was switched off",
+            sink,
+            cursor - known,
+        )
+    reader = Reader(cursor, known)
+    first = await writer.call(lambda store: store.read(cursor, 1, 0))
+    until = first[0].last if first else cursor
+    reader.body_bytes = await writer.call(lambda store: store.body_bytes(until))
+    if first:
+        reader.take(first, until)
+        page = reader.ahead(until - cursor)
+        if page is not None:
+            reader.body_bytes += sum(len(message.body) for message in page.messages)
+            reader.oldest_at = page.messages[0].received_at
+    return reader
+
+
+def _tell(path: Path, state: State, journal: Journal, sinks: Sequence[str]) -> None:
+    waiting = {sink: journal.lag(sink).events for sink in sinks}
+    ended = "in order" if state.clean else "without warning"
+    _log.info("journal %s opened: the last session ended %s, waiting for the sinks: %s", path, ended, waiting)
+    for sink, count in state.dead_letters.items():
+        _log.warning("journal %s holds %d dead letters of %s", path, count, sink)
+    for sink in set(state.cursors) - set(sinks):
+        behind = state.head - state.cursors[sink]
+        if behind:
+            _log.warning(
+                "sink %s is switched off with %d events undelivered; they are kept no longer than the others need",
+                sink,
+                behind,
+            )
+
+
+@contextmanager
+def _owned(path: Path) -> Iterator[None]:
+    """Hold the lock that makes this process the journal's only owner, also on a volume that two pods share."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise StorageFailed(f"journal {path}: its folder cannot be used: {error!r}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise JournalOwned(f"journal {path} belongs to another running process") from error
+    try:
+        yield
+    finally:
+        os.close(lock)

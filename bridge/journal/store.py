@@ -1,0 +1,210 @@
+"""The journal's engine: SQLite, used by one thread through one connection.
+
+Nothing outside this file knows that there is SQL. `write` is one transaction and returns when it is on disk
+(`synchronous=FULL`: WAL with NORMAL loses everything since the last checkpoint at a power cut); a failed write or
+sync is final for the process, since a second fsync after a failed one proves nothing. Used by
+`bridge.journal.writer`.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bridge.errors import StorageFailed
+
+__all__ = ["Change", "Chunk", "DeadLetter", "State", "Store"]
+
+_PAGE_BYTES = 4096
+_WAL_PAGES = 1024  # 4 MiB: a flipped bit in the WAL cuts its tail, so the tail is kept short
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE chunk (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, body_bytes INTEGER NOT NULL, rows BLOB NOT NULL);
+CREATE TABLE cursor (sink TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE dead_letter (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, seq INTEGER, event_id TEXT, reason TEXT NOT NULL,
+    error TEXT NOT NULL, attempts INTEGER NOT NULL, failed_at REAL NOT NULL, data BLOB NOT NULL);
+CREATE TABLE session (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Messages of one commit: sequence numbers `first` to `last`, laid out by `bridge.journal.chunk`."""
+
+    first: int
+    last: int
+    body_bytes: int
+    rows: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that a sink will never take (`data` is its row), or a record that is no message (its bytes)."""
+
+    sink: str
+    seq: int | None
+    event_id: str | None
+    reason: str
+    error: str
+    attempts: int
+    failed_at: float
+    data: bytes
+
+
+@dataclass(slots=True)
+class Change:
+    """What one transaction writes: all of it or nothing."""
+
+    chunks: list[Chunk] = field(default_factory=list)
+    cursors: dict[str, int] = field(default_factory=dict)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    settled: int = 0
+    """Every sink has passed this sequence number: chunks up to it are deleted."""
+    clean: bool | None = None
+    """Whether the process has come to an orderly end, if that changes."""
+
+    def merge(self, later: "Change") -> None:
+        """Add what was asked for later, so that both are one transaction."""
+        self.chunks += later.chunks
+        self.cursors |= later.cursors
+        self.dead_letters += later.dead_letters
+        self.settled = max(self.settled, later.settled)
+        self.clean = later.clean if later.clean is not None else self.clean
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the journal holds when it is opened. `head` is the highest sequence number ever given."""
+
+    head: int
+    oldest: int
+    cursors: Mapping[str, int]
+    clean: bool
+    dead_letters: Mapping[str, int]
+
+
+class Store:
+    """One open journal file. Every method raises `StorageFailed`, after which the store is only closed."""
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self._path = path
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
+            self._configure(max_bytes)
+            self._migrate()
+        except sqlite3.Error as error:
+            raise self._failed("opening", error) from error
+
+    def _configure(self, max_bytes: int) -> None:
+        # In this order: auto_vacuum after journal_mode is ignored silently, and an exclusive lock first leaves no
+        # -shm file.
+        wanted = (
+            ("locking_mode", "EXCLUSIVE", "exclusive"),
+            ("page_size", _PAGE_BYTES, _PAGE_BYTES),
+            ("auto_vacuum", "INCREMENTAL", 2),
+            ("journal_mode", "WAL", "wal"),
+            ("synchronous", "FULL", 2),
+            ("wal_autocheckpoint", _WAL_PAGES, _WAL_PAGES),
+            ("journal_size_limit", _WAL_PAGES * _PAGE_BYTES, _WAL_PAGES * _PAGE_BYTES),
+            ("temp_store", "MEMORY", 2),
+            ("mmap_size", 0, 0),
+        )
+        for name, value, expected in wanted:
+            self._db.execute(f"PRAGMA {name}={value}").fetchall()
+            row = self._db.execute(f"PRAGMA {name}").fetchone()
+            if row is not None and row[0] != expected:
+                raise StorageFailed(f"journal {self._path}: SQLite took {name}={row[0]!r} instead of {expected!r}")
+        self._db.execute(f"PRAGMA max_page_count={max(max_bytes // _PAGE_BYTES, 64)}").fetchall()
+
+    def _migrate(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version == _SCHEMA_VERSION:
+            return
+        if version != 0:
+            raise StorageFailed(f"journal {self._path} has schema {version}; this release knows {_SCHEMA_VERSION} only")
+        self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;")
+
+    def load(self) -> State:
+        """Read what is there, without the messages."""
+        try:
+            first, last = self._db.execute("SELECT min(first), max(last) FROM chunk").fetchone()
+            cursors = dict(self._db.execute("SELECT sink, seq FROM cursor"))
+            session = dict(self._db.execute("SELECT name, value FROM session"))
+            letters = dict(self._db.execute("SELECT sink, count(*) FROM dead_letter GROUP BY sink"))
+        except sqlite3.Error as error:
+            raise self._failed("reading", error) from error
+        head = max(last or 0, *cursors.values(), 0)
+        return State(head, first or head + 1, cursors, bool(session.get("clean", 1)), letters)
+
+    def write(self, change: Change) -> None:
+        """Carry out a change as one transaction; it is on disk when this returns."""
+        run, many = self._db.execute, self._db.executemany
+        try:
+            run("BEGIN IMMEDIATE")
+            for chunk in change.chunks:
+                run(
+                    "INSERT INTO chunk VALUES (?, ?, ?, ?)",
+                    (chunk.first, chunk.last, chunk.body_bytes, chunk.rows),
+                )
+            if change.cursors:
+                many("INSERT OR REPLACE INTO cursor VALUES (?, ?)", list(change.cursors.items()))
+            for letter in change.dead_letters:
+                run(
+                    "INSERT INTO dead_letter (sink, seq, event_id, reason, error, attempts, failed_at, data)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        letter.sink,
+                        letter.seq,
+                        letter.event_id,
+                        letter.reason,
+                        letter.error,
+                        letter.attempts,
+                        letter.failed_at,
+                        letter.data,
+                    ),
+                )
+            if change.settled:
+                run("DELETE FROM chunk WHERE last <= ?", (change.settled,))
+            if change.clean is not None:
+                run("INSERT OR REPLACE INTO session VALUES ('clean', ?)", (int(change.clean),))
+            run("COMMIT")
+        except sqlite3.Error as error:
+            raise self._failed("writing", error) from error
+
+    def read(self, after: int, limit: int, max_bytes: int) -> Sequence[Chunk]:
+        """Read the chunks that hold the next messages after a sequence number.
+
+        Stops at the chunk that reaches `limit` messages or `max_bytes`; always at least one, if there is one.
+        """
+        chunks: list[Chunk] = []
+        size = 0
+        try:
+            for row in self._db.execute(
+                "SELECT first, last, body_bytes, rows FROM chunk WHERE last > ? ORDER BY first", (after,)
+            ):
+                chunks.append(Chunk(*row))
+                size += len(chunks[-1].rows)
+                if chunks[-1].last - after >= limit or size >= max_bytes:
+                    break
+        except sqlite3.Error as error:
+            raise self._failed("reading", error) from error
+        return chunks
+
+    def body_bytes(self, after: int) -> int:
+        """Sum the body bytes of all chunks that begin after a sequence number."""
+        return int(self._db.execute("SELECT total(body_bytes) FROM chunk WHERE first > ?", (after,)).fetchone()[0])
+
+    def used_bytes(self) -> int:
+        """Tell how much of the file is in use."""
+        pages = self._db.execute("PRAGMA page_count").fetchone()[0]
+        free = self._db.execute("PRAGMA freelist_count").fetchone()[0]
+        return int((pages - free) * _PAGE_BYTES)
+
+    def close(self) -> None:
+        """Give the file back, with the WAL folded into it where that still works."""
+        self._db.close()
+
+    def _failed(self, doing: str, error: sqlite3.Error) -> StorageFailed:
+        name = getattr(error, "sqlite_errorname", "")
+        return StorageFailed(f"journal {self._path}: {doing} failed: {error!r} {name}".rstrip())

@@ -1,0 +1,125 @@
+"""The one thread that touches the journal's file, and the group commit.
+
+Whatever was asked for while a transaction was on its way to the disk is written by the next one, together: the commit
+in progress is the batch window, and there is no other linger. Reads run between transactions on the same thread,
+since the file has one connection. Used by `bridge.journal.log` alone.
+"""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
+
+from bridge.errors import StorageFailed
+from bridge.journal.store import Change, Store
+
+__all__ = ["Writer", "Written"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What one commit tells: how long it took, and how much of the file is in use after it."""
+
+    seconds: float
+    used_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    change: Change
+    done: "asyncio.Future[Written]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Call(Generic[T]):
+    function: Callable[[Store], T]
+    done: "asyncio.Future[T]"
+
+
+class Writer:
+    """Carries changes and reads to the store and their results back to the event loop."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._loop = asyncio.get_running_loop()
+        self._jobs: SimpleQueue[_Write | _Call[object] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread.start()
+
+    def write(self, change: Change) -> "asyncio.Future[Written]":
+        """Ask for a change; the future is done when it is on disk, or failed with `StorageFailed`."""
+        job = _Write(change, self._loop.create_future())
+        self._jobs.put(job)
+        return job.done
+
+    def call(self, function: Callable[[Store], T]) -> "asyncio.Future[T]":
+        """Ask for anything else that needs the store."""
+        job = _Call(function, self._loop.create_future())
+        self._jobs.put(job)
+        return job.done
+
+    async def close(self) -> None:
+        """Carry out what was asked for, then end the thread and close the store."""
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._store.close()
+
+    def _run(self) -> None:
+        running = True
+        while running:
+            jobs = [self._jobs.get()]
+            with contextlib.suppress(Empty):
+                while True:
+                    jobs.append(self._jobs.get_nowait())
+            running = None not in jobs
+            self._commit([job for job in jobs if isinstance(job, _Write)])
+            for job in jobs:
+                if isinstance(job, _Call):
+                    self._answer(job)
+
+    def _commit(self, writes: Sequence[_Write]) -> None:
+        if not writes:
+            return
+        change = writes[0].change
+        for write in writes[1:]:
+            change.merge(write.change)
+        futures = [write.done for write in writes]
+        try:
+            started = time.perf_counter()
+            self._store.write(change)
+            seconds = time.perf_counter() - started
+            written = Written(seconds, self._store.used_bytes())
+        except StorageFailed as error:
+            self._post(_fail, futures, error)
+        else:
+            self._post(_resolve, futures, written)
+
+    def _answer(self, job: _Call[object]) -> None:
+        try:
+            result = job.function(self._store)
+        except StorageFailed as error:
+            self._post(_fail, [job.done], error)
+        else:
+            self._post(_resolve, [job.done], result)
+
+    def _post(self, deliver: Callable[..., None], futures: "Sequence[asyncio.Future[T]]", what: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(deliver, futures, what)
+
+
+def _resolve(futures: "Sequence[asyncio.Future[T]]", result: T) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(result)
+
+
+def _fail(futures: "Sequence[asyncio.Future[T]]", error: StorageFailed) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_exception(error)

@@ -1,0 +1,99 @@
+"""The state of one connection after another to the same peer: what the metrics, the status and the back-off ask for.
+
+Used by `bridge.pipeline`, made by `bridge.service`.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bridge.errors import Unavailable
+from bridge.policy import Pauses
+
+__all__ = ["Gauges", "Link", "Times"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Deadlines and pauses of a link, in seconds."""
+
+    connect_seconds: float
+    close_seconds: float
+    stable_seconds: float
+    pauses: Pauses
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """Where a link counts: attempts by result, losses by reason, and whether it is up or held."""
+
+    attempt: Callable[[str], None]
+    lost: Callable[[str], None]
+    connected: Callable[[bool], None]
+    held: Callable[[bool], None]
+
+
+class Link:
+    """See the module. `since` is when it was connected or lost last, in seconds since the epoch."""
+
+    def __init__(self, name: str, times: Times, gauges: Gauges) -> None:
+        self.name = name
+        self.times = times
+        self.connected = False
+        self.held = False
+        self.since = time.time()
+        self.last_error = ""
+        self.failures = 0
+        self._gauges = gauges
+        self._began_at: float | None = None
+        self._broken_at: float | None = None
+
+    @property
+    def outage_seconds(self) -> float:
+        """How long the peer has been out of reach, 0 while nothing has failed."""
+        return 0.0 if self._broken_at is None else time.monotonic() - self._broken_at
+
+    def began(self) -> None:
+        """Note that a connection is open and ready."""
+        self._began_at = time.monotonic()
+        self._gauges.attempt("ok")
+        _log.info("%s connected", self.name, extra={"attempt": self.failures + 1})
+        self._set(connected=True, held=self.held)
+
+    def proved(self) -> None:
+        """Note that the connection has done what it is for: a hold is over."""
+        if self.held:
+            _log.info("%s is no longer held", self.name)
+            self._set(connected=self.connected, held=False)
+
+    def ended(self, error: Unavailable) -> None:
+        """Note why the last attempt or connection ended."""
+        now = time.monotonic()
+        if self._began_at is None:
+            self._gauges.attempt(error.reason)
+        else:
+            self._gauges.lost(error.reason)
+            if now - self._began_at >= self.times.stable_seconds:
+                self.failures = 0
+                self._broken_at = None
+        self._broken_at = now if self._broken_at is None else self._broken_at
+        self._began_at = None
+        self.failures += 1
+        self.last_error = str(error)
+        self._set(connected=False, held=error.hold)
+
+    def log_failure(self, error: Unavailable, seconds: float) -> None:
+        """Say once an attempt what failed and what follows: at error level when somebody must act."""
+        level = logging.ERROR if error.hold else logging.WARNING
+        text = "%s: %s (%s); next attempt in %.1f s"
+        _log.log(level, text, self.name, error, error.reason, seconds, extra={"failures": self.failures})
+
+    def _set(self, *, connected: bool, held: bool) -> None:
+        if connected != self.connected:
+            self.since = time.time()
+        self.connected, self.held = connected, held
+        self._gauges.connected(connected)
+        self._gauges.held(held)

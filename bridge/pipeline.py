@@ -1,0 +1,248 @@
+"""The only loops in the program: from the source to the journal, from the journal to each sink.
+
+`keep` opens one connection after another; what happens on a connection is `Intake.read` or `Delivery.run`. Back-off,
+deadlines, counting and logging of reconnects exist here and nowhere else. Used by `bridge.service`.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from typing import NoReturn, TypeVar
+
+from bridge.deadline import Deadline
+from bridge.errors import BridgeError, Unavailable
+from bridge.journal import Buried, Journal, Page
+from bridge.link import Link
+from bridge.message import Message
+from bridge.metrics import Catalogue
+from bridge.policy import Verdict, judge, pause
+from bridge.ports import Outcome, Sink, Source, SourceActivity
+
+__all__ = ["Delivery", "Intake", "keep"]
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+async def keep(
+    link: Link,
+    connect: Callable[[], AbstractAsyncContextManager[T]],
+    use: Callable[[T, Deadline], Awaitable[object]],
+) -> NoReturn:
+    """Use one connection after another, for ever: what ends one is counted, logged and followed by a pause.
+
+    Only what stops the bridge is raised: `ConfigError`, `StorageFailed`, and cancellation, which closes the connection.
+    """
+    while True:
+        error = await _one_connection(link, connect, use)
+        seconds = pause(error, link.failures, link.outage_seconds, random.random(), link.times.pauses)  # noqa: S311
+        link.log_failure(error, seconds)
+        await asyncio.sleep(seconds)
+
+
+async def _one_connection(
+    link: Link,
+    connect: Callable[[], AbstractAsyncContextManager[T]],
+    use: Callable[[T, Deadline], Awaitable[object]],
+) -> Unavailable:
+    """Open a connection, use it, close it; return what ended it."""
+    deadline = Deadline()
+    task = asyncio.create_task(_session(link, connect, use, deadline), name=f"{link.name} connection")
+    try:
+        hung_in = await deadline.supervise(task)
+    finally:
+        if task.done() and not task.cancelled():
+            task.exception()  # seen, also when this task is being cancelled itself
+        else:
+            task.add_done_callback(lambda late: late.cancelled() or late.exception())
+    error = _reason(link, task, hung_in)
+    link.ended(error)
+    return error
+
+
+def _reason(link: Link, task: "asyncio.Task[None]", hung_in: str) -> Unavailable:
+    if hung_in:
+        _log.error("%s: the client library does not end; it is left behind while %s", link.name, hung_in)
+        return Unavailable(f"{hung_in} did not end", reason="timeout")
+    if task.cancelled():
+        return Unavailable(f"closing took longer than {link.times.close_seconds:g} s", reason="timeout")
+    match task.exception():
+        case None:
+            return Unavailable("the connection ended without a reason", reason="protocol")
+        case Unavailable() as error:
+            return error
+        case BridgeError() as error:
+            raise error
+        case error:
+            # An adapter's library may raise anything; what it does to one link must not stop the others.
+            _log.error("%s: an error that the adapter does not know", link.name, exc_info=error)
+            return Unavailable(f"unexpected {type(error).__name__}", reason="fault", slowly=True)
+
+
+async def _session(
+    link: Link,
+    connect: Callable[[], AbstractAsyncContextManager[T]],
+    use: Callable[[T, Deadline], Awaitable[object]],
+    deadline: Deadline,
+) -> None:
+    async with AsyncExitStack() as stack:
+        with deadline.within(link.times.connect_seconds, "connecting"):
+            connection = await stack.enter_async_context(connect())
+        link.began()
+        try:
+            await use(connection, deadline)
+        finally:
+            deadline.start(link.times.close_seconds, "closing")
+
+
+class Intake:
+    """What is done with a source's batches: count, drop repeats, store; one for all connections."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        catalogue: Catalogue,
+        link: Link,
+        activity: SourceActivity,
+        repeats: Callable[[Message, float], bool],
+    ) -> None:
+        self._journal = journal
+        self._catalogue = catalogue
+        self._link = link
+        self._activity = activity
+        self._repeats = repeats
+        self._overflowing = False
+        self._shed = 0
+
+    async def read(self, source: Source, _: Deadline) -> None:
+        """Store batch after batch; the source goes on when a batch is on disk."""
+        self._link.proved()
+        async for batch in source.batches():
+            now = time.monotonic()
+            messages = [message for message in batch.messages if not self._repeats(message, now)]
+            self._count(batch.messages, len(batch.messages) - len(messages))
+            site = self._catalogue.site
+            for record in batch.unreadable:
+                self._catalogue.invalid.labels(site, record.reason).inc()
+                _log.warning("the hub sent what cannot be read, kept as a dead letter: %s", record.text)
+            nothing_new = not messages and not batch.unreadable
+            stored = nothing_new or await self._journal.append(messages, batch.unreadable)
+            if stored:
+                self._catalogue.accepted.inc(len(messages))
+            else:
+                self._catalogue.dropped.labels(site, "journal_full").inc(len(messages))
+            self._tell(overflowing=not stored)
+            shed, self._shed = self._activity.dropped - self._shed, self._activity.dropped
+            self._catalogue.dropped.labels(site, "memory_full").inc(shed)
+
+    def _count(self, messages: Sequence[Message], repeated: int) -> None:
+        catalogue = self._catalogue
+        kinds = Counter((catalogue.resource(message.resource), message.action or "unknown") for message in messages)
+        for (resource, action), count in kinds.items():
+            catalogue.received.labels(catalogue.site, resource, action).inc(count)
+        if repeated:
+            catalogue.duplicate.labels(catalogue.site, "exact").inc(repeated)
+
+    def _tell(self, *, overflowing: bool) -> None:
+        if overflowing == self._overflowing:
+            return
+        self._overflowing = overflowing
+        if overflowing:
+            _log.error(
+                "the journal is full: notifications are lost until a sink has drained it; raise JOURNAL__MAX_BYTES or"
+                " look at the sinks"
+            )
+        else:
+            _log.warning("the journal takes notifications again")
+
+
+@dataclass(slots=True)
+class _Stubborn:
+    """How often the message at the head of a sink was the one to be refused."""
+
+    seq: int = 0
+    refusals: int = 0
+
+
+class Delivery:
+    """What is done with a sink: read, deliver, judge, settle; one for all connections of the sink."""
+
+    def __init__(  # noqa: PLR0913 - built once, by the composition root
+        self, name: str, journal: Journal, catalogue: Catalogue, link: Link, window_events: int, answer_seconds: float
+    ) -> None:
+        self._name = name
+        self._journal = journal
+        self._catalogue = catalogue
+        self._link = link
+        self._window_events = window_events
+        self._answer_seconds = answer_seconds
+        self._stubborn = _Stubborn()
+        self._limit = window_events
+        self._ok, self._rejected = (catalogue.attempts.labels(name, result) for result in ("ok", "rejected"))
+        self._delivered = catalogue.delivered.labels(name)
+        self._delivered_bytes = catalogue.delivered_bytes.labels(name)
+        self._last_delivered = catalogue.last_delivered.labels(name)
+
+    async def run(self, sink: Sink, deadline: Deadline) -> None:
+        """Deliver page after page in the journal's order until the connection is of no more use."""
+        while True:
+            page = await self._journal.read(self._name, self._limit)
+            started = time.perf_counter()
+            outcomes = await self._deliver(sink, page, deadline)
+            refusals = self._stubborn.refusals if page.seqs[0] == self._stubborn.seq else 0
+            verdict = judge(outcomes, len(page.messages), refusals)
+            self._count(page, verdict, time.perf_counter() - started)
+            buried = {index: Buried(why, refusals + 1) for index, why in verdict.buried.items()}
+            await self._journal.settle(self._name, page, verdict.settled, buried)
+            self._limit = self._window_events
+            if verdict.error is not None:
+                self._remember(page, verdict, verdict.error, refusals)
+                raise verdict.error
+            self._link.proved()
+
+    async def _deliver(self, sink: Sink, page: Page, deadline: Deadline) -> Sequence[Outcome]:
+        try:
+            with deadline.within(self._answer_seconds, "delivering"):
+                return await sink.deliver(page.messages)
+        except Unavailable as error:
+            return [error] * len(page.messages)
+
+    def _remember(self, page: Page, verdict: Verdict, error: Unavailable, refusals: int) -> None:
+        """Count the refusals of one message over connections; narrow the window to find the one that is to blame."""
+        if error.one_by_one:
+            self._limit = 1
+        if error.bury_after is None or verdict.settled >= len(page.seqs):
+            return
+        self._stubborn = _Stubborn(page.seqs[verdict.settled], refusals + 1 if verdict.settled == 0 else 1)
+
+    def _count(self, page: Page, verdict: Verdict, seconds: float) -> None:
+        catalogue, name = self._catalogue, self._name
+        for why in verdict.buried.values():
+            catalogue.dead_lettered.labels(name, why.reason).inc()
+            _log.error("sink %s will never take an event, kept as a dead letter: %s", name, why)
+        if verdict.error is not None:
+            error = verdict.error
+            result = "held" if error.hold else "timeout" if error.reason == "timeout" else "unavailable"
+            catalogue.attempts.labels(name, result).inc(len(page.messages) - verdict.settled)
+        done = [
+            message for index, message in enumerate(page.messages[: verdict.settled]) if index not in verdict.buried
+        ]
+        self._rejected.inc(len(verdict.buried))
+        if not done:
+            return
+        now = time.time()
+        self._ok.inc(len(done))
+        self._delivered.inc(len(done))
+        self._delivered_bytes.inc(sum(len(message.body) for message in done))
+        self._last_delivered.set(now)
+        catalogue.publish[name].observe(seconds, len(done))
+        delivery, end_to_end = catalogue.delivery[name].observe, catalogue.end_to_end[name].observe
+        for message in done:
+            delivery(now - message.received_at)
+            if message.created_at is not None:
+                end_to_end(now - message.created_at)

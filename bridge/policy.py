@@ -1,0 +1,76 @@
+"""What follows from what a sink reports, and how long to wait after a failure.
+
+Pure: the clock and the dice are arguments. `bridge.pipeline` carries out what is decided here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bridge.errors import Rejected, Unavailable
+from bridge.ports import Outcome
+
+__all__ = ["Pauses", "Verdict", "judge", "pause"]
+
+_YOUNG_OUTAGE_SECONDS = 30
+_LONGEST_PAUSE_OF_A_YOUNG_OUTAGE_SECONDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do with a batch: pass over its first `settled` messages, bury some, and reconnect on an `error`."""
+
+    settled: int
+    buried: Mapping[int, Rejected]
+    error: Unavailable | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """Bounds of the pauses between attempts, in seconds."""
+
+    first_seconds: float
+    longest_seconds: float
+    hold_seconds: float
+
+
+def judge(outcomes: Sequence[Outcome], expected: int, failures: int) -> Verdict:
+    """Decide over a batch of `expected` messages by the outcome of each.
+
+    Everything up to the first `Unavailable` is settled, the rejected of it buried. What lies behind it is sent again,
+    also where it was confirmed: on a new connection the order of the journal is the order of the topic. `failures` is
+    how often the batch's first message was the one to fail before; a message that fails more often than its error
+    allows is buried. A sink that does not answer for each message is not believed at all.
+    """
+    if len(outcomes) != expected:
+        text = f"the sink answered {len(outcomes)} outcomes for {expected} messages: a fault of the sink"
+        return Verdict(0, {}, Unavailable(text, reason="contract", slowly=True))
+    buried: dict[int, Rejected] = {}
+    for index, outcome in enumerate(outcomes):
+        match outcome:
+            case None:
+                continue
+            case Rejected():
+                buried[index] = outcome
+            case Unavailable():
+                if index == 0 and outcome.bury_after is not None and failures + 1 >= outcome.bury_after:
+                    why = Rejected(f"refused {failures + 1} times: {outcome}", reason=outcome.reason)
+                    return Verdict(1, {0: why}, outcome)
+                return Verdict(index, buried, outcome)
+    return Verdict(expected, buried, None)
+
+
+def pause(error: Unavailable, failures: int, outage_seconds: float, dice: float, pauses: Pauses) -> float:
+    """Choose the pause before the next attempt: full jitter, bounded by the failures in a row and the outage's age.
+
+    `failures` counts from 1, `dice` lies in [0, 1). While an outage is young the pauses stay short, so that whoever
+    restarts a hub or a broker finds the bridge back at once. See "Exponential Backoff And Jitter" (AWS, 2015).
+    """
+    if error.at_once:
+        return 0.0
+    young = outage_seconds < _YOUNG_OUTAGE_SECONDS
+    longest = min(pauses.longest_seconds, _LONGEST_PAUSE_OF_A_YOUNG_OUTAGE_SECONDS) if young else pauses.longest_seconds
+    if error.hold:
+        return pauses.hold_seconds * (0.75 + dice / 4)
+    if error.slowly:
+        return longest * (0.5 + dice / 2)
+    return dice * min(longest, pauses.first_seconds * 2.0 ** min(failures - 1, 30))

@@ -1,0 +1,268 @@
+"""The composition root: builds the parts, wires them, waits for the signal, drains.
+
+Indentation is the shutdown order: leaving a block is the step. Called by the command `run`.
+"""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from bridge import __version__
+from bridge.admin import Check, admin
+from bridge.errors import BridgeError
+from bridge.health import Heartbeat
+from bridge.journal import Journal, Limits, capacity, open_journal
+from bridge.link import Gauges, Link, Times
+from bridge.metrics import Catalogue
+from bridge.pipeline import Delivery, Intake, keep
+from bridge.policy import Pauses
+from bridge.portos.auth import tokens
+from bridge.portos.source import connect
+from bridge.portos.versions import Repeats
+from bridge.portos.web import http_session
+from bridge.ports import SourceActivity
+from bridge.settings import Settings
+from bridge.settings.loading import Configuration
+
+__all__ = ["run"]
+
+_log = logging.getLogger(__name__)
+
+
+async def run(configuration: Configuration) -> int:
+    """Bridge until SIGTERM or SIGINT; return the exit status 0.
+
+    Raises `StorageFailed`, `JournalOwned` or `ConfigError` where the bridge has to stop.
+    """
+    bridge = _Bridge(configuration)
+    stop = _stop_signal()
+    try:
+        await bridge.run(stop)
+    except* BridgeError as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+    return 0
+
+
+def _stop_signal() -> asyncio.Event:
+    """Turn SIGTERM and SIGINT into an event; a second signal ends the process at once, and loses nothing stored."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def received(name: str) -> None:
+        _log.info("%s received: stopping in order; once more stops at once", name)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, received, number.name)
+    return stop
+
+
+class _Bridge:
+    """One bridge's parts, and what is asked of them from outside: checks and status."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        settings = configuration.settings
+        self._configuration = configuration
+        self._settings = settings
+        self._started_at = time.time()
+        self._stopping = False
+        self._activity = SourceActivity()
+        self._heartbeat = Heartbeat()
+        self._catalogue = Catalogue(
+            settings.site,
+            list(configuration.sinks),
+            settings.subscribe.resources,
+            settings.metrics.max_resources,
+        )
+        self._catalogue.loop_lag.set_function(lambda: self._heartbeat.worst_lag_seconds)
+        self._source_link = Link("hub", _hub_times(settings), _source_gauges(self._catalogue))
+        self._sink_links = {
+            name: Link(f"sink {name}", _delivery_times(settings), _sink_gauges(self._catalogue, name))
+            for name in configuration.sinks
+        }
+
+    async def run(self, stop: asyncio.Event) -> None:
+        settings = self._settings
+        async with (
+            self._journal() as journal,
+            admin(
+                settings.admin.host,
+                settings.admin.port,
+                self._catalogue.registry,
+                self._alive,
+                partial(self._ready, journal),
+                partial(self._status, journal),
+            ),
+            asyncio.TaskGroup() as group,
+        ):
+            eternal = [group.create_task(self._heartbeat.beat(), name="heartbeat")]
+            eternal += [
+                group.create_task(self._deliver(name, journal), name=f"sink {name}") for name in self._sink_links
+            ]
+            await self._take_in(journal, stop)
+            await self._drain(journal)
+            for task in eternal:
+                task.cancel()
+        _log.info("stopped in order")
+
+    @asynccontextmanager
+    async def _journal(self) -> AsyncIterator[Journal]:
+        journal, delivery = self._settings.journal, self._settings.delivery
+        limits = Limits(
+            capacity(journal.max_bytes),
+            journal.memory_max_bytes // 2,
+            delivery.cursor_every_events,
+            delivery.cursor_every_seconds,
+        )
+        sinks = list(self._configuration.sinks)
+        async with open_journal(
+            journal.path, sinks, journal.max_bytes, limits, self._catalogue.commit.observe
+        ) as opened:
+            self._catalogue.watch(self._activity, partial(_journal_numbers, opened), partial(_lag, opened))
+            yield opened
+
+    async def _take_in(self, journal: Journal, stop: asyncio.Event) -> None:
+        """Feed the journal from the hub until told to stop; leaves unsubscribed and logged out."""
+        settings, activity = self._settings, self._activity
+        repeats = Repeats(settings.journal.dedupe_seconds)
+        intake = Intake(journal, self._catalogue, self._source_link, activity, repeats.repeats)
+        async with http_session(settings.hub) as http, tokens(settings.hub, settings.auth, activity, http) as granted:
+            open_source = partial(connect, settings.hub, settings.subscribe, settings.site, granted, activity, http)
+            async with asyncio.TaskGroup() as group:
+                source = group.create_task(keep(self._source_link, open_source, intake.read), name="hub")
+                await stop.wait()
+                self._stopping = True
+                source.cancel()
+
+    async def _deliver(self, name: str, journal: Journal) -> None:
+        plugin, config = self._configuration.sinks[name]
+        link = self._sink_links[name]
+        delivery = Delivery(
+            name, journal, self._catalogue, link, config.window_events, self._settings.delivery.answer_seconds
+        )
+        await keep(link, partial(plugin.connect, config), delivery.run)
+
+    async def _drain(self, journal: Journal) -> None:
+        """Let the sinks go on for a while with what is stored; what is left is delivered after the next start."""
+        try:
+            async with asyncio.timeout(self._settings.stop.drain_seconds):
+                await journal.drained()
+        except TimeoutError:
+            left = {name: journal.lag(name).events for name in self._sink_links}
+            _log.warning("not everything was delivered before the stop; it stays in the journal: %s", left)
+
+    def _alive(self) -> Sequence[Check]:
+        return [("event loop", self._heartbeat.alive, f"at most {self._heartbeat.worst_lag_seconds:.3f} s late")]
+
+    def _ready(self, journal: Journal) -> Sequence[Check]:
+        source = self._source_link
+        return [
+            ("running", not self._stopping, "stopping" if self._stopping else "since the start"),
+            ("journal", journal.failure is None and not journal.full, _journal_text(journal)),
+            ("hub", source.connected, "subscribed" if source.connected else source.last_error or "connecting"),
+        ]
+
+    def _status(self, journal: Journal) -> Mapping[str, Any]:
+        activity = self._activity
+        return {
+            "version": __version__,
+            "site": self._settings.site,
+            "startedAt": self._started_at,
+            "stopping": self._stopping,
+            "hub": {
+                **_link_status(self._source_link),
+                "resources": list(self._settings.subscribe.resources),
+                "lastFrameAt": activity.last_frame_at,
+                "lastEventAt": activity.last_event_at,
+            },
+            "journal": {
+                "events": journal.events,
+                "bytes": journal.used_bytes,
+                "capacityBytes": journal.limits.capacity_bytes,
+                "head": journal.head,
+                "corruptRows": journal.corrupt_rows,
+            },
+            "sinks": {
+                name: {**_link_status(link), **_lag_status(journal, name)} for name, link in self._sink_links.items()
+            },
+            "checks": [
+                {"name": name, "ok": ok, "text": text} for name, ok, text in (*self._alive(), *self._ready(journal))
+            ],
+        }
+
+
+def _hub_times(settings: Settings) -> Times:
+    hub = settings.hub
+    whole = hub.connect_seconds + 3 * hub.answer_seconds + 1  # token to upgrade, handshake, one Subscribe an event
+    pauses = Pauses(hub.first_pause_seconds, hub.longest_pause_seconds, settings.delivery.hold_pause_seconds)
+    return Times(whole, hub.close_seconds + 1, hub.stable_seconds, pauses)
+
+
+def _delivery_times(settings: Settings) -> Times:
+    delivery = settings.delivery
+    pauses = Pauses(delivery.first_pause_seconds, delivery.longest_pause_seconds, delivery.hold_pause_seconds)
+    return Times(delivery.connect_seconds, delivery.close_seconds, delivery.stable_seconds, pauses)
+
+
+def _source_gauges(catalogue: Catalogue) -> Gauges:
+    return Gauges(
+        attempt=lambda result: catalogue.source_connects.labels(catalogue.site, result).inc(),
+        lost=lambda reason: catalogue.source_disconnects.labels(catalogue.site, reason).inc(),
+        connected=catalogue.source_connected.set,
+        held=lambda _: None,
+    )
+
+
+def _sink_gauges(catalogue: Catalogue, sink: str) -> Gauges:
+    return Gauges(
+        attempt=lambda result: catalogue.sink_connects.labels(sink, result).inc(),
+        lost=lambda reason: catalogue.sink_disconnects.labels(sink, reason).inc(),
+        connected=lambda up: catalogue.sink_connected.labels(sink).set(up),
+        held=lambda held: catalogue.sink_held.labels(sink).set(held),
+    )
+
+
+def _journal_numbers(journal: Journal) -> Mapping[str, float]:
+    return {
+        "events": journal.events,
+        "bytes": journal.used_bytes,
+        "capacity_bytes": journal.limits.capacity_bytes,
+        "corrupt_records": journal.corrupt_rows,
+    }
+
+
+def _lag(journal: Journal, sink: str) -> tuple[int, int, float]:
+    lag = journal.lag(sink)
+    age = 0.0 if lag.oldest_at is None else max(0.0, time.time() - lag.oldest_at)
+    return lag.events, lag.body_bytes, age
+
+
+def _journal_text(journal: Journal) -> str:
+    if journal.failure is not None:
+        return str(journal.failure)
+    return f"{journal.used_bytes} of {journal.limits.capacity_bytes} bytes used"
+
+
+def _link_status(link: Link) -> Mapping[str, Any]:
+    return {
+        "connected": link.connected,
+        "held": link.held,
+        "since": link.since,
+        "failures": link.failures,
+        "lastError": link.last_error,
+    }
+
+
+def _lag_status(journal: Journal, sink: str) -> Mapping[str, Any]:
+    events, size, seconds = _lag(journal, sink)
+    return {"cursor": journal.cursor(sink), "lagEvents": events, "lagBytes": size, "lagSeconds": round(seconds, 3)}
