@@ -1,0 +1,9 @@
+"""The MQTT sink: publishes every event with QoS 1, over MQTT 5 or 3.1.1."""
+
+from bridge.ports import SinkPlugin
+from sinks.mqtt.config import MqttConfig
+from sinks.mqtt.sink import connect
+
+__all__ = ["plugin"]
+
+plugin = SinkPlugin(config=MqttConfig, connect=connect)

@@ -1,0 +1,117 @@
+"""The settings of the MQTT sink, and what a topic template may look like.
+
+Pure. QoS is no setting: it is always 1, since 0 gives no confirmation and 2 none that paho-mqtt reads.
+"""
+
+import re
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from bridge.settings import SinkConfig
+
+__all__ = ["PLACEHOLDER", "MqttConfig"]
+
+PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+"""A placeholder of a template, with its name as the only group."""
+
+_FROM_SETTINGS = frozenset({"base", "site"})
+_FROM_EVENTS = frozenset({"resource", "resource_id", "action"})
+_LONGEST_TEMPLATE_BYTES = 1024
+
+
+class MqttConfig(SinkConfig):
+    """Where the broker is and how events are laid out on it."""
+
+    url: str
+    """Address of the broker: `mqtt://host[:port]`, port 1883 unless given."""
+    version: Literal["5", "3.1.1"] = "5"
+    """Version of the protocol; 3.1.1 has no headers and cannot tell that the broker refused an event."""
+    client_id: str = Field(default="portos-bridge-{site}", min_length=1, max_length=200, pattern=r"^[ -~]+$")
+    """Name of the connection at the broker, unique there; `{site}` is replaced."""
+    username: str | None = None
+    """User name at the broker."""
+    password: SecretStr | None = None
+    """Its password."""
+    base_topic: str = "portos"
+    """First levels of every topic; `{site}` is replaced."""
+    topic_template: str = "{base}/resources/{resource}"
+    """Topic of resource events; it may hold `{base}`, `{site}`, `{resource}`, `{resource_id}` and `{action}`."""
+    keepalive_seconds: int = Field(default=30, ge=1, le=65_535)
+    """A connection without any answer from the broker is dead after at most twice this time."""
+    window_events: int = Field(default=100, ge=1, le=65_535)
+    """How many events may be on their way to the broker at once; this many may be repeated after a lost connection."""
+    max_packet_bytes: int = Field(default=0, ge=0, le=268_435_455)
+    """Largest packet to send, if the broker does not ask for less; 0 leaves it to the broker."""
+
+    @field_validator("url")
+    @classmethod
+    def _address_only(cls, value: str) -> str:
+        parts = urlsplit(value)
+        _ = parts.port  # raises ValueError for a port that is none
+        if parts.scheme in ("mqtts", "ws", "wss"):
+            raise ValueError(f"{parts.scheme}:// is not supported yet; use mqtt://host[:port]")
+        if parts.scheme != "mqtt" or not parts.hostname:
+            raise ValueError("should be mqtt://host[:port]")
+        if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
+            raise ValueError("should be the address only; user name and password have variables of their own")
+        return value
+
+    @field_validator("base_topic")
+    @classmethod
+    def _plain_base(cls, value: str) -> str:
+        return _checked(value, allowed=frozenset({"site"}))
+
+    @field_validator("topic_template")
+    @classmethod
+    def _confined_template(cls, value: str) -> str:
+        _checked(value, allowed=_FROM_SETTINGS | _FROM_EVENTS)
+        if _FROM_EVENTS & set(PLACEHOLDER.findall(value.split("/", 1)[0])):
+            raise ValueError("the first level should be fixed, so that no event leaves it: begin with {base}/")
+        return value
+
+    @model_validator(mode="after")
+    def _credentials(self) -> Self:
+        if self.password is not None and not self.username:
+            raise ValueError("PASSWORD needs USERNAME")
+        return self
+
+    @property
+    def host(self) -> str:
+        """The host of the address."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The port of the address."""
+        return urlsplit(self.url).port or 1883
+
+    @property
+    def client_name(self) -> str:
+        """The client id with the site filled in, the same for every connection."""
+        return self.client_id.replace("{site}", self.site)
+
+    @property
+    def base(self) -> str:
+        """The base topic with the site filled in."""
+        return self.base_topic.replace("{site}", self.site)
+
+
+def _checked(template: str, allowed: frozenset[str]) -> str:
+    """Refuse a topic that no broker would take, or that could address more than it says."""
+    unknown = sorted(set(PLACEHOLDER.findall(template)) - allowed)
+    literal = PLACEHOLDER.sub("x", template)
+    if unknown or "{" in literal or "}" in literal:
+        raise ValueError(f"only {', '.join('{' + name + '}' for name in sorted(allowed))} can be filled in")
+    if "+" in literal or "#" in literal:
+        raise ValueError("the wildcards + and # cannot be published to")
+    if "$" in literal:
+        raise ValueError("$ is kept for the broker's own topics")
+    if "" in literal.split("/"):
+        raise ValueError("a level is empty: there should be no leading, trailing or double slash")
+    if not literal.isprintable():
+        raise ValueError("control characters cannot be part of a topic")
+    if len(template.encode()) > _LONGEST_TEMPLATE_BYTES:
+        raise ValueError(f"should be at most {_LONGEST_TEMPLATE_BYTES} bytes")
+    return template

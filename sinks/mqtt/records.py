@@ -1,0 +1,238 @@
+"""What a message becomes on MQTT, and what a reason code of the broker means for it.
+
+Pure. The packets are MQTT 5.0 (3.3 PUBLISH, 2.2.2 Properties) or 3.1.1 (3.3), always with QoS 1; the properties follow
+the MQTT binding of CloudEvents 1.0.2 in binary mode: attributes as user properties, without a prefix.
+They are written here and not by paho-mqtt, whose way costs several times as much (README.md, "Why not publish()").
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from math import ceil
+
+from bridge.errors import Rejected, Unavailable
+from bridge.message import LICENCE_ACTIVATED, Message, attributes, percent_encoded
+from bridge.ports import Outcome
+from sinks.mqtt.config import PLACEHOLDER, MqttConfig
+
+__all__ = [
+    "LARGEST_PACKET_BYTES",
+    "acknowledged",
+    "connect_refused",
+    "disconnected",
+    "packet_builder",
+    "packets",
+    "publish_outcome",
+    "topic_builder",
+]
+
+LARGEST_PACKET_BYTES = 268_435_455 + 5
+"""The largest packet that MQTT can frame (5.0, 1.5.5)."""
+
+_OTHER_EVENTS = "other-events"  # those that name no resource and are no licence, as on Kafka
+_RESERVED = ("bridge", "state", "licence", _OTHER_EVENTS)
+_PUBLISH_QOS_1 = b"\x32"
+_CONTENT_TYPE = b"\x03\x00\x10application/json"
+_MESSAGE_EXPIRY = b"\x02"
+_LONGEST_EXPIRY_SECONDS = 0xFFFF_FFFF
+_LONGEST_STRING_BYTES = 0xFFFF
+_PUBACK = 0x40
+_CONTINUED = 0x80
+_LARGEST_ANSWER_BYTES = 0xFFFF
+
+
+def packet_builder(config: MqttConfig, max_packet_bytes: int) -> Callable[[Message, int, float], bytes]:
+    """Give the function that turns a message into its PUBLISH packet.
+
+    It takes the message, the packet identifier and the moment in seconds since the epoch, and raises `Rejected` for a
+    message that has no place on this broker. `max_packet_bytes` is the limit that broker and settings agree on.
+    """
+    site, with_properties = config.site, config.version == "5"
+    topic_of = topic_builder(config)
+
+    def packet(message: Message, packet_id: int, now: float) -> bytes:
+        try:
+            topic = topic_of(message)
+            properties = _properties(message, site, now) if with_properties else b""
+        except UnicodeEncodeError as error:
+            raise Rejected("a name of the event is no valid Unicode", reason="invalid") from error
+        body = message.body
+        rest = 2 + len(topic) + 2 + len(properties) + len(body)
+        length = _variable_byte_integer(rest)
+        if 1 + len(length) + rest > max_packet_bytes:
+            raise Rejected(f"{rest} bytes; the broker takes packets of {max_packet_bytes}", reason="too_large")
+        identifier = packet_id.to_bytes(2, "big")
+        return b"".join((_PUBLISH_QOS_1, length, len(topic).to_bytes(2, "big"), topic, identifier, properties, body))
+
+    return packet
+
+
+def topic_builder(config: MqttConfig) -> Callable[[Message], bytes]:
+    """Give the function that names the topic of a message; it raises `Rejected` where there is none."""
+    template, base, site = config.topic_template, config.base, config.site
+    by_id, by_action = "{resource_id}" in template, "{action}" in template
+    licence, other = f"{base}/licence".encode(), f"{base}/{_OTHER_EVENTS}".encode()
+
+    def topic(message: Message) -> bytes:
+        if message.resource is not None:
+            resource_id = message.resource_id or "" if by_id else ""
+            action = message.action or "unknown" if by_action else ""
+            return _resource_topic(template, base, site, (message.resource, resource_id, action))
+        return licence if message.event == LICENCE_ACTIVATED else other
+
+    return topic
+
+
+@lru_cache(maxsize=4096)
+def _resource_topic(template: str, base: str, site: str, names: tuple[str, str, str]) -> bytes:
+    resource, resource_id, action = map(percent_encoded, names)
+    values = {"base": base, "site": site, "resource": resource, "resource_id": resource_id, "action": action}
+    filled = PLACEHOLDER.sub(lambda match: values[match[1]], template)
+    if any(f"{filled}/".startswith(f"{base}/{level}/") for level in _RESERVED):
+        raise Rejected(f"the resource {names[0]!r} leads to the reserved topic {filled}", reason="reserved_topic")
+    encoded = filled.encode()
+    if len(encoded) > _LONGEST_STRING_BYTES:
+        raise Rejected(f"the topic has {len(encoded)} bytes; MQTT takes {_LONGEST_STRING_BYTES}", reason="too_large")
+    return encoded
+
+
+def _properties(message: Message, site: str, now: float) -> bytes:
+    packed = _CONTENT_TYPE + _user_properties(attributes(message, site))
+    if message.expires_at is not None:
+        seconds = min(max(1, ceil(message.expires_at - now)), _LONGEST_EXPIRY_SECONDS)
+        packed = _MESSAGE_EXPIRY + seconds.to_bytes(4, "big") + packed
+    return _variable_byte_integer(len(packed)) + packed
+
+
+class _Heads(dict[str, str]):
+    """User properties up to the first byte of their value's length, by name; our names are short ASCII."""
+
+    def __missing__(self, name: str) -> str:
+        head = self[name] = f"&\0{chr(len(name))}{name}\0"
+        return head
+
+
+_HEADS = _Heads()
+_SHORT = [chr(length) for length in range(128)]
+
+
+def _user_properties(pairs: Sequence[tuple[str, str]]) -> bytes:
+    """Write user properties (5.0, 2.2.2.2 and 1.5.7).
+
+    Nearly always all is short ASCII; then one string is encoded for all of them, in a third of the time.
+    """
+    try:
+        joined = "".join([f"{_HEADS[name]}{_SHORT[len(text)]}{text}" for name, text in pairs])
+    except IndexError:
+        return _long_user_properties(pairs)
+    return joined.encode() if joined.isascii() else _long_user_properties(pairs)
+
+
+def _long_user_properties(pairs: Sequence[tuple[str, str]]) -> bytes:
+    parts: list[bytes] = []
+    for name, text in pairs:
+        value = text.encode()
+        if len(value) > _LONGEST_STRING_BYTES:
+            raise Rejected(f"the attribute {name} has {len(value)} bytes; MQTT takes 65535", reason="too_large")
+        parts += (_HEADS[name].encode()[:-1], len(value).to_bytes(2, "big"), value)
+    return b"".join(parts)
+
+
+@lru_cache(maxsize=8192)
+def _variable_byte_integer(number: int) -> bytes:
+    """Write a length as MQTT does (5.0, 1.5.5): seven bits a byte, the least significant first."""
+    written = bytearray()
+    while True:
+        number, bits = divmod(number, 128)
+        written.append(bits | (0x80 if number else 0))
+        if not number:
+            return bytes(written)
+
+
+def packets(received: bytes) -> tuple[list[bytes], bytes]:
+    """Cut what was received into whole packets and the beginning of the next (5.0, 2.1.4).
+
+    Raise `ValueError` for a length that is none, or that no answer to a publisher has.
+    """
+    whole: list[bytes] = []
+    start = 0
+    while (end := _packet_end(received, start)) <= len(received):
+        whole.append(received[start:end])
+        start = end
+    return whole, received[start:]
+
+
+def _packet_end(received: bytes, start: int) -> int:
+    """Give where the packet ends that begins at `start`: behind the bytes where not all of it is there yet."""
+    length = 0
+    for index, byte in enumerate(received[start + 1 : start + 5]):
+        length |= (byte & 0x7F) << 7 * index
+        if length > _LARGEST_ANSWER_BYTES:
+            break
+        if byte < _CONTINUED:
+            return start + 2 + index + length
+    else:
+        return len(received) + 1
+    raise ValueError(f"a packet of {length} bytes or more")
+
+
+def acknowledged(packet: bytes) -> tuple[int, int] | None:
+    """Give packet identifier and reason code of a PUBACK (5.0, 3.4); None for any other packet."""
+    if packet[0] != _PUBACK:
+        return None
+    body = 2
+    while packet[body - 1] >= _CONTINUED:
+        body += 1
+    if len(packet) < body + 2:
+        return None
+    return packet[body] << 8 | packet[body + 1], packet[body + 2] if len(packet) > body + 2 else 0
+
+
+def publish_outcome(code: int) -> Outcome:
+    """Say what the reason code of a PUBACK means for its message (5.0, 3.4.2.1; 3.1.1 has none, which is 0)."""
+    text = f"the broker answered a PUBLISH with reason code {code:#04x}"
+    match code:
+        case 0x00 | 0x10:  # success; success without a subscriber
+            return None
+        case 0x90 | 0x99:  # topic name invalid, payload format invalid
+            return Rejected(text, reason="refused")
+        case 0x80 | 0x83:  # unspecified, implementation specific: an old message may be retried in vain for ever
+            return Unavailable(text, reason="refused", bury_after=3)
+        case 0x87:
+            return Unavailable(f"{text}: not authorized; grant the topic", reason="unauthorized", hold=True)
+        case 0x97:
+            return Unavailable(f"{text}: a quota is exceeded", reason="refused", hold=True)
+        case _:
+            return Unavailable(text, reason="protocol")
+
+
+def connect_refused(code: int, name: str) -> Unavailable:
+    """Say why a connection was refused, by the reason code of its CONNACK in the form of MQTT 5 (3.2.2.2)."""
+    text = f"the broker refused the connection: {name} ({code:#04x})"
+    match code:
+        case 0x86 | 0x87 | 0x8A | 0x8C:  # bad user name or password, not authorized, banned, bad authentication method
+            return Unavailable(f"{text}; check USERNAME and PASSWORD", reason="unauthorized", hold=True)
+        case 0x84:
+            return Unavailable(f"{text}; set VERSION to what it speaks", reason="protocol", hold=True)
+        case 0x85:
+            return Unavailable(f"{text}; check CLIENT_ID", reason="refused", hold=True)
+        case 0x97 | 0x9F:  # quota exceeded, connection rate exceeded
+            return Unavailable(text, reason="refused", slowly=True)
+        case _:
+            return Unavailable(text, reason="refused")
+
+
+def disconnected(code: int, name: str) -> Unavailable:
+    """Say why the broker ended a connection, by the reason code of its DISCONNECT (5.0, 3.14.2.1)."""
+    text = f"the broker ended the connection: {name} ({code:#04x})"
+    match code:
+        case 0x8E:
+            # Coming back at once would throw the other one out, and so on for ever.
+            return Unavailable(f"{text}; another client has the same CLIENT_ID", reason="taken_over", slowly=True)
+        case 0x87:
+            return Unavailable(text, reason="unauthorized", hold=True)
+        case 0x97:
+            return Unavailable(text, reason="refused", hold=True)
+        case 0x93 | 0x95:  # receive maximum exceeded, packet too large: both are read from CONNACK and kept
+            return Unavailable(text, reason="protocol", slowly=True)
+        case _:
+            return Unavailable(text, reason="server_close")

@@ -1,0 +1,297 @@
+"""One connection to an MQTT broker as a sink: asyncio moves the bytes, paho-mqtt holds the session, the window is ours.
+
+paho-mqtt does what happens rarely and is intricate: CONNECT and CONNACK, keep-alive, DISCONNECT. What happens for every
+event, PUBLISH and PUBACK, passes it by (README.md, "Why not publish()"). Everything runs on the event loop, so that an
+acknowledgement can never be seen before its packet identifier is known.
+"""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from bridge.errors import Rejected, Unavailable
+from bridge.message import Message
+from bridge.ports import Outcome
+from sinks.mqtt.config import MqttConfig
+from sinks.mqtt.records import (
+    LARGEST_PACKET_BYTES,
+    acknowledged,
+    connect_refused,
+    disconnected,
+    packet_builder,
+    packets,
+    publish_outcome,
+)
+
+__all__ = ["MqttSink", "connect"]
+
+_TICK_SECONDS = 1.0
+_WRITE_BYTES = 65_536
+_LAST_PACKET_ID = 0xFFFF
+
+
+@asynccontextmanager
+async def connect(config: MqttConfig) -> AsyncIterator["MqttSink"]:
+    """Connect to the broker; raise `Unavailable` where it is not there or does not want us.
+
+    Cancelling leaves nothing behind. Leaving sends DISCONNECT and does not wait for the broker.
+    """
+    loop = asyncio.get_running_loop()
+    sink = MqttSink(config, loop)
+    try:
+        await loop.create_connection(lambda: sink, config.host, config.port)
+    except OSError as error:
+        reason = "refused" if isinstance(error, ConnectionRefusedError) else "network"
+        text = f"no connection to the broker at {config.host}:{config.port}: {error!r}"
+        raise Unavailable(text, reason=reason) from error
+    try:
+        await sink.connected
+        yield sink
+    finally:
+        await sink.close()
+
+
+class _Delivery:
+    """One batch on its way: what is not in `outcomes` yet is either in flight or not sent."""
+
+    def __init__(self, batch: Sequence[Message], finished: asyncio.Future[None]) -> None:
+        self.batch = batch
+        self.finished = finished
+        self.outcomes: dict[int, Outcome] = {}
+        self.in_flight: dict[int, int] = {}
+        self.unsent = 0
+
+    def check(self) -> None:
+        if len(self.outcomes) == len(self.batch) and not self.finished.done():
+            self.finished.set_result(None)
+
+
+class _Pipe:
+    """What paho-mqtt takes for its socket: one packet at a time in, anything out."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._unread = b""
+
+    def offer(self, packet: bytes) -> None:
+        self._unread += packet
+
+    def recv(self, size: int) -> bytes:
+        if not self._unread:
+            raise BlockingIOError
+        read, self._unread = self._unread[:size], self._unread[size:]
+        return read
+
+    def send(self, data: bytes | bytearray) -> int:
+        self._transport.write(data)
+        return len(data)
+
+    def close(self) -> None:
+        """Close without waiting for a peer that does not read."""
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()
+        else:
+            self._transport.close()
+
+    def fileno(self) -> int:
+        return -1
+
+    def setblocking(self, _flag: bool) -> None:  # noqa: FBT001 - the signature of a socket
+        return
+
+
+class _Session(Client):
+    """paho-mqtt's client for one connection, on a pipe that is open already."""
+
+    def __init__(self, config: MqttConfig, pipe: _Pipe) -> None:
+        newest = config.version == "5"
+        super().__init__(
+            CallbackAPIVersion.VERSION2,
+            client_id=config.client_name,
+            clean_session=None if newest else True,
+            protocol=MQTTProtocolVersion.MQTTv5 if newest else MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        self._pipe = pipe
+        if config.username:
+            self.username_pw_set(config.username, config.password.get_secret_value() if config.password else None)
+
+    def _create_socket(self) -> _Pipe:
+        return self._pipe
+
+
+class MqttSink(asyncio.Protocol):
+    """A sink over one connection, with a sliding window of publications."""
+
+    def __init__(self, config: MqttConfig, loop: asyncio.AbstractEventLoop) -> None:
+        self.connected: asyncio.Future[None] = loop.create_future()
+        self._config = config
+        self._loop = loop
+        self._closed: asyncio.Future[None] = loop.create_future()
+        self._lost: Unavailable | None = None
+        self._delivery: _Delivery | None = None
+        self._last_packet_id = 0
+        self._received = b""
+        self._paused = False
+        self._window = config.window_events
+        self._packet: Callable[[Message, int, float], bytes]
+
+    async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+        """Publish a batch, at most a window at once, until all of it is acknowledged or the connection is lost."""
+        if self._lost is not None:
+            raise self._lost
+        delivery = self._delivery = _Delivery(batch, self._loop.create_future())
+        self._publish(delivery)
+        await delivery.finished
+        unsent = self._lost
+        return [delivery.outcomes.get(index, unsent) for index in range(len(batch))]
+
+    async def close(self) -> None:
+        """Say goodbye if there is anyone to say it to, and drop the connection."""
+        self._timer.cancel()
+        if self._lost is None and self.connected.done():
+            self._session.disconnect()
+        self._pipe.close()
+        await self._closed
+
+    def _publish(self, delivery: _Delivery) -> None:
+        """Send as much of a batch as window and transport take now."""
+        now = time.time()
+        written: list[bytes] = []
+        size = 0
+        batch, in_flight = delivery.batch, delivery.in_flight
+        while delivery.unsent < len(batch) and len(in_flight) < self._window and not self._paused:
+            index = delivery.unsent
+            delivery.unsent += 1
+            packet_id = self._last_packet_id = self._last_packet_id % _LAST_PACKET_ID + 1
+            try:
+                packet = self._packet(batch[index], packet_id, now)
+            except Rejected as error:
+                delivery.outcomes[index] = error
+                continue
+            in_flight[packet_id] = index
+            written.append(packet)
+            size += len(packet)
+            if size >= _WRITE_BYTES:
+                self._transport.writelines(written)
+                written, size = [], 0
+        if written:
+            self._transport.writelines(written)
+        delivery.check()
+
+    def _confirm(self, delivery: _Delivery, packet_id: int, code: int) -> None:
+        index = delivery.in_flight.pop(packet_id, None)
+        if index is None:
+            return  # not ours; a broker that acknowledges what was never sent does no harm
+        outcome = publish_outcome(code) if code else None
+        delivery.outcomes[index] = outcome
+        if isinstance(outcome, Unavailable):
+            text = f"not confirmed when the connection was given up: {outcome}"
+            # Only the message that was refused may be buried for it.
+            self._lose(Unavailable(text, reason=outcome.reason, hold=outcome.hold, slowly=outcome.slowly))
+
+    def _lose(self, error: Unavailable) -> None:
+        """Note the end of the connection; the first reason is the true one."""
+        if self._lost is not None:
+            return
+        self._lost = error
+        if not self.connected.done():
+            self.connected.set_exception(error)
+        if self._delivery is not None and not self._delivery.finished.done():
+            self._delivery.finished.set_result(None)
+
+    # asyncio calls these
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send CONNECT over the new connection."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._pipe = _Pipe(self._transport)
+        self._session = session = _Session(self._config, self._pipe)
+        session.on_connect = self._on_connect
+        session.on_disconnect = self._on_disconnect
+        self._timer = self._loop.call_later(_TICK_SECONDS, self._tick)
+        clean: dict[str, Any] = {"clean_start": True} if self._config.version == "5" else {}
+        session.connect(self._config.host, self._config.port, self._config.keepalive_seconds, **clean)
+
+    def data_received(self, data: bytes) -> None:
+        """Take acknowledgements, and leave any other packet to paho-mqtt."""
+        self._transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        try:
+            whole, self._received = packets(self._received + data)
+        except ValueError as error:
+            self._lose(Unavailable(f"the broker does not speak MQTT: {error}", reason="protocol"))
+            self._transport.abort()
+            return
+        delivery = self._delivery
+        for packet in whole:
+            acknowledgement = acknowledged(packet)
+            if acknowledgement is None:
+                self._pipe.offer(packet)
+                self._session.loop_read()
+            elif delivery is not None:
+                self._confirm(delivery, *acknowledgement)
+        if delivery is not None and self._lost is None:
+            self._publish(delivery)
+
+    def pause_writing(self) -> None:
+        """Stop publishing while the broker does not read."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """Go on publishing."""
+        self._paused = False
+        if self._delivery is not None and self._lost is None:
+            self._publish(self._delivery)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give up what is not confirmed."""
+        self._lose(
+            Unavailable("the broker closed the connection", reason="server_close")
+            if exc is None
+            else Unavailable(f"the connection to the broker broke: {exc!r}", reason="network")
+        )
+        self._timer.cancel()
+        self._closed.set_result(None)
+
+    # paho-mqtt calls these
+
+    def _tick(self) -> None:
+        self._timer = self._loop.call_later(_TICK_SECONDS, self._tick)
+        self._session.loop_misc()
+
+    def _on_connect(
+        self, _client: Client, _userdata: object, _flags: ConnectFlags, code: ReasonCode, limits: Properties | None
+    ) -> None:
+        if code.is_failure:
+            self._lose(connect_refused(code.value, str(code)))
+            return
+        if getattr(limits, "MaximumQoS", 1) < 1:
+            self._lose(Unavailable("the broker takes QoS 0 only, which confirms nothing", reason="protocol", hold=True))
+            return
+        self._window = min(self._window, getattr(limits, "ReceiveMaximum", self._window))
+        own_limit = self._config.max_packet_bytes or LARGEST_PACKET_BYTES
+        limit = min(own_limit, getattr(limits, "MaximumPacketSize", own_limit))
+        self._packet = packet_builder(self._config, limit)
+        if not self.connected.done():
+            self.connected.set_result(None)
+
+    def _on_disconnect(
+        self,
+        _client: Client,
+        _userdata: object,
+        flags: DisconnectFlags,
+        code: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if flags.is_disconnect_packet_from_server:
+            self._lose(disconnected(code.value, str(code)))
+        else:
+            self._lose(Unavailable(f"the connection to the broker was given up: {code}", reason="protocol"))

@@ -1,0 +1,91 @@
+"""The settings of the MQTT sink: what is taken, and what is refused with which reason."""
+
+import pytest
+from pydantic import ValidationError
+
+from sinks.mqtt.config import MqttConfig
+
+
+def test_an_address_is_enough() -> None:
+    """Only the address is required; site and port are filled in."""
+    config = MqttConfig(url="mqtt://broker.local", site="shop-7")
+
+    assert (config.host, config.port, config.client_name, config.base) == (
+        "broker.local",
+        1883,
+        "portos-bridge-shop-7",
+        "portos",
+    )
+
+
+def test_an_address_of_ipv6_keeps_its_port() -> None:
+    """An IPv6 address is written in brackets and used without them."""
+    config = MqttConfig(url="mqtt://[::1]:2883")
+
+    assert (config.host, config.port) == ("::1", 2883)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("mqtts://broker", "not supported yet"),
+        ("ws://broker", "not supported yet"),
+        ("http://broker", "should be mqtt://host"),
+        ("broker:1883", "should be mqtt://host"),
+        ("mqtt://", "should be mqtt://host"),
+        ("mqtt://broker:port", "port"),
+        ("mqtt://broker:70000", "out of range"),
+        ("mqtt://user:canary@broker", "variables of their own"),
+        ("mqtt://broker/topic", "address only"),
+        ("mqtt://broker?x=1", "address only"),
+    ],
+)
+def test_an_address_that_would_lose_something_is_refused(url: str, reason: str) -> None:
+    """Nothing in an address is ignored silently, and no secret in it is printed."""
+    with pytest.raises(ValidationError, match=reason) as refusal:
+        MqttConfig(url=url)
+
+    assert "canary" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("{base}/+/{resource}", "wildcards"),
+        ("{base}/#", "wildcards"),
+        ("$SYS/{resource}", "broker's own"),
+        ("{base}/$x/{resource}", "broker's own"),
+        ("/{base}/{resource}", "level is empty"),
+        ("{base}//{resource}", "level is empty"),
+        ("{base}/{resource}/", "level is empty"),
+        ("", "level is empty"),
+        ("{resource}/{base}", "first level should be fixed"),
+        ("x{action}/{base}", "first level should be fixed"),
+        ("{base}/{name}", "can be filled in"),
+        ("{base}/{resource.__class__}", "can be filled in"),
+        ("{base}/{}", "can be filled in"),
+        ("{base}/{resource", "can be filled in"),
+        ("{base}/{{resource}}", "can be filled in"),
+        ("{base}/a\x00b", "control characters"),
+        ("{base}/" + "x" * 1024, "at most 1024 bytes"),
+    ],
+)
+def test_a_template_that_could_leave_its_place_is_refused(template: str, reason: str) -> None:
+    """A template addresses exactly one topic below fixed text, whatever the event is called."""
+    with pytest.raises(ValidationError, match=reason):
+        MqttConfig(url="mqtt://b", topic_template=template)
+
+
+@pytest.mark.parametrize("base", ["+", "portos/#", "$share/x", "/portos", "portos/", "", "{resource}", "{base}"])
+def test_a_base_topic_that_is_no_plain_topic_is_refused(base: str) -> None:
+    """The base is literal text and the site, so that nothing from outside chooses it."""
+    with pytest.raises(ValidationError, match="base_topic"):
+        MqttConfig(url="mqtt://b", base_topic=base)
+
+
+def test_a_password_without_a_user_name_is_refused() -> None:
+    """MQTT 3.1.1 cannot send a password alone, and nothing given is ignored silently."""
+    with pytest.raises(ValidationError, match="PASSWORD needs USERNAME") as refusal:
+        MqttConfig(url="mqtt://b", password="canary")
+
+    assert "canary" not in str(refusal.value)

@@ -1,0 +1,269 @@
+"""What a message becomes on MQTT, held against an independent reader of MQTT 5, and what reason codes mean."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from paho.mqtt._packet import decode_publish
+from paho.mqtt.enums import MQTTProtocolVersion
+
+from bridge.errors import Rejected, Unavailable
+from bridge.message import LICENCE_ACTIVATED, RESOURCES_CHANGED, Message, attributes
+from sinks.mqtt.config import MqttConfig
+from sinks.mqtt.records import (
+    LARGEST_PACKET_BYTES,
+    acknowledged,
+    connect_refused,
+    disconnected,
+    packet_builder,
+    packets,
+    publish_outcome,
+    topic_builder,
+)
+
+NOW = 1_700_000_000.0
+BODY = b'{"p": {"n": "tickets"}, "spacing":  "kept" }'
+
+
+def message(
+    resource: str | None = "tickets",
+    resource_id: str | None = "17",
+    event: str = RESOURCES_CHANGED,
+    body: bytes = BODY,
+    expires_at: float | None = None,
+) -> Message:
+    return Message(
+        "dc7281b9-8649-5188-9589-a02f34042efb",
+        event,
+        resource,
+        resource_id,
+        4 if resource else None,
+        "updated" if resource else None,
+        NOW - 1,
+        expires_at,
+        NOW,
+        body,
+    )
+
+
+def config(**settings: object) -> MqttConfig:
+    return MqttConfig.model_validate({"url": "mqtt://broker", **settings})
+
+
+def read(packet: bytes, version: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5) -> object:
+    header = 1
+    while packet[header] & 0x80:
+        header += 1
+    return decode_publish(packet[0], packet[header + 1 :], version)
+
+
+def builder(**settings: object) -> Callable[[Message, int, float], bytes]:
+    return packet_builder(config(**settings), LARGEST_PACKET_BYTES)
+
+
+def test_a_packet_holds_topic_bytes_and_attributes() -> None:
+    """An independent reader finds the topic, the untouched body, and every attribute as a user property."""
+    event = message(expires_at=NOW + 10.2)
+
+    found = read(builder(site="shop")(event, 513, NOW))
+
+    assert (found.topic, found.mid, found.qos, found.dup, found.retain) == (
+        b"portos/resources/tickets",
+        513,
+        1,
+        False,
+        False,
+    )
+    assert found.payload == BODY
+    assert found.properties.UserProperty == list(attributes(event, "shop"))
+    assert found.properties.ContentType == "application/json"
+    assert found.properties.MessageExpiryInterval == 11
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "seconds"), [(NOW - 100, 1), (NOW, 1), (NOW + 0.1, 1), (NOW + 1e12, 0xFFFFFFFF)]
+)
+def test_an_expiry_stays_within_what_mqtt_takes(expires_at: float, seconds: int) -> None:
+    """An event that has expired is still delivered, and one that hardly ever does fits the field."""
+    found = read(builder()(message(expires_at=expires_at), 1, NOW))
+
+    assert found.properties.MessageExpiryInterval == seconds
+
+
+def test_an_event_without_expiry_has_no_expiry_property() -> None:
+    """Without `ea` the broker may keep the event for ever."""
+    assert not hasattr(read(builder()(message(), 1, NOW)).properties, "MessageExpiryInterval")
+
+
+def test_mqtt_3_carries_the_bytes_alone() -> None:
+    """MQTT 3.1.1 has no properties: topic, identifier and the notification are all."""
+    found = read(builder(version="3.1.1")(message(expires_at=NOW), 7, NOW), MQTTProtocolVersion.MQTTv311)
+
+    assert (found.topic, found.mid, found.payload) == (b"portos/resources/tickets", 7, BODY)
+
+
+@given(st.text(max_size=400), st.text(max_size=400), st.binary(max_size=300))
+def test_any_name_makes_a_packet_that_can_be_read(resource: str, resource_id: str, body: bytes) -> None:
+    """Whatever names the hub sends, the packet is well formed and the attributes come out as they went in."""
+    event = message(resource, resource_id, body=body)
+
+    try:
+        packet = builder()(event, 65_535, NOW)
+    except Rejected as rejection:
+        assert rejection.reason == "invalid"  # noqa: PT017 - a surrogate is the only name without a place
+        return
+
+    found = read(packet)
+    levels = found.topic.decode().split("/")
+    assert (levels[:2], len(levels)) == (["portos", "resources"], 3)
+    assert levels[2]
+    assert not set(found.topic) & set(b"+#$\x00")
+    assert found.payload == body
+    assert [tuple(pair) for pair in found.properties.UserProperty] == list(attributes(event, "default"))
+
+
+@pytest.mark.parametrize(
+    ("template", "topic"),
+    [
+        ("{base}/resources/{resource}", b"portos/resources/mPOS%20Link"),
+        ("{base}/{site}/{resource}/{resource_id}/{action}", b"portos/default/mPOS%20Link/%7Bsite%7D/updated"),
+        ("fixed/r-{resource}", b"fixed/r-mPOS%20Link"),
+    ],
+)
+def test_a_template_is_filled_in_once(template: str, topic: bytes) -> None:
+    """Names are encoded, and what looks like a placeholder in one is not filled in."""
+    assert topic_builder(config(topic_template=template))(message("mPOS Link", "{site}")) == topic
+
+
+@pytest.mark.parametrize("name", ["bridge", "state", "licence", "other-events"])
+def test_a_name_that_leads_to_a_reserved_topic_is_rejected(name: str) -> None:
+    """No resource can speak as the bridge, whatever the template."""
+    for template in ("{base}/{resource}", "{base}/{resource}/{resource_id}"):
+        with pytest.raises(Rejected, match="reserved topic") as rejection:
+            topic_builder(config(topic_template=template))(message(name))
+
+        assert rejection.value.reason == "reserved_topic"
+
+
+def test_a_name_beside_a_reserved_one_is_taken() -> None:
+    """Only the reserved level itself is refused."""
+    assert topic_builder(config(topic_template="{base}/{resource}"))(message("bridges")) == b"portos/bridges"
+
+
+def test_events_without_a_resource_have_topics_of_their_own() -> None:
+    """Licences go to `licence`, anything unknown to `other-events`, as on Kafka."""
+    topic_of = topic_builder(config(base_topic="portos/{site}", site="shop"))
+
+    assert topic_of(message(None, None, LICENCE_ACTIVATED)) == b"portos/shop/licence"
+    assert topic_of(message(None, None, "portos.unheard.of")) == b"portos/shop/other-events"
+
+
+def test_a_packet_of_the_limit_passes_and_one_byte_more_does_not() -> None:
+    """The limit is that of the whole packet, as the broker counts it."""
+    size = len(builder()(message(), 1, NOW))
+
+    assert len(packet_builder(config(), size)(message(), 1, NOW)) == size
+    with pytest.raises(Rejected) as rejection:
+        packet_builder(config(), size - 1)(message(), 1, NOW)
+    assert rejection.value.reason == "too_large"
+
+
+def test_an_attribute_that_no_string_of_mqtt_holds_is_rejected() -> None:
+    """A resource id of more than 65,535 bytes is a dead letter and no broken packet."""
+    with pytest.raises(Rejected) as rejection:
+        builder()(message(resource_id="x" * 65_536), 1, NOW)
+
+    assert rejection.value.reason == "too_large"
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [
+        (0x00, None),
+        (0x10, None),
+        (0x90, ("rejected", "refused")),
+        (0x99, ("rejected", "refused")),
+        (0x80, ("unavailable", "refused", False, 3)),
+        (0x83, ("unavailable", "refused", False, 3)),
+        (0x87, ("unavailable", "unauthorized", True, None)),
+        (0x97, ("unavailable", "refused", True, None)),
+        (0x91, ("unavailable", "protocol", False, None)),
+        (0xFF, ("unavailable", "protocol", False, None)),
+    ],
+)
+def test_a_reason_code_decides_what_becomes_of_its_message(code: int, outcome: tuple[object, ...] | None) -> None:
+    """Confirmed, buried, held, or tried again: the table of MQTT 5, 3.4.2.1."""
+    match publish_outcome(code):
+        case None:
+            found: tuple[object, ...] | None = None
+        case Rejected(reason=reason):
+            found = ("rejected", reason)
+        case Unavailable(reason=reason, hold=hold, bury_after=bury_after):
+            found = ("unavailable", reason, hold, bury_after)
+
+    assert found == outcome
+
+
+@pytest.mark.parametrize("code", [0x86, 0x87, 0x8A, 0x8C])
+def test_wrong_credentials_wait_for_an_operator(code: int) -> None:
+    """A refused login is held: trying again soon would only lock the account."""
+    error = connect_refused(code, "some name")
+
+    assert (error.reason, error.hold) == ("unauthorized", True)
+
+
+def test_a_broker_that_is_busy_is_tried_again() -> None:
+    """Server unavailable, and anything unknown, is an ordinary failure."""
+    assert [(connect_refused(code, "").reason, connect_refused(code, "").hold) for code in (0x88, 0x89, 0xFE)] == [
+        ("refused", False)
+    ] * 3
+
+
+def test_a_taken_over_session_comes_back_slowly() -> None:
+    """Two clients of one name must not throw each other out in turns."""
+    error = disconnected(0x8E, "Session taken over")
+
+    assert (error.reason, error.slowly) == ("taken_over", True)
+
+
+@given(st.lists(st.binary(min_size=0, max_size=200), max_size=10), st.integers(min_value=1, max_value=50))
+def test_packets_are_found_however_they_are_cut(bodies: list[bytes], cut: int) -> None:
+    """The stream may be cut anywhere: the same packets come out, in order."""
+    sent = [
+        b"\xd0" + (bytes([len(b)]) if len(b) < 128 else bytes([len(b) & 127 | 128, len(b) >> 7])) + b for b in bodies
+    ]
+    stream = b"".join(sent)
+    found: list[bytes] = []
+    rest = b""
+
+    for start in range(0, len(stream), cut):
+        whole, rest = packets(rest + stream[start : start + cut])
+        found += whole
+
+    assert (found, rest) == (sent, b"")
+
+
+@pytest.mark.parametrize("stream", [b"\x40\xff\xff\xff\xff\x01", b"\x40\xff\xff\xff\x7f", b"\x20\x80\x80\x04"])
+def test_a_length_that_no_answer_has_is_refused(stream: bytes) -> None:
+    """A peer that is no broker cannot make the bridge collect a quarter of a gigabyte."""
+    with pytest.raises(ValueError, match="a packet of"):
+        packets(stream)
+
+
+@pytest.mark.parametrize(
+    ("packet", "found"),
+    [
+        (b"\x40\x02\x01\x02", (258, 0)),
+        (b"\x40\x03\x01\x02\x87", (258, 0x87)),
+        (b"\x40\x04\xff\xff\x10\x00", (65_535, 0x10)),
+        (b"\x40\x81\x01\x00\x05\x80" + b"x" * 126, (5, 0x80)),
+        (b"\x40\x01\x01", None),
+        (b"\x40\x00", None),
+        (b"\xd0\x00", None),
+        (b"\x20\x03\x00\x00\x00", None),
+    ],
+)
+def test_an_acknowledgement_is_told_from_other_packets(packet: bytes, found: tuple[int, int] | None) -> None:
+    """A PUBACK gives identifier and reason code, whose absence means success; anything else is not ours to read."""
+    assert acknowledged(packet) == found
