@@ -5,7 +5,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.brokers import KafkaBroker, MqttBroker, kafka_level, mqtt_level, start_kafka, start_mqtt
+from tests.brokers import (
+    Hub,
+    KafkaBroker,
+    MqttBroker,
+    hub_level,
+    kafka_level,
+    mqtt_level,
+    start_hub,
+    start_kafka,
+    start_mqtt,
+)
 
 _PEERS = ("TEST_DOTNET_BRIDGE", "TEST_NODE_BRIDGE", "TEST_NAIVE_BRIDGE")
 
@@ -15,10 +25,9 @@ for _name in [name for name in os.environ if name.upper().startswith("PORTOS_BRI
 
 def pytest_report_header() -> list[str]:
     """Name the level of each part of the outside world that this run uses."""
-    hub = "real ASP.NET Core" if os.environ.get("TEST_PORTOS_SERVER") else "none (TEST_PORTOS_SERVER)"
     peers = ", ".join(name for name in _PEERS if os.environ.get(name)) or "none"
     return [
-        f"brokers: kafka={kafka_level()} mqtt={mqtt_level()} hub={hub} peers={peers}",
+        f"brokers: kafka={kafka_level()} mqtt={mqtt_level()} hub={hub_level()} peers={peers}",
         f"required: {os.environ.get('TEST_REQUIRE') or 'nothing'}",
     ]
 
@@ -53,3 +62,11 @@ def own_mqtt_broker() -> Iterator[MqttBroker]:
     broker = start_mqtt(own=True)
     yield broker
     broker.close()
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """The real ASP.NET Core server, for one test alone: its ledger begins empty."""
+    server = start_hub()
+    yield server
+    server.close()
