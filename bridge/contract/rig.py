@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.02
 _NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
 
-class BrokenPromise(AssertionError):  # noqa: N818 - it accuses the sink, like the words in bridge.errors
+class BrokenPromise(AssertionError):
     """A sink does not do what the contract says; the text says what, for whoever writes the sink."""
 
 

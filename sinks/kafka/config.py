@@ -1,0 +1,89 @@
+"""The settings of the Kafka sink: `PORTOS_BRIDGE_SINK__KAFKA__` and the names of the fields here.
+
+Pure. What would lose or reorder events is no setting: `acks` is `all` and the producer is idempotent.
+"""
+
+import re
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from bridge.settings import CommaList, Positive, SinkConfig
+from sinks.kafka.records import is_reserved, topic_of
+
+__all__ = ["KafkaConfig"]
+
+_ADDRESS = re.compile(r"^(?:\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):(\d{1,5})$")
+_PLACEHOLDERS = frozenset({"site", "resource"})
+_LAST_PORT = 65_535
+_LONGEST_LITERAL = 49  # with a resource of at most 200 characters a topic stays within Kafka's 249
+
+
+class KafkaConfig(SinkConfig):
+    """Where the Kafka brokers are and what goes to which topic."""
+
+    bootstrap_servers: CommaList = Field(min_length=1)
+    """Some brokers of the cluster, as `host:port` with commas between: `kafka-1:9092,kafka-2:9092`."""
+    client_id: str = Field(default="portos-bridge", min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._-]+$")
+    """The name under which the brokers' logs, quotas and metrics show the bridge."""
+    topic_template: str = "portos.{resource}"
+    """The topic of a resource's events; `{resource}` and `{site}` are filled in."""
+    window_events: int = Field(default=200, ge=1, le=100_000)
+    """How many events may be on their way to the brokers at once; this many may be repeated after a lost connection."""
+    batch_bytes: int = Field(default=65_536, ge=1_024, le=16_777_216)
+    """Largest batch of events for one partition; at most the brokers' `message.max.bytes`."""
+    max_request_bytes: int = Field(default=1_048_576, ge=1_024, le=104_857_600)
+    """Largest single event, as a record before compression; a larger one becomes a dead letter."""
+    request_seconds: Positive = 15
+    """Longest wait for a broker's answer before the connection is closed and the request repeated."""
+    compression: Literal["none", "gzip"] = "none"
+    """How batches are compressed."""
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for address in value:
+            match = _ADDRESS.match(address)
+            if match is None or not 0 < int(match[1]) <= _LAST_PORT:
+                raise ValueError("should be host:port, several with commas between, without a scheme")
+        return value
+
+    @field_validator("topic_template")
+    @classmethod
+    def _template(cls, value: str) -> str:
+        problem = _problem_of(value)
+        if problem:
+            raise ValueError(problem)
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        literals = self.topic_template.replace("{resource}", "").replace("{site}", self.site)
+        if len(literals) > _LONGEST_LITERAL:
+            raise ValueError(
+                f"TOPIC_TEMPLATE is {len(literals)} characters without the resource; {_LONGEST_LITERAL} fit"
+            )
+        if is_reserved(topic_of(self.topic_template, self.site, "x")):
+            raise ValueError("TOPIC_TEMPLATE leads to a topic that the bridge keeps for itself")
+        if self.batch_bytes > self.max_request_bytes:
+            raise ValueError("BATCH_BYTES is larger than MAX_REQUEST_BYTES")
+        return self
+
+
+def _problem_of(template: str) -> str | None:
+    """Say what is wrong with a topic template, or None."""
+    names = re.findall(r"\{([^{}]*)\}", template)
+    literals = re.sub(r"\{[^{}]*\}", "", template)
+    segments = template.split(".")
+    if unknown := sorted(set(names) - _PLACEHOLDERS):
+        known = ", ".join(f"{{{name}}}" for name in sorted(_PLACEHOLDERS))
+        return f"should hold no placeholder but {known}, not {', '.join(unknown) or 'an empty one'}"
+    if not re.fullmatch(r"[A-Za-z0-9._-]*", literals):
+        return "should be made of A-Z, a-z, 0-9, '.', '_', '-' and placeholders in braces"
+    if "" in segments:
+        return "should have no empty segment between its dots"
+    if "{" in segments[0]:
+        return "should begin with a literal segment, so that no name from outside chooses it"
+    if "_" in literals and "." in literals:
+        return "should not hold both '.' and '_', which are one in the brokers' metric names"
+    return None

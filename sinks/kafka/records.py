@@ -1,0 +1,181 @@
+"""What a message is in Kafka, and what an error of Kafka means to the message that met it.
+
+Pure. A record's value is the notification's body, untouched; its headers are the CloudEvents attributes in binary mode
+(Kafka protocol binding 1.0.2); its key is the resource id, so that one resource stays in one partition, in order.
+"""
+
+import hashlib
+import re
+from functools import lru_cache
+from struct import iter_unpack
+from typing import NamedTuple
+
+from bridge.errors import Rejected, Unavailable
+from bridge.message import LICENCE_ACTIVATED, Message, own_attributes, shared_attributes
+
+__all__ = [
+    "LICENCE_TOPIC",
+    "OTHER_TOPIC",
+    "Record",
+    "is_reserved",
+    "meaning",
+    "murmur2",
+    "partition_of",
+    "record_of",
+    "segment",
+    "topic_of",
+]
+
+LICENCE_TOPIC = "portos.licence"
+OTHER_TOPIC = "portos.other-events"
+"""Events that name no resource and are no licence; `segment` can never give `other-events`, so no resource collides."""
+
+_RESERVED_PREFIXES = ("portos.bridge.", "portos.state.")
+_RESERVED = frozenset({LICENCE_TOPIC, OTHER_TOPIC})
+_LONGEST_SEGMENT = 200
+_ILLEGAL = re.compile(rb"[^A-Za-z0-9]")
+_HEADERS = {
+    name: f"ce_{name}"
+    for name in ("id", "recordedtime", "time", "expirytime", "subject", "resourceid", "resourceversion")
+}
+_CONTENT_TYPE = ("content-type", b"application/json")
+
+Headers = list[tuple[str, bytes]]
+
+
+class Record(NamedTuple):
+    """A message as Kafka takes it."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: Headers
+
+
+def record_of(message: Message, template: str, site: str) -> Record | Rejected:
+    """Turn a message into a record, or reject one whose resource would land on a topic that is the bridge's own."""
+    headers = [*_shared_headers(site, message.event, message.resource, message.action)]
+    for name, text in own_attributes(message):
+        headers.append((_HEADERS[name], text.encode()))
+    if message.resource is None:
+        topic = LICENCE_TOPIC if message.event == LICENCE_ACTIVATED else OTHER_TOPIC
+        return Record(topic, site.encode(), message.body, headers)
+    topic = topic_of(template, site, message.resource)
+    if is_reserved(topic):
+        return Rejected(
+            f"the resource {message.resource!r} leads to the reserved topic {topic}", reason="reserved_topic"
+        )
+    return Record(topic, (message.resource_id or "").encode(), message.body, headers)
+
+
+@lru_cache(maxsize=1024)
+def _shared_headers(site: str, event: str, resource: str | None, action: str | None) -> tuple[tuple[str, bytes], ...]:
+    shared = shared_attributes(site, event, resource, action)
+    return (_CONTENT_TYPE, *((f"ce_{name}", text.encode()) for name, text in shared))
+
+
+@lru_cache(maxsize=1024)
+def topic_of(template: str, site: str, resource: str) -> str:
+    """Fill in a topic template; neither a site nor a segment can hold a brace, so nothing is filled in twice."""
+    return template.replace("{site}", site).replace("{resource}", segment(resource))
+
+
+def is_reserved(topic: str) -> bool:
+    """Say whether a topic belongs to the bridge and not to a resource."""
+    return topic in _RESERVED or topic.startswith(_RESERVED_PREFIXES)
+
+
+def segment(name: str) -> str:
+    """Encode a foreign name as a part of a topic: injective, legal in Kafka, never empty, bounded.
+
+    `A-Za-z0-9` pass, any other byte of its UTF-8 becomes `-XX`; an empty name is `-`; what is longer than 200
+    characters then is cut to 160 and ends in `--` and 16 hexadecimal digits of the SHA-256 of the name.
+    """
+    if not name:
+        return "-"
+    encoded = _ILLEGAL.sub(lambda found: f"-{found[0][0]:02X}".encode(), name.encode()).decode()
+    if len(encoded) <= _LONGEST_SEGMENT:
+        return encoded
+    return f"{encoded[:160]}--{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+@lru_cache(maxsize=65_536)
+def partition_of(key: bytes, partitions: int) -> int:
+    """Choose the partition of a key as Java's default partitioner does, so that others can co-partition."""
+    return (murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def murmur2(key: bytes) -> int:
+    """Hash as `org.apache.kafka.common.utils.Utils.murmur2` does, as an unsigned number of 32 bits."""
+    factor = 0x5BD1E995
+    whole = len(key) & ~3
+    hashed = 0x9747B28C ^ len(key)
+    for (word,) in iter_unpack("<I", key[:whole]):
+        mixed = word * factor & 0xFFFFFFFF
+        mixed ^= mixed >> 24
+        hashed = (hashed * factor ^ mixed * factor) & 0xFFFFFFFF
+    if rest := key[whole:]:
+        hashed = (hashed ^ int.from_bytes(rest, "little")) * factor & 0xFFFFFFFF
+    hashed = (hashed ^ hashed >> 13) * factor & 0xFFFFFFFF
+    return hashed ^ hashed >> 15
+
+
+_TOO_LARGE = frozenset({"MessageSizeTooLargeError", "RecordListTooLargeError"})
+_HOLD = {
+    "UnknownTopicOrPartitionError": ("missing_topic", "it does not exist: create it"),
+    "InvalidTopicError": ("missing_topic", "no broker takes such a name: correct TOPIC_TEMPLATE"),
+    "TopicAuthorizationFailedError": ("forbidden", "allow the bridge to describe the topic and to write to it"),
+    "ClusterAuthorizationFailedError": ("forbidden", "allow the bridge IdempotentWrite on the cluster"),
+    "TransactionalIdAuthorizationFailed": ("forbidden", "allow the bridge to use its transactional id"),
+    "PolicyViolationError": ("forbidden", "a policy of the brokers forbids it"),
+    "SaslAuthenticationFailed": ("unauthorized", "correct the credentials"),
+    "AuthenticationFailedError": ("unauthorized", "correct the credentials"),
+    "InvalidTimestampError": (
+        "clock",
+        "records carry the present time: set the clock of the bridge or the brokers right",
+    ),
+    "UnsupportedForMessageFormatError": ("forbidden", "the topic's message format is older than record headers"),
+}
+_AGAIN = {
+    "OutOfOrderSequenceNumber": "session",
+    "UnknownProducerId": "session",
+    "InvalidProducerEpoch": "session",
+    "CorruptRecordException": "session",
+    "ProducerFenced": "session",
+    "NodeNotReadyError": "network",
+    "KafkaConnectionError": "network",
+    "NotLeaderForPartitionError": "network",
+    "LeaderNotAvailableError": "network",
+    "NotEnoughReplicasError": "network",
+    "NotEnoughReplicasAfterAppendError": "network",
+    "KafkaStorageError": "network",
+    "NoBrokersAvailable": "network",
+    "StaleMetadata": "network",
+    "CorrelationIdError": "network",
+    "BrokerNotAvailableError": "network",
+    "RequestTimedOutError": "timeout",
+    "KafkaTimeoutError": "timeout",
+    "TimeoutError": "timeout",
+}
+
+
+def meaning(kind: str, text: str, where: str, *, records: int, progress: bool) -> Rejected | Unavailable:
+    """Say what an error of the client library means for a batch that met it, by the name of the error's class.
+
+    `records` is how many records the batch held; `progress` says that a batch was confirmed before on this connection,
+    so that an attempt without a pause cannot go round in circles. A broker refuses a batch and does not name the
+    record: a batch of one is to blame itself, a larger one is tried again. An unknown error never buries anything.
+    """
+    told = f"{where}: {text}"
+    if kind in _TOO_LARGE and records == 1:
+        return Rejected(told, reason="too_large")
+    if kind in _TOO_LARGE:
+        told = f"{told}; one of {records} events, or BATCH_BYTES is above the brokers' limit"
+        return Unavailable(told, reason="poison_batch", at_once=progress)
+    if kind in _HOLD:
+        reason, advice = _HOLD[kind]
+        return Unavailable(f"{told}; {advice}", reason=reason, hold=True)
+    if kind in _AGAIN:
+        reason = _AGAIN[kind]
+        return Unavailable(told, reason=reason, at_once=progress and reason == "session")
+    return Unavailable(f"{told} (unexpected)", reason="unexpected", slowly=True)

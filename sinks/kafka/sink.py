@@ -1,0 +1,262 @@
+"""One connection to a Kafka cluster: an idempotent producer, used batch by batch and thrown away after any error.
+
+The only file that imports aiokafka. Why it is written as it is (aiokafka 0.14.0, Kafka 4.1.1):
+
+- A producer that met an error refuses everything after it in that partition, for good. That is what keeps the order,
+  so nothing is repeated here: the pipeline goes on with a new connection at the first event that is not confirmed.
+- A broker that does not know a producer yet takes any first batch, even the second. So the first batch of a
+  connection to each partition is confirmed before another one follows.
+- A broker refuses a batch and does not name the record. So batches begin with one record and double: a refused batch
+  of one is to blame itself, and each connection halves at least the way to the record that spoils a larger one.
+- What ended the last connection stands first in the next one. So the very first event goes alone, and what comes
+  after it is not repeated with each attempt while a topic is missing or a right is refused.
+"""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+
+from bridge.errors import Rejected, Unavailable
+from bridge.message import Message
+from bridge.ports import Outcome, Sink
+from sinks.kafka.config import KafkaConfig
+from sinks.kafka.records import Record, meaning, partition_of, record_of
+
+__all__ = ["connect"]
+
+_METADATA_SECONDS = 5.0
+"""How long brokers get to create a topic by themselves before it counts as missing."""
+_CLOSE_SECONDS = 2.0
+_CLOSE_ATTEMPTS = 10
+_LARGEST_BATCH_RECORDS = 65_536
+
+_Place = tuple[str, int]
+_Item = tuple[int, Record]
+
+
+@asynccontextmanager
+async def connect(config: KafkaConfig) -> AsyncIterator[Sink]:
+    """Connect to the first broker that answers and get a producer id; leave no task and no socket behind.
+
+    Raises `Unavailable`. Waits as long as the brokers let it, so it is called under a deadline.
+    """
+    producer: Any = AIOKafkaProducer(  # type: ignore[no-untyped-call]  # aiokafka types its consumer only
+        bootstrap_servers=list(config.bootstrap_servers),
+        client_id=config.client_id,
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=0,
+        max_batch_size=config.batch_bytes,
+        max_request_size=config.max_request_bytes,
+        request_timeout_ms=round(config.request_seconds * 1000),
+        compression_type=None if config.compression == "none" else config.compression,
+    )
+    try:
+        try:
+            await producer.start()
+        except KafkaError as error:
+            servers = ", ".join(config.bootstrap_servers)
+            raise _unavailable(error, f"connecting to {servers}") from error
+        yield _KafkaSink(producer, config)
+    finally:
+        await abandon(producer)
+
+
+async def abandon(producer: Any) -> None:
+    """Close a producer without waiting for its brokers, whatever state it is in.
+
+    `AIOKafkaProducer.stop()` of an idempotent producer never returns when its brokers are gone (aiokafka#1101), and
+    cancelling it leaves tasks. Nothing is lost by not flushing: what was not confirmed is handed over again anyway.
+    Private names of aiokafka 0.14.0; `tests/unit/sinks/kafka/test_abandon.py` says if they change.
+    """
+    producer._closed = True  # noqa: SLF001 - see above; else its finalizer complains
+    for connection in producer.client._conns.values():  # noqa: SLF001 - see above
+        if connection._writer is not None:  # noqa: SLF001 - see above
+            connection._writer.transport.abort()  # noqa: SLF001 - a close would wait for a silent broker to read on
+    for _ in range(_CLOSE_ATTEMPTS):
+        tasks = _tasks_of(producer._sender)  # noqa: SLF001 - see above
+        if not tasks:
+            break
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=_CLOSE_SECONDS / _CLOSE_ATTEMPTS)
+    with suppress(TimeoutError):  # there is no more that could be done, and the sockets are gone already
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await producer.client.close()
+
+
+def _tasks_of(sender: Any) -> list[asyncio.Task[Any]]:
+    """Find the tasks that run a method of the sender; it keeps a reference to one of them only."""
+    tasks = []
+    for task in asyncio.all_tasks():
+        frame = getattr(task.get_coro(), "cr_frame", None)
+        if frame is not None and frame.f_locals.get("self") is sender:
+            tasks.append(task)
+    return tasks
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A batch that the producer has taken: which messages it holds, and the broker's answer to come."""
+
+    numbers: list[int]
+    answer: asyncio.Future[Any]
+
+
+class _KafkaSink:
+    """The sink of one connection."""
+
+    def __init__(self, producer: Any, config: KafkaConfig) -> None:
+        self._producer = producer
+        self._config = config
+        self._partitions: dict[str, int] = {}
+        self._most_records: dict[_Place, int] = {}
+        self._over: Unavailable | None = None
+        self._progress = False
+
+    async def deliver(self, batch: Sequence[Message]) -> list[Outcome]:
+        """Hand a batch over, all partitions at once, and wait for every answer of the brokers."""
+        outcomes: dict[int, Outcome] = {}
+        lanes, stop = await self._sorted(batch, outcomes)
+        if not self._progress and lanes:
+            place, lane = next(iter(lanes.items()))
+            await self._run(place, [lane.popleft()], outcomes)
+        async with asyncio.TaskGroup() as group:
+            for place, lane in lanes.items():
+                group.create_task(self._run(place, lane, outcomes), name=f"kafka {place[0]} {place[1]}")
+        self._over = self._over or stop
+        unsettled = self._over or Unavailable("the event was never handed over", reason="unexpected")
+        return [outcomes.get(number, unsettled) for number in range(len(batch))]
+
+    async def _sorted(
+        self, batch: Sequence[Message], outcomes: dict[int, Outcome]
+    ) -> tuple[dict[_Place, deque[_Item]], Unavailable | None]:
+        """Sort a batch by partition, up to the first message whose topic cannot be had, and say why it cannot.
+
+        What comes after that message stays, since it would be repeated with each attempt.
+        """
+        lanes: dict[_Place, deque[_Item]] = defaultdict(deque)
+        for number, message in enumerate(batch):
+            record = record_of(message, self._config.topic_template, self._config.site)
+            if isinstance(record, Rejected):
+                outcomes[number] = record
+                continue
+            if record.topic not in self._partitions:
+                count = await self._partition_count(record.topic)
+                if isinstance(count, Unavailable):
+                    return lanes, count
+                self._partitions[record.topic] = count
+            partition = partition_of(record.key, self._partitions[record.topic])
+            lanes[record.topic, partition].append((number, record))
+        return lanes, None
+
+    async def _partition_count(self, topic: str) -> int | Unavailable:
+        """Ask for the number of partitions, and where there is no answer whether it is the topic or the brokers."""
+        try:
+            async with asyncio.timeout(_METADATA_SECONDS):
+                return len(await self._producer.partitions_for(topic))
+        except KafkaError as error:
+            missing: Exception = error
+        except TimeoutError:
+            missing = UnknownTopicOrPartitionError()
+        if isinstance(missing, UnknownTopicOrPartitionError) and not await self._brokers_answer():
+            missing = TimeoutError("the brokers do not answer")
+        return _unavailable(missing, f"topic {topic}")
+
+    async def _brokers_answer(self) -> bool:
+        try:
+            async with asyncio.timeout(_METADATA_SECONDS):
+                return bool(await self._producer.client.force_metadata_update())
+        except TimeoutError:
+            return False
+
+    async def _run(self, place: _Place, lane: Iterable[_Item], outcomes: dict[int, Outcome]) -> None:
+        """Hand over the records of one partition in order and note what became of them."""
+        waiting = deque(lane)
+        on_the_way: deque[_Sent] = deque()
+        try:
+            while waiting and self._over is None:
+                first = place not in self._most_records
+                sent = await self._hand_over(place, waiting, outcomes)
+                if sent is None:
+                    break
+                on_the_way.append(sent)
+                if first:
+                    await self._note(place, on_the_way, outcomes)
+            while on_the_way:
+                await self._note(place, on_the_way, outcomes)
+        finally:
+            for sent in on_the_way:
+                sent.answer.cancel()
+
+    async def _hand_over(self, place: _Place, waiting: deque[_Item], outcomes: dict[int, Outcome]) -> _Sent | None:
+        """Fill the next batch of a partition and give it to the producer; None if there is nothing (more) to give."""
+        topic, partition = place
+        most = self._most_records.get(place, 1)
+        builder = self._producer.create_batch()
+        numbers: list[int] = []
+        while waiting and len(numbers) < most:
+            number, record = waiting[0]
+            if builder.append(timestamp=None, key=record.key, value=record.value, headers=record.headers) is None:
+                break
+            waiting.popleft()
+            if not numbers and builder.size() > self._config.max_request_bytes:
+                outcomes[number] = _too_large(builder.size(), self._config.max_request_bytes)
+                builder = self._producer.create_batch()
+                continue
+            numbers.append(number)
+        if not numbers:
+            return None
+        builder.close()  # it goes at once, and nothing is added to it
+        try:
+            answer = await self._producer.send_batch(builder, topic, partition=partition)
+        except (KafkaError, AssertionError) as error:  # it asserts that the partition exists
+            self._over = self._over or _unavailable(error, f"topic {topic}")
+            return None
+        self._most_records[place] = min(2 * most, _LARGEST_BATCH_RECORDS)
+        return _Sent(numbers, answer)
+
+    async def _note(self, place: _Place, on_the_way: deque[_Sent], outcomes: dict[int, Outcome]) -> None:
+        """Wait for the answer to the oldest batch on the way and note it for each of its messages."""
+        sent = on_the_way[0]
+        outcome: Outcome = None
+        try:
+            await sent.answer
+            self._progress = True
+        except KafkaError as error:
+            outcome = meaning(
+                type(error).__name__,
+                str(error),
+                f"topic {place[0]}",
+                records=len(sent.numbers),
+                progress=self._progress,
+            )
+        on_the_way.popleft()
+        outcomes.update(dict.fromkeys(sent.numbers, outcome))
+        if outcome is not None and self._over is None:
+            self._over = _after(outcome)
+
+
+def _after(outcome: Rejected | Unavailable) -> Unavailable:
+    """Say what an error means for everything behind it: the producer is of no more use."""
+    if isinstance(outcome, Unavailable):
+        return outcome
+    return Unavailable("the producer is of no more use after a refused event", reason="session", at_once=True)
+
+
+def _unavailable(error: Exception, where: str) -> Unavailable:
+    """Give the meaning of an error that met no batch."""
+    found = meaning(type(error).__name__, str(error), where, records=0, progress=False)
+    if isinstance(found, Rejected):
+        return Unavailable(str(found), reason="unexpected", slowly=True)
+    return found
+
+
+def _too_large(size: int, most: int) -> Rejected:
+    return Rejected(f"the record has {size} bytes and MAX_REQUEST_BYTES is {most}", reason="too_large")
