@@ -6,7 +6,7 @@ library that is not used. Used by the command line, which hands the result to `b
 
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, TypeGuard
 
 from bridge.errors import ConfigError
 from bridge.ports import SinkPlugin
@@ -37,11 +37,18 @@ def _loader(name: str, entries: list[EntryPoint]) -> Callable[[], SinkPlugin[Any
             plugin = entries[0].load()
         except Exception as error:
             raise _broken(name, f"importing {targets[0]} failed with {error!r}; reinstall it") from error
-        if not isinstance(plugin, SinkPlugin) or not issubclass(plugin.config, SinkConfig):
+        if not _is_plugin(plugin):
             raise _broken(name, f"{targets[0]} is no SinkPlugin with a SinkConfig; ask its author")
         return plugin
 
     return load
+
+
+def _is_plugin(found: object) -> TypeGuard[SinkPlugin[Any]]:
+    if not isinstance(found, SinkPlugin):
+        return False
+    config: object = found.config
+    return isinstance(config, type) and issubclass(config, SinkConfig)
 
 
 def _broken(name: str, why: str) -> ConfigError:

@@ -4,6 +4,7 @@ Read by the command line alone; every component is given its own part. Names of 
 ones are an argument. Nothing on disk is written, and no value of a variable is ever part of a problem.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -24,6 +25,7 @@ from bridge.settings.resolver import Names, resolve
 __all__ = ["Configuration", "load", "secret_values"]
 
 M = TypeVar("M", bound=BaseModel)
+_QUOTED = re.compile(r"['\"]([^'\"]+)['\"]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +64,18 @@ def load(environ: Mapping[str, str], installed: Mapping[str, Callable[[], SinkPl
     resolved = resolve(environ, folder, Names(known, idle))
     problems += resolved.problems
 
-    settings = _validated(Settings, _core(resolved.values), PREFIX, known, problems)
+    wrong: list[str] = []
+    settings = _validated(Settings, _core(resolved.values), PREFIX, known, wrong)
     site = settings.site if settings else Settings.model_fields["site"].default
     sinks = {}
     for name, plugin in plugins.items():
         own = _nested(resolved.values, by_sink[name]) | {"site": site}
-        config = _validated(plugin.config, own, sink_prefix(name), known, problems)
+        config = _validated(plugin.config, own, sink_prefix(name), known, wrong)
         if config is not None:
             sinks[name] = (plugin, config)
     if settings is not None:
-        problems += contradictions(settings)
+        wrong += contradictions(settings)
+    problems += (line for line in wrong if line.partition(":")[0] not in resolved.unreadable)
     if settings is None or problems:
         raise ConfigError([_without_secrets(problem, resolved.values, known) for problem in dict.fromkeys(problems)])
     return Configuration(settings, sinks, (*resolved.warnings, *cautions(settings, sinks)))
@@ -135,20 +139,36 @@ def _validated(
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        problems += _lines(error, prefix, known)
+        problems += _lines(error, prefix, known, data)
         return None
 
 
-def _lines(error: ValidationError, prefix: str, known: Mapping[str, Variable]) -> Iterator[str]:
+def _lines(
+    error: ValidationError, prefix: str, known: Mapping[str, Variable], data: Mapping[str, Any]
+) -> Iterator[str]:
     """Turn what pydantic found into one line each; only the message and the place are taken, never the input."""
     for problem in error.errors(include_input=False, include_url=False, include_context=False):
-        parts = [str(part).upper() for part in problem["loc"]]
-        names = [f"{prefix}{'__'.join(parts[:end])}" for end in range(len(parts), 0, -1)]
-        name = next((name for name in names if name in known), (names or [prefix.rstrip("_")])[0])
+        name = _named(prefix, problem["loc"], problem["msg"], known)
         if problem["type"] == "missing":
             yield f"{name}: must be set: {known[name].description if name in known else ''}"
         else:
-            yield f"{name}: {problem['msg'].removeprefix('Value error, ')}"
+            yield f"{name}: {_without_input(problem['msg'].removeprefix('Value error, '), problem['loc'], data)}"
+
+
+def _named(prefix: str, place: Sequence[int | str], text: str, known: Mapping[str, Variable]) -> str:
+    """Name the variable at a place; for a problem of a whole section, the first of its variables in the text."""
+    parts = [str(part).upper() for part in place]
+    names = [f"{prefix}{'__'.join(parts[:end])}" for end in range(len(parts), 0, -1)]
+    section = names[0] if names else prefix.rstrip("_")
+    mentioned = [f"{section}__{word}" for word in re.findall(r"[A-Z][A-Z0-9_]+", text)]
+    return next((name for name in (*names, *mentioned) if name in known), section)
+
+
+def _without_input(text: str, place: Sequence[int | str], data: Any) -> str:
+    """Take out what a library quotes from the value, as urllib.parse does: it may be a password."""
+    for part in place:
+        data = data.get(part, "") if isinstance(data, Mapping) else data
+    return _QUOTED.sub(lambda quoted: "'...'" if isinstance(data, str) and quoted[1] in data else quoted[0], text)
 
 
 def _without_secrets(problem: str, values: Mapping[str, str], known: Mapping[str, Variable]) -> str:

@@ -40,11 +40,12 @@ class Names:
 
 @dataclass(slots=True)
 class Resolved:
-    """The merged values by variable name, and what was found on the way."""
+    """The merged values by variable name, and what was found on the way; `unreadable` is set, to what nobody knows."""
 
     values: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    unreadable: set[str] = field(default_factory=set)
 
 
 def resolve(environ: Mapping[str, str], secrets_dir: Path, names: Names) -> Resolved:
@@ -111,22 +112,33 @@ def _take_directory(folder: Path, names: Names, resolved: Resolved, ways: dict[s
 
 
 def _read(path: Path, origin: str, name: str, resolved: Resolved) -> None:
-    """Read one secret; only a newline at the very end is not part of it."""
+    """Take one secret from its file, or note why not."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe could wait for ever
-            resolved.problems.append(f"{origin}: the file for {name} is no regular file")
-            return
-        with path.open("rb") as file:
-            secret = file.read(_LARGEST_SECRET_BYTES + 1).decode().removesuffix("\n")
-    except OSError as error:
-        resolved.problems.append(f"{origin}: the file for {name} cannot be read: {error.strerror}")
+        resolved.values.setdefault(name, _secret(path))
     except UnicodeDecodeError:
-        resolved.problems.append(f"{origin}: the file for {name} is not UTF-8")
+        problem = "is not UTF-8"
+    except ValueError as error:
+        problem = str(error)
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
     else:
-        if not secret or len(secret) > _LARGEST_SECRET_BYTES - 1:
-            resolved.problems.append(f"{origin}: the file for {name} is {'too large' if secret else 'empty'}")
-        else:
-            resolved.values.setdefault(name, secret)
+        return
+    resolved.problems.append(f"{origin}: the file for {name} {problem}")
+    resolved.unreadable.add(name)
+
+
+def _secret(path: Path) -> str:
+    """Read a secret; only a newline at the very end is not part of it."""
+    if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe could wait for ever
+        raise ValueError("is no regular file")
+    with path.open("rb") as file:
+        content = file.read(_LARGEST_SECRET_BYTES + 1)
+    if len(content) > _LARGEST_SECRET_BYTES:
+        raise ValueError(f"is larger than {_LARGEST_SECRET_BYTES} bytes")
+    secret = content.decode().removesuffix("\n")
+    if not secret:
+        raise ValueError("is empty")
+    return secret
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

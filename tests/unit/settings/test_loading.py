@@ -1,0 +1,223 @@
+"""Where values come from, and what is made of them."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from bridge.errors import ConfigError
+from bridge.ports import SinkPlugin
+from bridge.settings.loading import Configuration, load
+from tests.unit.settings.example import ExampleConfig, plugin
+
+TOKEN = "PORTOS_BRIDGE_SINK__EXAMPLE__TOKEN"
+
+
+def loaded(environ: Mapping[str, str]) -> Configuration:
+    return load(environ, {"example": lambda: plugin})
+
+
+def example(environ: Mapping[str, str]) -> ExampleConfig:
+    _, config = loaded(environ).sinks["example"]
+    assert isinstance(config, ExampleConfig)
+    return config
+
+
+def problems(environ: Mapping[str, str]) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as error:
+        loaded(environ)
+    return error.value.problems
+
+
+def test_the_least_is_enough(good: dict[str, str]) -> None:
+    """A good configuration loads without a warning, with its lists split."""
+    configuration = loaded(good)
+
+    assert configuration.settings.subscribe.resources == ("tickets", "orders")
+    assert configuration.warnings == ()
+
+
+def test_a_sink_is_of_the_bridges_site(good: dict[str, str]) -> None:
+    """SITE reaches every sink without being one of its variables."""
+    assert example(good | {"PORTOS_BRIDGE_SITE": "shop-7"}).site == "shop-7"
+
+
+def test_a_sinks_sections_are_nested(good: dict[str, str]) -> None:
+    """A sink may have sections of its own, secrets in them included."""
+    more = {"PORTOS_BRIDGE_SINK__EXAMPLE__POOL__SIZE": "3", "PORTOS_BRIDGE_SINK__EXAMPLE__POOL__PASSWORD": "opens"}
+
+    pool = example(good | more).pool
+
+    assert (pool.size, pool.password and pool.password.get_secret_value()) == (3, "opens")
+
+
+@pytest.mark.parametrize("content", ["plain", " spaced ", "two\n\n", '{"a": 1}', "12345", "null", "a,b", "ž€"])
+def test_a_secret_file_loses_one_newline_and_nothing_else(content: str, good: dict[str, str], tmp_path: Path) -> None:
+    """Only the newline at the very end is no part of a secret."""
+    file = tmp_path / "token"
+    file.write_text(f"{content}\n", encoding="utf-8", newline="")
+
+    token = example(good | {f"{TOKEN}_FILE": str(file)}).token
+
+    assert token is not None
+    assert token.get_secret_value() == content
+
+
+def test_the_secrets_directory_is_read_as_kubernetes_mounts_it(good: dict[str, str]) -> None:
+    """Entries are links into `..data`, which is itself a link to a dated folder; those two are no secrets."""
+    folder = Path(good["PORTOS_BRIDGE_SECRETS_DIR"])
+    (folder / "..2026_11_25").mkdir()
+    (folder / "..2026_11_25" / TOKEN.lower()).write_text("mounted")
+    (folder / "..data").symlink_to("..2026_11_25")
+    (folder / TOKEN.lower()).symlink_to(f"..data/{TOKEN.lower()}")
+
+    token = example(good).token
+
+    assert token is not None
+    assert token.get_secret_value() == "mounted"
+
+
+def test_the_secrets_directory_may_be_absent(good: dict[str, str], tmp_path: Path) -> None:
+    """No directory is no secrets."""
+    assert loaded(good | {"PORTOS_BRIDGE_SECRETS_DIR": str(tmp_path / "none")}).warnings == ()
+
+
+def test_an_unreadable_secret_is_told_with_the_systems_reason(good: dict[str, str], tmp_path: Path) -> None:
+    """What the system says about a file is passed on, its path is not; a loop of links fails for root too."""
+    (tmp_path / "token").symlink_to("token")
+
+    assert problems(good | {f"{TOKEN}_FILE": str(tmp_path / "token")}) == (
+        f"{TOKEN}_FILE: the file for {TOKEN} cannot be read: Too many levels of symbolic links",
+    )
+
+
+def test_a_pipe_is_not_waited_for(good: dict[str, str], tmp_path: Path) -> None:
+    """A secret file that nobody writes to must not hold the start up."""
+    os.mkfifo(tmp_path / "pipe")
+
+    assert problems(good | {f"{TOKEN}_FILE": str(tmp_path / "pipe")}) == (
+        f"{TOKEN}_FILE: the file for {TOKEN} is no regular file",
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("HUBB__URL", "HUB__URL"),
+        ("hub__url", "HUB__URL"),
+        ("HUB_URL", "HUB__URL"),
+        ("AUTH__PASWORD", "AUTH__PASSWORD"),
+        ("AUTH__PASWORD_FILE", "AUTH__PASSWORD_FILE"),
+        ("SINK__EXAMPLE__TOKN", "SINK__EXAMPLE__TOKEN"),
+        ("JOURNAL__MAX_BYTE", "JOURNAL__MAX_BYTES"),
+    ],
+)
+def test_a_misspelt_name_is_answered_with_the_nearest(written: str, meant: str, good: dict[str, str]) -> None:
+    """Whoever misspells a variable is told which one was meant."""
+    name = f"PORTOS_BRIDGE_{written}".replace("PORTOS_BRIDGE_hub__url", "portos_bridge_hub__url")
+
+    assert problems(good | {name: "x"}) == (f"{name}: there is no such variable; did you mean PORTOS_BRIDGE_{meant}?",)
+
+
+def test_a_misspelt_sink_is_answered_with_the_nearest(good: dict[str, str]) -> None:
+    """A sink is named by its place in the list, and the value itself is not repeated."""
+    assert problems(good | {"PORTOS_BRIDGE_SINKS": "example,exampel"}) == (
+        "PORTOS_BRIDGE_SINKS: item 2 is no installed sink; did you mean example? (installed: example)",
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SERVICE_HOST",
+        "SERVICE_PORT",
+        "SERVICE_PORT_HTTP",
+        "PORT",
+        "PORT_8080_TCP",
+        "PORT_8080_TCP_ADDR",
+        "PORT_53_UDP_PORT",
+    ],
+)
+def test_what_kubernetes_injects_is_left_alone(name: str, good: dict[str, str]) -> None:
+    """A Service called portos-bridge puts variables into every pod beside it."""
+    assert loaded(good | {f"PORTOS_BRIDGE_{name}": "tcp://10.0.0.1:8080"}).warnings == ()
+
+
+def test_a_sink_can_be_switched_off(good: dict[str, str]) -> None:
+    """What is set for an installed sink that SINKS does not name is a warning, and its code is not imported."""
+    name = "PORTOS_BRIDGE_SINK__OTHER__ANYTHING"
+    (Path(good["PORTOS_BRIDGE_SECRETS_DIR"]) / "portos_bridge_sink__other__password").write_text("x")
+
+    configuration = load(good | {name: "x"}, {"example": lambda: plugin, "other": _never})
+
+    assert [warning.partition(":")[0] for warning in configuration.warnings] == [
+        name,
+        "portos_bridge_sink__other__password in PORTOS_BRIDGE_SECRETS_DIR",
+    ]
+
+
+def test_a_broken_sink_does_not_hide_other_problems(good: dict[str, str]) -> None:
+    """A plugin that cannot be imported is one problem among all."""
+    with pytest.raises(ConfigError) as error:
+        load(good | {"PORTOS_BRIDGE_HUB__URL": "", "PORTOS_BRIDGE_SINKS": "example,broken"}, _with_a_broken_one())
+
+    assert [problem.partition(":")[0] for problem in error.value.problems] == [
+        "PORTOS_BRIDGE_SINKS",
+        "PORTOS_BRIDGE_HUB__URL",
+    ]
+
+
+def test_a_sinks_own_message_loses_the_secret(good: dict[str, str]) -> None:
+    """A validator that repeats a secret cannot make it appear."""
+    text = "\n".join(problems(good | {TOKEN: "bad-canary"}))
+
+    assert "bad-canary" not in text
+    assert "PORTOS_BRIDGE_SINK__EXAMPLE: the token ********** is bad" in text
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("http://127.0.0.1:3000", False),
+        ("http://localhost:3000", False),
+        ("http://[::1]:3000", False),
+        ("https://portos.example", False),
+        ("http://192.168.1.10:3000", True),
+        ("http://portos:3000", True),
+    ],
+)
+def test_plaintext_to_another_host_is_a_warning(url: str, warned: bool, good: dict[str, str]) -> None:  # noqa: FBT001
+    """A Portos server in the shop's network speaks http; the operator is told once, and no more."""
+    warnings = loaded(good | {"PORTOS_BRIDGE_HUB__URL": url}).warnings
+
+    assert [warning.partition(":")[0] for warning in warnings] == ["PORTOS_BRIDGE_HUB__URL"] * warned
+
+
+def test_all_secrets_are_known_to_the_redaction(good: dict[str, str]) -> None:
+    """The log is given every secret, those in sections of a sink included."""
+    more = {TOKEN: "one", "PORTOS_BRIDGE_SINK__EXAMPLE__POOL__PASSWORD": "two"}
+
+    assert loaded(good | more).secrets() == {"correct horse", "one", "two"}
+
+
+def test_a_configuration_shows_no_secret(good: dict[str, str]) -> None:
+    """Neither its text nor its dump has one."""
+    configuration = loaded(good | {TOKEN: "canary-5f1"})
+
+    shown = repr(configuration) + configuration.settings.model_dump_json() + str(configuration.sinks)
+
+    assert "canary-5f1" not in shown
+    assert "correct horse" not in shown
+
+
+def _never() -> SinkPlugin[ExampleConfig]:
+    pytest.fail("a sink that is not fed was imported")
+
+
+def _broken() -> SinkPlugin[ExampleConfig]:
+    raise ConfigError(["PORTOS_BRIDGE_SINKS: the sink broken cannot be used: it is broken"])
+
+
+def _with_a_broken_one() -> Mapping[str, Callable[[], SinkPlugin[ExampleConfig]]]:
+    return {"example": lambda: plugin, "broken": _broken}
