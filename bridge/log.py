@@ -22,7 +22,7 @@ from urllib.parse import quote, quote_plus
 __all__ = ["configure", "redact", "redacted"]
 
 _MASK = "**********"
-_FOREIGN = ("SignalRCoreClient", "aiohttp", "aiokafka", "amqtt", "kafka", "paho", "transitions")
+_FOREIGN = ("SignalRCoreClient", "aiohttp", "aiokafka", "amqtt", "asyncio", "kafka", "paho", "transitions")
 _FORMS = re.compile(
     r"(?P<keep>\b(?:Bearer|Basic)\s+|[?&](?:access_token|id)=|\baccess_?token\W{1,4}(?=[\w-]{8})|://[^/\s:@]*:(?=[^/\s@]+@))"
     r"[^\s&\"'@,;]+"
