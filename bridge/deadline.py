@@ -8,6 +8,7 @@ Used by `bridge.pipeline`.
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from bridge.errors import Unavailable
 
@@ -60,9 +61,10 @@ class Deadline:
         """
         self._task = task
         cancelled: asyncio.CancelledError | None = None
+        waiting: set[asyncio.Future[Any]] = {task, self._given_up}
         while not task.done() and not self._given_up.done():
             try:
-                await asyncio.wait({task, self._given_up}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             except asyncio.CancelledError as error:
                 cancelled = error
                 task.cancel()

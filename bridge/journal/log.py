@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bridge.errors import Rejected, StorageFailed
-from bridge.journal.chunk import encode
+from bridge.journal.chunk import CorruptRow, encode
 from bridge.journal.reader import Page, Reader
 from bridge.journal.store import Change, Chunk, DeadLetter
 from bridge.journal.tail import Tail
@@ -71,6 +71,7 @@ class Journal:
         self.limits = limits
         self.used_bytes = 0
         self.corrupt_rows = 0
+        self._corrupt_to = 0
         self.failure: StorageFailed | None = None
         self.head = head
         """The sequence number of the newest message that is on disk."""
@@ -129,13 +130,22 @@ class Journal:
         lost = reader.take(chunks, until)
         if not lost:
             return
-        self.corrupt_rows += len(lost)
-        now = time.time()
-        for row in lost:
-            why = "the row fails its checksum" if row.data else "the row is gone"
-            self._letters.append(DeadLetter(sink, row.seq, None, "corrupt", why, 0, now, row.data))
+        self._tell(sink, reader, lost)
         if reader.ahead(1) is None:  # nothing readable is left of these chunks
             self._move(sink, reader, lost[-1].seq)
+
+    def _tell(self, sink: str, reader: Reader, lost: Sequence[CorruptRow]) -> None:
+        """Keep a dead letter for each damaged row that a sink has to pass over, and count a row once for all sinks."""
+        now = time.time()
+        for row in lost:
+            if row.seq <= reader.told:
+                continue
+            why = "the row fails its checksum" if row.data else "the row is gone"
+            self._letters.append(DeadLetter(sink, row.seq, None, "corrupt", why, 0, now, row.data))
+            reader.told = row.seq
+            if row.seq > self._corrupt_to:
+                self.corrupt_rows += 1
+                self._corrupt_to = row.seq
 
     async def settle(self, sink: str, page: Page, count: int, buried: Mapping[int, Buried]) -> None:
         """Move a sink's cursor over the first `count` messages of a page.

@@ -74,8 +74,9 @@ async def _reader(writer: Writer, state: State, sink: str) -> Reader:
     until = first[0].last if first else cursor
     reader.body_bytes = await writer.call(lambda store: store.body_bytes(until))
     if first:
-        reader.take(first, until)
-        page = reader.ahead(until - cursor)
+        probe = Reader(cursor, known)  # what it finds damaged is told when it is read to be delivered
+        probe.take(first, until)
+        page = probe.ahead(until - cursor)
         if page is not None:
             reader.body_bytes += sum(len(message.body) for message in page.messages)
             reader.oldest_at = page.messages[0].received_at

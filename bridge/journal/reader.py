@@ -25,12 +25,16 @@ class Page:
 
 @dataclass(slots=True)
 class Reader:
-    """See the module; `body_bytes` is what is unsettled, `oldest_at` when the first of it was received, if known."""
+    """See the module; `body_bytes` is what is unsettled, `oldest_at` when the first of it was received, if known.
+
+    `told` is the last damaged row that was told of, since a chunk may be read more than once.
+    """
 
     cursor: int
     durable: int
     body_bytes: int = 0
     oldest_at: float | None = None
+    told: int = 0
     _seqs: list[int] = field(default_factory=list)
     _messages: list[Message] = field(default_factory=list)
 

@@ -1,0 +1,68 @@
+"""A chunk gives back what was put in, and a damaged byte costs one message."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.journal.chunk import CorruptRow, decode, encode
+from bridge.message import Message
+from tests.unit.journal.conftest import messages
+
+text = st.none() | st.text()
+number = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+any_message = st.builds(
+    Message,
+    id=st.text(),
+    event=st.text(),
+    resource=text,
+    resource_id=text,
+    version=st.none() | st.integers(-(2**63), 2**63 - 1),
+    action=text,
+    created_at=number,
+    expires_at=number,
+    received_at=st.floats(allow_nan=False, allow_infinity=False),
+    body=st.binary(),
+)
+
+
+@given(st.lists(any_message, max_size=20), st.integers(1, 2**40))
+def test_a_chunk_gives_back_every_message_as_it_was(batch: list[Message], first: int) -> None:
+    assert decode(encode(batch, first), first, first + len(batch) - 1) == batch
+
+
+def test_a_flipped_bit_costs_at_most_the_row_it_hits_and_is_never_taken_for_data() -> None:
+    """Whatever bit is flipped: what is returned as a message is as it was written, in its place."""
+    batch = messages(1, 5, b'{"p":' + b"x" * 40 + b"}")
+    chunk = encode(batch, 1)
+    rng = random.Random(7)  # noqa: S311 - repeatable, not secret
+
+    for _ in range(500):
+        damaged = bytearray(chunk)
+        at = rng.randrange(len(chunk))
+        damaged[at] ^= 1 << rng.randrange(8)
+        rows = decode(bytes(damaged), 1, 5)
+
+        assert len(rows) == 5
+        corrupt = [row for row in rows if isinstance(row, CorruptRow)]
+        assert corrupt, f"flip at {at} went unnoticed"
+        assert all(row == batch[index] for index, row in enumerate(rows) if not isinstance(row, CorruptRow))
+        assert at * 5 // len(chunk) <= 0 or rows[0] == batch[0]
+
+
+@pytest.mark.parametrize("cut", [0, 3, 8, 50, -1])
+def test_a_cut_chunk_names_every_row_that_is_gone(cut: int) -> None:
+    rows = decode(encode(messages(10, 4), 10)[:cut], 10, 13)
+
+    assert [row.seq for row in rows if isinstance(row, CorruptRow)] == list(
+        range(14 - sum(isinstance(r, CorruptRow) for r in rows), 14)
+    )
+    assert isinstance(rows[-1], CorruptRow)
+    assert len(rows) == 4
+
+
+def test_a_row_in_a_wrong_place_is_found() -> None:
+    rows = decode(encode(messages(1, 1), 1), 2, 2)
+
+    assert isinstance(rows[0], CorruptRow)

@@ -1,0 +1,318 @@
+"""The journal on a real disk: nothing stored is lost, every sink has its own place, the bounds hold."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bridge.errors import JournalOwned, Rejected, StorageFailed
+from bridge.journal import Buried, Journal
+from bridge.message import Message
+from bridge.ports import Unreadable
+from tests.support import until
+from tests.unit.journal.conftest import Opening, messages
+
+
+async def read_all(journal: Journal, sink: str, count: int, limit: int = 200) -> list[Message]:
+    """Read and settle `count` messages of a sink."""
+    got: list[Message] = []
+    while len(got) < count:
+        page = await asyncio.wait_for(journal.read(sink, min(limit, count - len(got))), 10)
+        got += page.messages
+        await journal.settle(sink, page, len(page.messages), {})
+    return got
+
+
+def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+    """Ask a closed journal."""
+    database = sqlite3.connect(path)
+    try:
+        return database.execute(query).fetchall()
+    finally:
+        database.close()
+
+
+async def test_what_is_appended_is_read_in_order_by_every_sink_at_its_own_pace(opening: Opening) -> None:
+    async with opening() as journal:
+        for first in range(1, 1001, 250):
+            assert await journal.append(messages(first, 250))
+
+        assert [m.version for m in await read_all(journal, "kafka", 1000)] == list(range(1, 1001))
+        assert journal.lag("kafka").events == 0
+        assert journal.lag("mqtt").events == 1000
+        assert [m.version for m in await read_all(journal, "mqtt", 1000, limit=7)] == list(range(1, 1001))
+
+
+async def test_what_is_read_and_not_settled_is_read_again(opening: Opening) -> None:
+    async with opening() as journal:
+        await journal.append(messages(1, 10))
+        page = await journal.read("kafka", 10)
+
+        await journal.settle("kafka", page, 4, {})
+
+        assert [m.version for m in (await journal.read("kafka", 10)).messages] == list(range(5, 11))
+
+
+async def test_a_reader_waits_until_something_is_stored(opening: Opening) -> None:
+    async with opening() as journal:
+        waiting = asyncio.create_task(journal.read("mqtt", 10))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+
+        await journal.append(messages(1, 3))
+
+        assert len((await asyncio.wait_for(waiting, 5)).messages) == 3
+
+
+async def test_cursors_and_messages_survive_a_restart(opening: Opening) -> None:
+    async with opening() as journal:
+        await journal.append(messages(1, 500))
+        await read_all(journal, "kafka", 300)
+
+    async with opening() as journal:
+        assert journal.cursor("kafka") == 300
+        assert journal.lag("kafka").events == 200
+        assert journal.lag("kafka").body_bytes == 200 * len(b'{"p":1}')
+        assert journal.lag("mqtt").oldest_at == 101.0
+        assert [m.version for m in await read_all(journal, "mqtt", 500)] == list(range(1, 501))
+        assert [m.version for m in await read_all(journal, "kafka", 200)] == list(range(301, 501))
+
+
+async def test_numbers_go_on_after_everything_is_settled_and_deleted(opening: Opening) -> None:
+    """A sequence number is never given twice, or a sink would pass over a message."""
+    async with opening() as journal:
+        await journal.append(messages(1, 50))
+        await read_all(journal, "kafka", 50)
+        await read_all(journal, "mqtt", 50)
+
+    async with opening() as journal:
+        await journal.append(messages(51, 5))
+
+        assert journal.head == 55
+        assert [m.version for m in await read_all(journal, "kafka", 5)] == [51, 52, 53, 54, 55]
+
+
+async def test_settled_messages_are_deleted_only_when_all_sinks_have_passed(opening: Opening, path: Path) -> None:
+    async with opening() as journal:
+        await journal.append(messages(1, 100))
+        await journal.append(messages(101, 100))
+        await read_all(journal, "kafka", 200)
+        await read_all(journal, "mqtt", 100)
+    assert rows(path, "SELECT first, last FROM chunk") == [(101, 200)]
+
+    async with opening() as journal:
+        await read_all(journal, "mqtt", 100)
+    assert rows(path, "SELECT count(*) FROM chunk") == [(0,)]
+
+
+async def test_a_new_sink_starts_at_the_oldest_message_that_is_kept(opening: Opening) -> None:
+    async with opening("kafka") as journal:
+        await journal.append(messages(1, 20))
+        await journal.append(messages(21, 20))
+        await read_all(journal, "kafka", 20)
+
+    async with opening("kafka", "mqtt") as journal:
+        assert [m.version for m in await read_all(journal, "mqtt", 20)] == list(range(21, 41))
+
+
+async def test_a_sink_that_fell_out_of_memory_reads_the_disk_and_misses_nothing(opening: Opening) -> None:
+    async with opening(memory_max_bytes=30_000) as journal:
+        for first in range(1, 5001, 100):
+            await journal.append(messages(first, 100))
+            await read_all(journal, "mqtt", 100)
+
+        assert [m.version for m in await read_all(journal, "kafka", 5000, limit=333)] == list(range(1, 5001))
+
+
+async def test_no_more_is_given_out_than_a_crash_may_repeat(opening: Opening) -> None:
+    """With a cursor that is never written by time, reading waits for the disk before it exceeds the bound."""
+    async with opening("kafka", cursor_every_events=10, cursor_every_seconds=3600) as journal:
+        await journal.append(messages(1, 1000))
+        page = await journal.read("kafka", 11)
+        await journal.settle("kafka", page, 11, {})
+
+        await journal.read("kafka", 1)
+
+        assert journal._readers["kafka"].durable == 11
+
+
+async def test_a_settled_cursor_reaches_the_disk_in_time_without_any_event(opening: Opening) -> None:
+    async with opening("kafka", cursor_every_seconds=0.02) as journal:
+        await journal.append(messages(1, 5))
+        await read_all(journal, "kafka", 5)
+
+        await until(lambda: journal._readers["kafka"].durable == 5, 5, "the cursor on disk")
+
+
+async def test_what_does_not_fit_is_refused_whole_and_what_is_stored_stays(opening: Opening) -> None:
+    async with opening("kafka", max_bytes=4 * 2**20, memory_max_bytes=2**20) as journal:
+        stored = 0
+        while await journal.append(messages(stored + 1, 10, b"x" * 20_000)):
+            stored += 10
+        assert journal.full or journal.used_bytes > 3 * 2**20
+        assert stored >= 150
+
+        assert [m.version for m in await read_all(journal, "kafka", stored)] == list(range(1, stored + 1))
+        await asyncio.sleep(0.2)
+
+        assert await journal.append(messages(1, 10, b"x" * 20_000)), "drained, it takes messages again"
+
+
+async def test_dead_letters_keep_the_message_and_the_reason(opening: Opening, path: Path) -> None:
+    async with opening("kafka") as journal:
+        await journal.append(messages(1, 3), [Unreadable("json", "cut", b'{"p":', 5.0)])
+        page = await journal.read("kafka", 3)
+
+        await journal.settle("kafka", page, 3, {1: Buried(Rejected("2 MB", reason="too_large"), 2)})
+
+    kept = rows(path, "SELECT sink, seq, event_id, reason, error, attempts FROM dead_letter ORDER BY id")
+    assert kept == [("source", None, None, "json", "cut", 1), ("kafka", 2, "id-2", "too_large", "2 MB", 2)]
+    assert rows(path, "SELECT data FROM dead_letter WHERE sink = 'source'") == [(b'{"p":',)]
+
+
+async def test_a_second_process_is_told_that_the_journal_has_an_owner(opening: Opening, path: Path) -> None:
+    code = f"""
+import asyncio
+from pathlib import Path
+from bridge.journal import Limits, open_journal
+from bridge.errors import JournalOwned
+async def main():
+    async with open_journal(Path({str(path)!r}), ["a"], 2**22, Limits(2**22, 2**20, 100, 0.1)): pass
+try:
+    asyncio.run(main())
+except JournalOwned as error:
+    print("owned")
+"""
+    async with opening():
+        other = await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+
+        assert other.stdout.strip() == "owned", other.stderr
+
+
+async def test_two_owners_in_one_process_are_refused_too(opening: Opening) -> None:
+    async with opening():
+        with pytest.raises(JournalOwned):
+            async with opening():
+                pass
+
+
+async def test_a_damaged_row_is_set_aside_and_its_neighbours_are_delivered(opening: Opening, path: Path) -> None:
+    async with opening("kafka") as journal:
+        await journal.append(messages(1, 5, b"0123456789" * 10))
+    database = sqlite3.connect(path)
+    (blob,) = database.execute("SELECT rows FROM chunk").fetchone()
+    third = blob.find(b"id-3")
+    database.execute("UPDATE chunk SET rows = ?", (blob[:third] + b"XX" + blob[third + 2 :],))
+    database.commit()
+    database.close()
+
+    async with opening("kafka") as journal:
+        got = await read_all(journal, "kafka", 4)
+        assert [m.version for m in got] == [1, 2, 4, 5]
+        assert journal.corrupt_rows == 1
+        assert journal.lag("kafka").events == 0
+
+    assert rows(path, "SELECT sink, seq, reason FROM dead_letter") == [("kafka", 3, "corrupt")]
+
+
+async def test_a_damaged_last_row_does_not_stop_a_sink_and_is_told_once(opening: Opening, path: Path) -> None:
+    async with opening() as journal:
+        await journal.append(messages(1, 3, b"0123456789" * 10))
+    database = sqlite3.connect(path)
+    database.execute("UPDATE chunk SET rows = substr(rows, 1, length(rows) - 5)")
+    database.commit()
+    database.close()
+
+    async with opening() as journal:
+        for sink in ("kafka", "mqtt"):
+            assert [m.version for m in await read_all(journal, sink, 2, limit=1)] == [1, 2]
+        await journal.append(messages(4, 1))
+
+        for sink in ("kafka", "mqtt"):
+            assert [m.version for m in await read_all(journal, sink, 1)] == [4]
+        assert journal.corrupt_rows == 1
+
+    letters = rows(path, "SELECT sink, seq FROM dead_letter ORDER BY sink")
+    assert letters == [("kafka", 3), ("mqtt", 3)]
+
+
+async def test_missing_rows_are_passed_over_and_told(opening: Opening, path: Path) -> None:
+    async with opening("kafka") as journal:
+        await journal.append(messages(1, 3))
+        await journal.append(messages(4, 3))
+        await journal.append(messages(7, 3))
+    database = sqlite3.connect(path)
+    database.execute("DELETE FROM chunk WHERE first = 4")
+    database.commit()
+    database.close()
+
+    async with opening("kafka") as journal:
+        assert [m.version for m in await read_all(journal, "kafka", 6)] == [1, 2, 3, 7, 8, 9]
+        assert journal.corrupt_rows == 3
+
+
+async def test_a_failing_disk_ends_everything_and_confirms_nothing(opening: Opening) -> None:
+    async with opening("kafka", cursor_every_seconds=3600) as journal:
+        await journal.append(messages(1, 3))
+        blocked = asyncio.create_task(journal.drained())
+        await asyncio.sleep(0)
+        journal._writer._store._db.execute("DROP TABLE chunk")
+
+        with pytest.raises(StorageFailed, match="no such table"):
+            await journal.append(messages(4, 3))
+
+        with pytest.raises(StorageFailed):
+            await asyncio.wait_for(blocked, 5)
+        with pytest.raises(StorageFailed):
+            await journal.read("kafka", 1)
+        assert journal.head == 3
+
+
+async def test_a_cancelled_append_may_be_stored_but_never_out_of_order(opening: Opening) -> None:
+    async with opening("kafka") as journal:
+        task = asyncio.create_task(journal.append(messages(1, 10)))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+        await journal.append(messages(11, 10))
+
+        assert [m.version for m in await read_all(journal, "kafka", 20)] == list(range(1, 21))
+
+
+async def test_a_killed_process_loses_nothing_that_was_acknowledged(path: Path, opening: Opening) -> None:
+    """The child prints a number after its append returned; then it is killed in the middle of its work."""
+    code = f"""
+import asyncio, sys
+from pathlib import Path
+from bridge.journal import Limits, open_journal
+from tests.unit.journal.conftest import messages
+async def main():
+    async with open_journal(Path({str(path)!r}), ["kafka"], 2**26, Limits(2**26, 2**20, 100, 0.1)) as journal:
+        number = 1
+        while True:
+            await journal.append(messages(number, 7))
+            number += 7
+            print(number - 1, flush=True)
+asyncio.run(main())
+"""
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+    assert child.stdout is not None
+    acknowledged = 0
+    while acknowledged < 500:
+        acknowledged = int(await asyncio.wait_for(child.stdout.readline(), 20))
+    child.kill()
+    rest = await child.stdout.read()
+    await child.wait()
+    complete = [line for line in rest.split(b"\n")[:-1] if line]
+    acknowledged = int(complete[-1]) if complete else acknowledged
+
+    async with opening("kafka") as journal:
+        assert journal.head >= acknowledged
+        assert [m.version for m in await read_all(journal, "kafka", journal.head)] == list(range(1, journal.head + 1))
