@@ -19,6 +19,7 @@ __all__ = [
     "acknowledged",
     "connect_refused",
     "disconnected",
+    "given_up",
     "packet_builder",
     "packets",
     "publish_outcome",
@@ -236,3 +237,10 @@ def disconnected(code: int, name: str) -> Unavailable:
             return Unavailable(text, reason="protocol", slowly=True)
         case _:
             return Unavailable(text, reason="server_close")
+
+
+def given_up(code: int, name: str) -> Unavailable:
+    """Say why paho-mqtt ended a connection, by the reason code it gives for it."""
+    if code == 0x8D:  # noqa: PLR2004 - keep alive timeout, as in the other tables
+        return Unavailable("the broker did not answer a ping within the keep-alive time", reason="silence")
+    return Unavailable(f"the connection to the broker was given up: {name} ({code:#04x})", reason="protocol")

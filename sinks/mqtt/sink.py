@@ -26,6 +26,7 @@ from sinks.mqtt.records import (
     acknowledged,
     connect_refused,
     disconnected,
+    given_up,
     packet_builder,
     packets,
     publish_outcome,
@@ -53,7 +54,7 @@ async def connect(config: MqttConfig) -> AsyncIterator["MqttSink"]:
         text = f"no connection to the broker at {config.host}:{config.port}: {error!r}"
         raise Unavailable(text, reason=reason) from error
     try:
-        await sink.connected
+        await sink.accepted()
         yield sink
     finally:
         await sink.close()
@@ -132,9 +133,9 @@ class MqttSink(asyncio.Protocol):
     """A sink over one connection, with a sliding window of publications."""
 
     def __init__(self, config: MqttConfig, loop: asyncio.AbstractEventLoop) -> None:
-        self.connected: asyncio.Future[None] = loop.create_future()
         self._config = config
         self._loop = loop
+        self._answered: asyncio.Future[None] = loop.create_future()
         self._closed: asyncio.Future[None] = loop.create_future()
         self._lost: Unavailable | None = None
         self._delivery: _Delivery | None = None
@@ -144,6 +145,12 @@ class MqttSink(asyncio.Protocol):
         self._window = config.window_events
         self._packet: Callable[[Message, int, float], bytes]
 
+    async def accepted(self) -> None:
+        """Wait until the broker has answered CONNECT; raise `Unavailable` if it refused."""
+        await self._answered
+        if self._lost is not None:
+            raise self._lost
+
     async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
         """Publish a batch, at most a window at once, until all of it is acknowledged or the connection is lost."""
         if self._lost is not None:
@@ -151,14 +158,12 @@ class MqttSink(asyncio.Protocol):
         delivery = self._delivery = _Delivery(batch, self._loop.create_future())
         self._publish(delivery)
         await delivery.finished
-        unsent = self._lost
-        return [delivery.outcomes.get(index, unsent) for index in range(len(batch))]
+        open_outcome = self._lost
+        return [delivery.outcomes.get(index, open_outcome) for index in range(len(batch))]
 
     async def close(self) -> None:
-        """Say goodbye if there is anyone to say it to, and drop the connection."""
-        self._timer.cancel()
-        if self._lost is None and self.connected.done():
-            self._session.disconnect()
+        """Send DISCONNECT if there is still anyone to send it to, and drop the connection."""
+        self._session.disconnect()
         self._pipe.close()
         await self._closed
 
@@ -203,8 +208,8 @@ class MqttSink(asyncio.Protocol):
         if self._lost is not None:
             return
         self._lost = error
-        if not self.connected.done():
-            self.connected.set_exception(error)
+        if not self._answered.done():
+            self._answered.set_result(None)
         if self._delivery is not None and not self._delivery.finished.done():
             self._delivery.finished.set_result(None)
 
@@ -223,6 +228,8 @@ class MqttSink(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take acknowledgements, and leave any other packet to paho-mqtt."""
+        # Mosquitto leaves Nagle's algorithm on: without our ACK at once the end of a window waits 40 ms for it.
+        # The kernel forgets this option at will (tcp(7)), so it is set again and again.
         self._transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         try:
             whole, self._received = packets(self._received + data)
@@ -280,8 +287,8 @@ class MqttSink(asyncio.Protocol):
         own_limit = self._config.max_packet_bytes or LARGEST_PACKET_BYTES
         limit = min(own_limit, getattr(limits, "MaximumPacketSize", own_limit))
         self._packet = packet_builder(self._config, limit)
-        if not self.connected.done():
-            self.connected.set_result(None)
+        if not self._answered.done():
+            self._answered.set_result(None)
 
     def _on_disconnect(
         self,
@@ -294,4 +301,4 @@ class MqttSink(asyncio.Protocol):
         if flags.is_disconnect_packet_from_server:
             self._lose(disconnected(code.value, str(code)))
         else:
-            self._lose(Unavailable(f"the connection to the broker was given up: {code}", reason="protocol"))
+            self._lose(given_up(code.value, str(code)))
