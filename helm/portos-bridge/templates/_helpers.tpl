@@ -1,0 +1,73 @@
+{{- define "portos-bridge.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
+{{- else }}
+{{- $name := default .Chart.Name .Values.nameOverride }}
+{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 52 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "portos-bridge.selectorLabels" -}}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "portos-bridge.labels" -}}
+{{ include "portos-bridge.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "portos-bridge.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "portos-bridge.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- default "default" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "portos-bridge.image" -}}
+{{- with .Values.image.registry }}{{ . }}/{{ end }}{{ .Values.image.repository }}
+{{- if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
+{{- end }}
+
+{{- /* A setting as the program reads it: Helm holds 1073741824 as a float, which would be written 1.073741824e+09. */}}
+{{- define "portos-bridge.setting" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}{{ else }}{{ . }}{{ end }}
+{{- end }}
+
+{{- /* The secrets as sources of a projected volume: a file is named as its variable in lower case. */}}
+{{- define "portos-bridge.secrets" -}}
+{{- with .Values.hub }}{{ if .existingSecret }}
+- secret:
+    name: {{ .existingSecret }}
+    items:
+      {{- if eq (default "jwt" $.Values.config.AUTH__SCHEME) "static" }}
+      - {key: {{ .tokenKey | quote }}, path: portos_bridge_auth__token}
+      {{- else }}
+      - {key: {{ .passwordKey | quote }}, path: portos_bridge_auth__password}
+      {{- end }}
+{{- end }}{{ end }}
+{{- with .Values.mqtt }}{{ if .existingSecret }}
+- secret:
+    name: {{ .existingSecret }}
+    items:
+      - {key: {{ .passwordKey | quote }}, path: portos_bridge_sink__mqtt__password}
+{{- end }}{{ end }}
+{{- end }}
+
+{{- /* What the schema cannot say, or what nobody checks when a schema is skipped. */}}
+{{- define "portos-bridge.checks" -}}
+{{- if gt (int .Values.replicaCount) 1 }}
+{{- fail "replicaCount: at most 1, since two bridges would send every event twice" }}
+{{- end }}
+{{- range tuple "SINKS" "HUB__URL" "SUBSCRIBE__RESOURCES" }}
+{{- $_ := required (printf "config.%s is required" .) (get $.Values.config .) }}
+{{- end }}
+{{- $config := .Values.config }}
+{{- $needed := addf (dig "STOP__DRAIN_SECONDS" 20 $config) (dig "DELIVERY__CLOSE_SECONDS" 5 $config) 15 }}
+{{- if lt (float64 .Values.terminationGracePeriodSeconds) $needed }}
+{{- fail (printf "terminationGracePeriodSeconds: at least %v, or the bridge is killed while it drains" $needed) }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,85 @@
+"""Keep the chart's `config` block in step with the settings: `python -m helm.schema` writes it, `--check` only looks.
+
+In helm/portos-bridge/values.schema.json the description of `config` is generated from the models, everything else is
+written by hand. Secrets are left out, so that none can be put into a ConfigMap, and so is what the chart decides.
+"""  # noqa: INP001 - the folder is the chart's, not a package
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
+
+from pydantic import BaseModel
+
+import sinks
+from bridge.settings import Settings
+from bridge.settings.reference import PREFIX, Variable, sink_prefix, variables
+
+__all__ = ["CHART_DECIDES", "generated", "models"]
+
+CHART_DECIDES = frozenset({"SECRETS_DIR", "JOURNAL__PATH", "ADMIN__HOST", "ADMIN__PORT"})
+"""Variables that belong to what the chart mounts and exposes; they keep their defaults."""
+
+_SCHEMA = Path(__file__).parent / "portos-bridge" / "values.schema.json"
+_KEPT = ("type", "enum", "minimum", "maximum", "exclusiveMinimum", "pattern", "minLength", "maxLength")
+
+
+def models() -> Iterator[tuple[str, type[BaseModel]]]:
+    """Yield the models with the prefix of their variables: the core, then each sink of this repository."""
+    yield PREFIX, Settings
+    for folder in iter_modules(sinks.__path__):
+        yield sink_prefix(folder.name), import_module(f"sinks.{folder.name}").plugin.config
+
+
+def generated(schema: dict[str, Any]) -> dict[str, Any]:
+    """Give the schema with its `config` block made anew."""
+    names = {
+        variable.name.removeprefix(PREFIX): _value(model.model_json_schema(), variable)
+        for prefix, model in models()
+        for variable in variables(model, prefix)
+        if not variable.secret
+    }
+    config = schema["properties"]["config"] | {
+        "properties": {name: value for name, value in names.items() if name not in CHART_DECIDES}
+    }
+    return schema | {"properties": schema["properties"] | {"config": config}}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the schema, or with `--check` return 1 if it is stale."""
+    text = _SCHEMA.read_text(encoding="utf-8")
+    fresh = json.dumps(generated(json.loads(text)), indent=2, ensure_ascii=False) + "\n"
+    if "--check" in arguments:
+        return int(fresh != text)
+    _SCHEMA.write_text(fresh, encoding="utf-8")
+    return 0
+
+
+def _value(root: dict[str, Any], variable: Variable) -> dict[str, Any]:
+    """Describe one variable as Helm sees it: as in the model, but a list is written with commas."""
+    found = root
+    for name in variable.path:
+        found = _plain(root, found)["properties"][name]
+    found = _plain(root, found)
+    kept = {key: found[key] for key in _KEPT if key in found}
+    if found.get("type") == "array":
+        kept = {"type": "string"}
+    return {"description": variable.description} | kept
+
+
+def _plain(root: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """Follow a reference, and leave out that a value may be null."""
+    for choice in found.get("anyOf", ()):
+        if choice.get("type") != "null":
+            return _plain(root, choice)
+    for reference in (found, *found.get("allOf", ())):
+        if "$ref" in reference:
+            return dict(root["$defs"][reference["$ref"].rsplit("/", 1)[-1]])
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
