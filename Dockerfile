@@ -42,7 +42,7 @@ STOPSIGNAL SIGTERM
 
 FROM runtime AS simulator
 EXPOSE 3000
-CMD ["simulate", "--host", "0.0.0.0", "--port", "3000"]
+CMD ["simulate", "--host", "0.0.0.0"]
 
 # Last, so that a build without --target gives the bridge.
 FROM runtime AS bridge

@@ -1,0 +1,127 @@
+"""docker-compose.yml as it is written: its services are confined, its variables exist."""
+
+import re
+
+import pytest
+import yaml
+
+from bridge.settings.reference import PREFIX, variables
+from helm.schema import models
+from tests.deploy.tools import ROOT, compose_file, output
+
+SERVICES = sorted(compose_file()["services"])
+OURS = ["bridge-kafka", "bridge-mqtt", "hub-simulator"]
+
+
+def test_the_project_has_its_name() -> None:
+    """Volumes and networks are found under the product's name wherever the checkout is."""
+    assert compose_file()["name"] == "portos-bridge"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_service_has_capabilities(service: str) -> None:
+    """Every container runs without a capability and cannot gain one."""
+    found = compose_file()["services"][service]
+
+    assert found["cap_drop"] == ["ALL"]
+    assert found["security_opt"] == ["no-new-privileges:true"]
+    assert "privileged" not in found
+    assert "cap_add" not in found
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_our_services_cannot_write_but_to_the_journal(service: str) -> None:
+    """The root file system of our own images is read-only."""
+    found = compose_file()["services"][service]
+
+    assert found["read_only"] is True
+    assert [volume.split(":")[1] for volume in found.get("volumes", [])] in ([], ["/var/lib/portos-bridge"])
+
+
+@pytest.mark.parametrize("service", sorted(set(SERVICES) - {"bridge-kafka", "bridge-mqtt"}))
+def test_every_service_says_when_it_is_healthy(service: str) -> None:
+    """Whoever depends on a service can wait for it; the bridge's own check is in its image."""
+    assert compose_file()["services"][service]["healthcheck"]["test"][0] == "CMD"
+
+
+@pytest.mark.parametrize("service", ["bridge-kafka", "bridge-mqtt"])
+def test_a_bridge_starts_after_its_broker(service: str) -> None:
+    """The first attempt of a bridge meets a broker that answers."""
+    needed = compose_file()["services"][service]["depends_on"]
+
+    assert {name["condition"] for name in needed.values()} == {"service_healthy"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_ports_are_open_on_this_machine_only(service: str) -> None:
+    """Nothing without a password is offered to the network."""
+    ports = compose_file()["services"][service].get("ports", [])
+
+    assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_images_are_pinned(service: str) -> None:
+    """No image changes by itself."""
+    image = compose_file()["services"][service]["image"]
+
+    assert re.search(r":[\w.]*\d[\w.]*$|:-[\w-]+:dev}$", image), image
+
+
+def test_profiles_are_those_that_the_readme_names() -> None:
+    """Nothing starts without a profile, and no profile is misspelt."""
+    found = {profile for service in compose_file()["services"].values() for profile in service["profiles"]}
+
+    assert found == {"kafka", "mqtt", "demo", "observability"}
+
+
+@pytest.mark.parametrize("service", ["bridge-kafka", "bridge-mqtt"])
+def test_a_bridge_gets_only_variables_that_exist(service: str) -> None:
+    """A misspelt variable in the compose file fails here, not at start."""
+    known = {variable.name for prefix, model in models() for variable in variables(model, prefix)}
+    given = [name for name in compose_file()["services"][service]["environment"] if name.startswith(PREFIX)]
+
+    assert given
+    assert sorted(set(given) - known) == []
+
+
+def test_the_example_environment_names_what_the_compose_file_reads() -> None:
+    """.env.example and docker-compose.yml know the same variables, with the same defaults."""
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    read = dict(re.findall(r"\$\{([A-Z0-9_]+):-([^}]*)\}", text))
+    example = dict(
+        re.findall(r"^#([A-Z0-9_]+)=(.*)$", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+
+    assert set(example) == set(read)
+    differing = {name for name in example if example[name] not in (read[name], "")}
+    assert differing == {"PORTOS_BRIDGE_HUB__URL", "BUILD_CA_FILE"}  # examples by nature
+
+
+@pytest.mark.parametrize("name", ["mosquitto", "prometheus"])
+def test_each_inline_configuration_is_used(name: str) -> None:
+    """The configuration of a broker stands in this one file and reaches its service."""
+    used = [config["source"] for config in compose_file()["services"][name]["configs"]]
+
+    assert used == [name]
+    assert compose_file()["configs"][name]["content"]
+
+
+def test_prometheus_finds_every_bridge_by_one_name() -> None:
+    """Each bridge answers to the name that Prometheus looks up, on the port that it serves."""
+    (job,) = yaml.safe_load(compose_file()["configs"]["prometheus"]["content"])["scrape_configs"]
+    (search,) = job["dns_sd_configs"]
+    aliases = [
+        compose_file()["services"][name]["networks"]["default"]["aliases"] for name in ("bridge-kafka", "bridge-mqtt")
+    ]
+
+    assert search["names"] == ["bridge"]
+    assert search["port"] == 8080
+    assert aliases == [["bridge"], ["bridge"]]
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("profile", ["kafka", "mqtt", "demo", "observability", "*"])
+def test_compose_accepts_every_profile(profile: str, docker: None) -> None:
+    """`docker compose config` finds nothing wrong, whichever profile is chosen."""
+    output("docker", "compose", "--env-file", "/dev/null", "--profile", profile, "config", "--quiet")
