@@ -38,6 +38,7 @@ def _options(argv: Sequence[str]) -> SimulatorOptions:
     usual = SimulatorOptions()
     parser = argparse.ArgumentParser(
         prog="portos-bridge simulate",
+        allow_abbrev=False,
         description="Run a Portos API with a lively shop: login, REST lists, and the SignalR hub.",
     )
     parser.add_argument("--host", default=usual.host, help="address to listen on (default %(default)s)")

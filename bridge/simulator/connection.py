@@ -59,15 +59,16 @@ class Connection:
         """Tell whether changes have to wait for this client."""
         return self._is_open and self._unsent_bytes >= self._buffer_bytes
 
-    def put(self, record: bytes) -> None:
-        """Have a record sent; after the end of the connection it is forgotten."""
+    def put(self, record: bytes) -> bool:
+        """Have a record sent; after the end of the connection it is forgotten, and False is given."""
         if not self._is_open:
-            return
+            return False
         self._unsent.append(record)
         self._unsent_bytes += len(record)
         self._something.set()
         if self._unsent_bytes >= self._buffer_bytes:
             self._room.clear()
+        return True
 
     def close(self, last_record: bytes) -> None:
         """End the connection in order: what is unsent goes out, then this record, then the WebSocket's own close."""

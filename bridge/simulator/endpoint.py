@@ -160,5 +160,6 @@ class Endpoint:
             return f"{failed} HubException: {self._hub.refusal}"
         else:
             connection.topics |= topics
+        self._hub.audience_changed()
         self._hub.note(f"{method}d", connection.id, request=call.arguments[0])
         return None

@@ -34,27 +34,45 @@ class Hub:
         self.log: deque[dict[str, object]] = deque(maxlen=_LOG_ENTRIES)
         self._options = options
         self._sessions = sessions
+        self._audiences: dict[str, list[Connection]] = {}
 
     def add(self, connection: Connection) -> None:
         """Take in a connection whose handshake is done."""
         self.connections[connection.id] = connection
+        self.audience_changed()
         self.note("connected", connection.id)
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection that has ended."""
         if self.connections.pop(connection.id, None) is not None:
+            self.audience_changed()
             self.note("disconnected", connection.id, why=None)
+
+    def audience_changed(self) -> None:
+        """Work out anew who wants what; called whenever somebody comes, goes, subscribes or unsubscribes."""
+        self._audiences.clear()
 
     def publish(self, topic: str, notification: bytes) -> int:
         """Send a notification to every connection that asked for it; give to how many. Never waits: see `room`."""
+        audience = self._audiences.get(topic)
+        if audience is None:
+            audience = [each for each in self.connections.values() if subscription.wants(each.topics, topic)]
+            self._audiences[topic] = audience
+        if not audience:
+            return 0
         record = protocol.invocation("OnEvent", notification)
-        told = 0
-        for connection in self.connections.values():
-            if connection.is_open and subscription.wants(connection.topics, topic):
-                connection.put(record)
-                connection.sent += 1
-                told += 1
-        return told
+        told = [connection for connection in audience if connection.put(record)]
+        for connection in told:
+            connection.sent += 1
+        return len(told)
+
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether `room` would wait."""
+        for connection in self.connections.values():  # noqa: SIM110 - asked for every change: a generator costs more
+            if connection.is_full:
+                return True
+        return False
 
     async def room(self) -> None:
         """Wait until no client is behind by more than its buffer; one that takes nothing is dropped in the end."""
@@ -82,6 +100,7 @@ class Hub:
         """Drop every subscription and say nothing."""
         for connection in self._open():
             connection.topics.clear()
+        self.audience_changed()
 
     async def keep_alive(self) -> None:
         """Ping, and end what is silent or expired, until cancelled."""

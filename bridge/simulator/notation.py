@@ -27,14 +27,14 @@ def encoded(value: object) -> bytes:
 
 def moment(seconds: float) -> str:
     """Write a time since the epoch as .NET writes a DateTime in UTC: milliseconds without the zeros at their end."""
-    milliseconds = int(seconds * 1000)
-    fraction = f"{milliseconds % 1000:03d}".rstrip("0")
-    return f"{_second(milliseconds // 1000)}.{fraction}Z" if fraction else f"{_second(milliseconds // 1000)}Z"
+    return _millisecond(int(seconds * 1000))
 
 
 @lru_cache(maxsize=64)
-def _second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+def _millisecond(milliseconds: int) -> str:
+    second = datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    fraction = f"{milliseconds % 1000:03d}".rstrip("0")
+    return f"{second}.{fraction}Z" if fraction else f"{second}Z"
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -5,6 +5,7 @@ is https://github.com/dotnet/aspnetcore/blob/main/src/SignalR/docs/specs/HubProt
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -136,7 +137,7 @@ def parse(record: bytes) -> Record:
 
 def invocation(target: str, arguments: bytes) -> bytes:
     """Call a method of the client; `arguments` is what stands between the brackets."""
-    return b'{"type":1,"target":%b,"arguments":[%b]}\x1e' % (encoded(target), arguments)
+    return b"%b%b]}\x1e" % (_invocation_head(target), arguments)
 
 
 def completion(invocation_id: str, error: str | None = None) -> bytes:
@@ -154,6 +155,11 @@ def close(error: str | None = None, *, allow_reconnect: bool = False) -> bytes:
 def handshake_error(text: str) -> bytes:
     """Refuse a handshake."""
     return encoded({"error": text}) + SEPARATOR
+
+
+@lru_cache(maxsize=64)
+def _invocation_head(target: str) -> bytes:
+    return b'{"type":1,"target":%b,"arguments":[' % encoded(target)
 
 
 def _invocation(fields: dict[str, Any]) -> Invocation:

@@ -93,6 +93,31 @@ class Simulator:
         is in seconds since the epoch; `skip_versions` makes a hole in the versions.
         """
         await self.hub.room()
+        return self._change(
+            resource,
+            action,
+            id,
+            body,
+            size=size,
+            silent=silent,
+            expires=expires,
+            skip_versions=skip_versions,
+            actor=actor,
+        )
+
+    def _change(  # noqa: PLR0913 - as `change`
+        self,
+        resource: str,
+        action: str,
+        id: str | None,  # noqa: A002 - as `change`
+        body: Mapping[str, object] | None = None,
+        *,
+        size: int = 600,
+        silent: bool = False,
+        expires: float | None = None,
+        skip_versions: int = 0,
+        actor: Actor = _CASHIER,
+    ) -> Change:
         key, now = self.store.change(resource, action, id, body, size=size, skip_versions=skip_versions)
         at, told, digest = time.time(), 0, None
         if not silent:
@@ -116,13 +141,13 @@ class Simulator:
     ) -> Burst:
         """Make many updates in a row, `rate` a second or, with 0, as fast as they are taken; wait for the last."""
         burst = Burst(count, rate, ids, size, resources)
-        await burst.run(self._update)
+        await burst.run(self._update, self._room)
         return burst
 
     def start_burst(self, burst: Burst) -> int:
         """Run a burst in the background; give its number, from 1, in `bursts`."""
         self.bursts.append(burst)
-        self.run_in_background(burst.run(self._update), f"burst {len(self.bursts)}")
+        self.run_in_background(burst.run(self._update, self._room), f"burst {len(self.bursts)}")
         return len(self.bursts)
 
     # What goes wrong
@@ -222,8 +247,11 @@ class Simulator:
     async def _carry_out(self, step: Step, *, silent: bool = False) -> None:
         await self.change(step.resource, step.action, step.id, step.body, silent=silent, actor=step.actor)
 
-    async def _update(self, resource: str, key: str, size: int) -> Change:
-        return await self.change(resource, "updated", key, size=size)
+    def _update(self, resource: str, key: str, size: int) -> None:
+        self._change(resource, "updated", key, size=size)
+
+    def _room(self) -> Awaitable[None] | None:
+        return self.hub.room() if self.hub.is_behind else None
 
     def _objects(self, action: str, body: bytes) -> bytes:
         if action == "deleted" and self.options.delete_payload == "null":

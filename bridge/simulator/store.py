@@ -6,7 +6,8 @@ Pure. Used by the simulator, which alone knows to how many connections a change 
 import secrets
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from bridge.simulator.notation import encoded
 from bridge.simulator.notification import sample
@@ -14,16 +15,14 @@ from bridge.simulator.notification import sample
 __all__ = ["Change", "Ledger", "Resource", "Store"]
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(msgspec.Struct, frozen=True, gc=False):
     """One resource as it is now: its version and its JSON."""
 
     version: int
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One change of a resource.
 
     `seq` counts from 1; `at` is in seconds since the epoch; `sent_to` is to how many connections it was sent; `sha256`
