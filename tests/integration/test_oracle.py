@@ -1,0 +1,76 @@
+"""The consumers themselves, on real brokers: an oracle that loses something would accuse the bridge."""
+
+import pytest
+from confluent_kafka import Producer
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from tests.brokers import Hub, KafkaBroker, MqttBroker
+from tests.oracle.hub import HubRecorder
+from tests.oracle.kafka import KafkaReader
+from tests.oracle.mqtt import MqttReader
+from tests.support import wait_until
+
+
+@pytest.mark.kafka
+def test_the_kafka_reader_gives_every_record_with_its_headers(kafka_broker: KafkaBroker) -> None:
+    """Records over several partitions and topics arrive whole, each partition in its order."""
+    producer = Producer({"bootstrap.servers": kafka_broker.bootstrap, "log_level": 0, "enable.idempotence": True})
+    for number in range(500):
+        headers: list[tuple[str, str | bytes | None]] = [("ce_id", str(number)), ("content-type", "application/json")]
+        producer.produce(f"oracle.{number % 2}", str(number).encode(), str(number % 7).encode(), headers=headers)
+    producer.flush(10)
+
+    records = KafkaReader(kafka_broker.bootstrap, "oracle.").read()
+
+    assert KafkaReader(kafka_broker.bootstrap, "oracle.").count() == 500
+    assert sorted(int(record.value) for record in records) == list(range(500))
+    assert all(record.attributes == {"id": record.value.decode()} for record in records)
+    assert {record.content_type for record in records} == {"application/json"}
+    for stream in {record.stream for record in records}:
+        values = [int(record.value) for record in records if record.stream == stream]
+        assert values == sorted(values)
+
+
+def _publish(broker: MqttBroker, numbers: range) -> None:
+    client = Client(CallbackAPIVersion.VERSION2, "oracle-publisher", protocol=MQTTProtocolVersion.MQTTv5)
+    client.connect(broker.host, broker.port)
+    client.loop_start()
+    for number in numbers:
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+        properties.UserProperty = [("id", str(number))]
+        client.publish("oracle/x", str(number), qos=1, properties=properties).wait_for_publish(10)
+    client.disconnect()
+    client.loop_stop()
+
+
+@pytest.mark.mqtt
+@pytest.mark.slow
+def test_the_mqtt_reader_misses_nothing_over_a_kill_of_the_broker(own_mqtt_broker: MqttBroker) -> None:
+    """What is published after the broker's crash and before the reader is back reaches it all the same."""
+    with MqttReader(own_mqtt_broker.host, own_mqtt_broker.port, "oracle/#") as reader:
+        _publish(own_mqtt_broker, range(50))
+        wait_until(lambda: reader.count() == 50, 5, "the first half")
+        own_mqtt_broker.save()
+        own_mqtt_broker.kill()
+        own_mqtt_broker.restart()
+        _publish(own_mqtt_broker, range(50, 100))
+        wait_until(lambda: reader.count() >= 100, 15, "the second half")
+
+        assert [int(message.value) for message in reader.read()] == list(range(100))
+        assert all(message.attributes == {"id": message.value.decode()} for message in reader.read())
+
+
+@pytest.mark.hub
+def test_the_recorder_has_the_bytes_that_the_hub_sent(hub: Hub) -> None:
+    """Every change of the ledger is there, in the hub's own spelling, with its spaceless JSON and raw diacritics."""
+    with HubRecorder(hub, ["tickets", "orders"]) as recorder:
+        hub.wait_burst(hub.burst(100, rate=0, resources=["tickets", "orders"]), 10)
+        wait_until(lambda: len(recorder.read()) == 100, 10, "all recorded")
+
+    bodies = recorder.read()
+    assert all(body.startswith(b'{"e":"portos.resources.changed","s":{') for body in bodies)
+    assert len(recorder.by_identity()) == 100
+    assert {change.sent_to for change in hub.ledger()} == {1}

@@ -1,0 +1,94 @@
+"""An independent Kafka consumer: librdkafka, every partition from its beginning, with headers."""
+
+import time
+from typing import Any
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+from tests.oracle.record import Received
+
+__all__ = ["KafkaReader"]
+
+_DEADLINE_SECONDS = 15.0
+_HEADER_PREFIX = "ce_"
+
+
+class KafkaReader:
+    """Reads what a broker holds; nothing is remembered between two readings, since the broker keeps it all."""
+
+    def __init__(self, bootstrap: str, prefix: str = "portos.") -> None:
+        self._bootstrap = bootstrap
+        self._prefix = prefix
+
+    def _open(self) -> Consumer:
+        return Consumer(
+            {
+                "bootstrap.servers": self._bootstrap,
+                "group.id": "oracle",
+                "enable.auto.commit": False,
+                "enable.partition.eof": False,
+                "log_level": 0,
+            }
+        )
+
+    def _ends(self, consumer: Consumer) -> dict[tuple[str, int], int]:
+        topics = consumer.list_topics(timeout=_DEADLINE_SECONDS).topics
+        return {
+            (name, number): consumer.get_watermark_offsets(TopicPartition(name, number), timeout=_DEADLINE_SECONDS)[1]
+            for name, topic in topics.items()
+            if name.startswith(self._prefix)
+            for number in topic.partitions
+        }
+
+    def topics(self) -> set[str]:
+        """Name every topic of the broker."""
+        consumer = self._open()
+        try:
+            return set(consumer.list_topics(timeout=_DEADLINE_SECONDS).topics)
+        finally:
+            consumer.close()
+
+    def count(self) -> int:
+        """Count the records of all topics with the prefix."""
+        consumer = self._open()
+        try:
+            return sum(self._ends(consumer).values())
+        finally:
+            consumer.close()
+
+    def read(self) -> list[Received]:
+        """Read everything up to the ends as they are now, each partition in its order."""
+        consumer = self._open()
+        try:
+            ends = {at: end for at, end in self._ends(consumer).items() if end > 0}
+            consumer.assign([TopicPartition(name, number, OFFSET_BEGINNING) for name, number in ends])
+            found: list[Received] = []
+            deadline = time.monotonic() + _DEADLINE_SECONDS
+            while ends:
+                for message in consumer.consume(1000, timeout=0.1):
+                    deadline = time.monotonic() + _DEADLINE_SECONDS
+                    if message.error() is not None:
+                        raise OSError(str(message.error()))
+                    found.append(_received(message))
+                    at = (str(message.topic()), int(message.partition() or 0))
+                    if int(message.offset() or 0) + 1 >= ends.get(at, 0):
+                        ends.pop(at, None)
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"no records within {_DEADLINE_SECONDS:g} s, still due: {ends}")
+            return found
+        finally:
+            consumer.close()
+
+
+def _received(message: Any) -> Received:
+    headers = {name: value.decode() for name, value in message.headers() or ()}
+    attributes = {name.removeprefix(_HEADER_PREFIX): value for name, value in headers.items() if name != "content-type"}
+    return Received(
+        stream=f"{message.topic()}/{message.partition()}",
+        topic=message.topic(),
+        key=message.key(),
+        value=message.value(),
+        attributes=attributes,
+        content_type=headers.get("content-type"),
+        at=message.timestamp()[1] / 1000,
+    )

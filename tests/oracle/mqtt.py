@@ -1,0 +1,88 @@
+"""An independent MQTT 5 consumer with a session that outlives its connections."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Self
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from tests.oracle.record import Received
+from tests.support import wait_until
+
+__all__ = ["MqttReader"]
+
+
+class MqttReader:
+    """Collects everything a broker publishes below some filters, in the order of arrival, until it is left.
+
+    The session is kept by the broker (Session Expiry one hour, QoS 1): what is published while the reader is away comes
+    when it is back, and comes flagged when it comes again.
+    """
+
+    def __init__(self, host: str, port: int, *filters: str, client_id: str = "oracle") -> None:
+        self._filters = filters or ("portos/#",)
+        self._found: list[Received] = []
+        self._lock = threading.Lock()
+        self._subscribed = threading.Event()
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5)
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_message = self._on_message
+        self._client.reconnect_delay_set(1, 1)
+        self._address = (host, port)
+
+    def __enter__(self) -> Self:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+        properties.SessionExpiryInterval = 3600
+        self._client.connect(*self._address, clean_start=False, properties=properties)
+        self._client.loop_start()
+        wait_until(self._subscribed.is_set, 10, "the oracle has subscribed")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _on_connect(self, client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
+        if not reason.is_failure:
+            client.subscribe([(name, _options()) for name in self._filters])
+
+    def _on_subscribe(self, _client: Client, _data: Any, _mid: int, _reasons: Any, _properties: Any) -> None:
+        self._subscribed.set()
+
+    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        properties = message.properties
+        received = Received(
+            stream="mqtt",
+            topic=message.topic,
+            key=None,
+            value=bytes(message.payload),
+            attributes=dict(getattr(properties, "UserProperty", ())),
+            content_type=getattr(properties, "ContentType", None),
+            at=time.time(),
+            redelivered=message.dup,
+        )
+        with self._lock:
+            self._found.append(received)
+
+    def read(self, where: Callable[[Received], bool] = lambda _: True) -> list[Received]:
+        """Give what has arrived so far."""
+        with self._lock:
+            return [received for received in self._found if where(received)]
+
+    def count(self) -> int:
+        """Count what has arrived so far."""
+        with self._lock:
+            return len(self._found)
+
+
+def _options() -> Any:
+    from paho.mqtt.subscribeoptions import SubscribeOptions
+
+    # Retained messages of an earlier run are none of this one's.
+    return SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
