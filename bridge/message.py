@@ -92,25 +92,27 @@ def shared_attributes(site: str, event: str, resource: str | None, action: str |
 def own_attributes(message: Message) -> list[tuple[str, str]]:
     """Give those attributes that are a message's own: its id, its times, and what it is about."""
     pairs = [("id", message.id), ("recordedtime", rfc3339(message.received_at))]
-    if message.created_at is not None:
-        pairs.append(("time", rfc3339(message.created_at)))
-    if message.expires_at is not None:
-        pairs.append(("expirytime", rfc3339(message.expires_at)))
-    resource, resource_id = message.resource, message.resource_id
-    if resource is None:
+    if (created_at := message.created_at) is not None:
+        pairs.append(("time", rfc3339(created_at)))
+    if (expires_at := message.expires_at) is not None:
+        pairs.append(("expirytime", rfc3339(expires_at)))
+    if (resource := message.resource) is None:
         return pairs
-    pairs.append(("subject", f"{percent_encoded(resource)}/{percent_encoded(resource_id or '')}"))
-    if resource_id is not None:
+    if (resource_id := message.resource_id) is None:
+        pairs.append(("subject", f"{percent_encoded(resource)}/{percent_encoded('')}"))
+    else:
+        pairs.append(("subject", f"{percent_encoded(resource)}/{percent_encoded(resource_id)}"))
         pairs.append(("resourceid", _printable(resource_id)))
-    if message.version is not None:
-        pairs.append(("resourceversion", str(message.version)))
+    if (version := message.version) is not None:
+        pairs.append(("resourceversion", str(version)))
     return pairs
 
 
 def rfc3339(seconds: float) -> str:
     """Write a moment as RFC 3339 in UTC with milliseconds, the form in which the hub writes its own."""
-    second, millisecond = divmod(round(seconds * 1000), 1000)
-    return _second(second) + _MILLISECONDS[millisecond]
+    milliseconds = round(seconds * 1000)
+    second = milliseconds // 1000
+    return _second(second) + _MILLISECONDS[milliseconds - second * 1000]
 
 
 @lru_cache(maxsize=1024)

@@ -8,7 +8,8 @@ import hashlib
 import re
 from functools import lru_cache
 from struct import iter_unpack
-from typing import NamedTuple
+
+import msgspec
 
 from bridge.errors import Rejected, Unavailable
 from bridge.message import LICENCE_ACTIVATED, Message, own_attributes, shared_attributes
@@ -40,31 +41,27 @@ _HEADERS = {
 }
 _CONTENT_TYPE = ("content-type", b"application/json")
 
-Headers = list[tuple[str, bytes]]
 
-
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """A message as Kafka takes it."""
 
     topic: str
     key: bytes
     value: bytes
-    headers: Headers
+    headers: list[tuple[str, bytes]]
 
 
 def record_of(message: Message, template: str, site: str) -> Record | Rejected:
     """Turn a message into a record, or reject one whose resource would land on a topic that is the bridge's own."""
-    headers = [*_shared_headers(site, message.event, message.resource, message.action)]
-    for name, text in own_attributes(message):
-        headers.append((_HEADERS[name], text.encode()))
-    if message.resource is None:
+    resource = message.resource
+    headers = [(_HEADERS[name], text.encode()) for name, text in own_attributes(message)]
+    headers += _shared_headers(site, message.event, resource, message.action)
+    if resource is None:
         topic = LICENCE_TOPIC if message.event == LICENCE_ACTIVATED else OTHER_TOPIC
         return Record(topic, site.encode(), message.body, headers)
-    topic = topic_of(template, site, message.resource)
+    topic = topic_of(template, site, resource)
     if is_reserved(topic):
-        return Rejected(
-            f"the resource {message.resource!r} leads to the reserved topic {topic}", reason="reserved_topic"
-        )
+        return Rejected(f"the resource {resource!r} leads to the reserved topic {topic}", reason="reserved_topic")
     return Record(topic, (message.resource_id or "").encode(), message.body, headers)
 
 
@@ -80,6 +77,7 @@ def topic_of(template: str, site: str, resource: str) -> str:
     return template.replace("{site}", site).replace("{resource}", segment(resource))
 
 
+@lru_cache(maxsize=1024)
 def is_reserved(topic: str) -> bool:
     """Say whether a topic belongs to the bridge and not to a resource."""
     return topic in _RESERVED or topic.startswith(_RESERVED_PREFIXES)
