@@ -98,7 +98,7 @@ def _failed(error: Exception) -> int:
 
     leaves = list(_leaves(error))
     status = min(map(_status, leaves))
-    configured = bool(logging.getLogger().handlers)
+    configured = log.configured()
     if status == BUG and configured:
         _logger.error("this is a bug; please report it", exc_info=error)
     elif status == BUG:

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Literal, TextIO
 from urllib.parse import quote, quote_plus
 
-__all__ = ["configure", "redact", "redacted"]
+__all__ = ["configure", "configured", "redact", "redacted"]
 
 _MASK = "**********"
 _FOREIGN = ("SignalRCoreClient", "aiohttp", "aiokafka", "amqtt", "asyncio", "kafka", "paho", "transitions")
@@ -109,6 +109,11 @@ def configure(
     logging.captureWarnings(capture=True)
     threading.excepthook = _thread_failed
     sys.unraisablehook = _unraisable
+
+
+def configured() -> bool:
+    """Tell whether the log is set up, so that what must be said can be said in it."""
+    return any(isinstance(handler, _Handler) for handler in logging.getLogger().handlers)
 
 
 class _Handler(logging.StreamHandler[TextIO]):

@@ -11,9 +11,9 @@ __all__ = ["run"]
 def run() -> int:
     """Run the bridge with the configuration of this process; the exit status is the service's."""
     configuration = configured()
-    from bridge import service  # noqa: PLC0415 - a wrong configuration is told at once, without all that it imports
+    from bridge.service import run as serve  # noqa: PLC0415 - a wrong configuration is told at once, without all that it imports
 
     for warning in configuration.warnings:
         logging.getLogger(__name__).warning("%s", warning)
-    status: int = asyncio.run(service.run(configuration))
+    status: int = asyncio.run(serve(configuration))
     return status
