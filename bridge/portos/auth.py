@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from bridge.errors import ConfigError, Unavailable
 from bridge.portos import web
 from bridge.portos.grant import Grant, expiry, granted, renewal
+from bridge.portos.tasks import beside
 from bridge.ports import SourceActivity
 from bridge.settings.core import Auth, Hub
 
@@ -59,13 +60,11 @@ async def tokens(hub: Hub, auth: Auth, activity: SourceActivity, http: aiohttp.C
         yield _Given(_revealed(auth.token), activity)
         return
     login = _Login(hub, auth, activity, http)
-    async with asyncio.TaskGroup() as tasks:
-        renewing = tasks.create_task(login.renew_in_time(), name="token renewal")
-        try:
+    try:
+        async with beside(token_renewal=login.renew_in_time()):
             yield login
-        finally:
-            renewing.cancel()
-            await login.log_out()
+    finally:
+        await login.log_out()
 
 
 class _Streak:

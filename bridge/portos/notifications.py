@@ -27,12 +27,16 @@ _ACTIONS: dict[object, str] = {
     "updated": "updated",
     "deleted": "deleted",
 }
+_CODES = (int, str, float)
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what the journal's columns hold
 
 
 class _Info(msgspec.Struct, gc=False):
     i: str | int | None = None
     v: _Int64 | None = None
+
+
+_NO_INFO = _Info()
 
 
 class _Change(msgspec.Struct, gc=False):
@@ -96,28 +100,28 @@ def _message(argument: bytes, site: str, received_at: float) -> Message:
     if notification.e != RESOURCES_CHANGED:
         return _other(_decode_envelope(argument), argument, site, received_at)
     change = notification.p
-    if change is None or change.n is None:
+    if change is None or (resource := change.n) is None:
         raise msgspec.ValidationError("Object missing required field `n` - at `$.p`")
-    info = change.i
-    resource_id = version = None
-    if info is not None:
-        resource_id, version = info.i, info.v
-        if type(resource_id) is int:
-            resource_id = str(resource_id)
-    action = _action(change.a)
+    info = change.i or _NO_INFO
+    resource_id, version = info.i, info.v
+    if type(resource_id) is int:
+        resource_id = str(resource_id)
+    code = change.a
+    action = _ACTIONS.get(code, "unknown") if type(code) in _CODES else "unknown"
     if version is None:
-        identity = _unversioned(site, change.n, resource_id, action, _decode_envelope(argument))
+        identity = _unversioned(site, resource, resource_id, action, _decode_envelope(argument))
     else:
-        identity = event_id(site, change.n, resource_id, version, action)
+        identity = event_id(site, resource, resource_id, version, action)
+    expires = notification.ea
     return Message(
         identity,
         RESOURCES_CHANGED,
-        change.n,
+        resource,
         resource_id,  # type: ignore[arg-type]  # an int was made a string above; a cast costs a call
         version,
         action,
         _moment(notification.ca),
-        _moment(notification.ea),
+        None if expires is None else _moment(expires),
         received_at,
         argument,
     )
@@ -139,13 +143,6 @@ def _unversioned(site: str, name: str, resource_id: str | int | None, action: st
     normal form would have to round numbers that JSON does not limit.
     """
     return event_id(site, name, resource_id, None, action, envelope.ca, sha256(envelope.p).hexdigest())
-
-
-def _action(code: object) -> str:
-    try:
-        return _ACTIONS.get(code, "unknown")
-    except TypeError:  # a list or an object
-        return "unknown"
 
 
 @lru_cache(maxsize=256)

@@ -92,7 +92,7 @@ class Hub:
     ) -> None:
         TRANSPORTS[HttpTransportType.web_sockets] = _Transport
         self.outbox: asyncio.Queue[str] = asyncio.Queue()
-        self.opened = asyncio.Event()
+        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._protocol = HubProtocol(target, read, frames)
         self._ids = itertools.count()
         self._pending: dict[str, asyncio.Future[None]] = {}
@@ -106,7 +106,7 @@ class Hub:
             outbox=self.outbox,
         )
         self._connection.on(target, deliver)
-        self._connection.on_open(self.opened.set)
+        self._connection.on_open(self._open)
         self._connection.on_error(self._failed)
         self._connection.on_close(lambda: None)
 
@@ -117,7 +117,7 @@ class Hub:
         return transport.closing
 
     def start(self) -> None:
-        """Put the handshake into the outbox; `opened` is set when it is answered."""
+        """Put the handshake into the outbox; `opened` is done when it is answered, or fails."""
         self._connection.start()
 
     def receive(self, raw: bytes, now: float) -> None:
@@ -142,10 +142,15 @@ class Hub:
 
     def stop(self, why: str) -> None:
         """End the connection here: whatever still waits for an answer fails now."""
-        for answered in self._pending.values():
+        for answered in (self.opened, *self._pending.values()):
             if not answered.done():
                 answered.set_exception(InvocationFailedError(why))
+                answered.exception()  # seen, even if whoever waited has been cancelled
         self._connection.stop()
+
+    def _open(self) -> None:
+        if not self.opened.done():
+            self.opened.set_result(None)
 
     def _completed(self, completion: CompletionMessage) -> None:
         answered = self._pending.get(completion.invocation_id)

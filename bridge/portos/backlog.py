@@ -1,0 +1,77 @@
+"""What the hub has sent and nobody has fetched yet: the source's one queue, bounded in events and in bytes."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+from bridge.message import Message
+from bridge.ports import Batch, Unreadable
+
+__all__ = ["Backlog"]
+
+_MAX_BATCH_EVENTS = 1000
+
+
+class Backlog:
+    """A queue for one writer and one reader in one event loop.
+
+    It takes everything and says when it is full; what to do about that is decided by who reads the hub.
+    """
+
+    def __init__(self, max_bytes: int, max_events: int) -> None:
+        self._max_bytes = max_bytes
+        self._max_events = max_events
+        self._waiting: deque[Message | Unreadable] = deque()
+        self._bytes = 0
+        self._closed = False
+        self._filled = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+
+    @property
+    def full(self) -> bool:
+        """Whether a bound is reached."""
+        return not self._has_room.is_set()
+
+    def put(self, items: Sequence[Message | Unreadable]) -> None:
+        """Add what one WebSocket message held; it may exceed the bounds by that one message."""
+        self._waiting.extend(items)
+        self._bytes += sum([len(item.body) for item in items])
+        if self._bytes >= self._max_bytes or len(self._waiting) >= self._max_events:
+            self._has_room.clear()
+        self._filled.set()
+
+    async def room(self) -> None:
+        """Wait until the reader has taken so much that there is room again."""
+        await self._has_room.wait()
+
+    def clear(self) -> None:
+        """Throw away what is there: nobody will fetch it any more."""
+        self._waiting.clear()
+        self._bytes = 0
+        self._has_room.set()
+
+    def close(self) -> None:
+        """Say that nothing will come any more."""
+        self._closed = True
+        self._filled.set()
+
+    async def take(self) -> Batch | None:
+        """Wait for anything and take what is there, oldest first; None when all is taken and nothing will come."""
+        await self._filled.wait()
+        if not self._waiting:
+            return None
+        if len(self._waiting) <= _MAX_BATCH_EVENTS:
+            taken = list(self._waiting)
+            self._waiting.clear()
+        else:
+            taken = [self._waiting.popleft() for _ in range(_MAX_BATCH_EVENTS)]
+        self._bytes -= sum([len(item.body) for item in taken])
+        if not self._waiting and not self._closed:
+            self._filled.clear()
+        if self._bytes < self._max_bytes and len(self._waiting) < self._max_events:
+            self._has_room.set()
+        messages = [item for item in taken if type(item) is Message]
+        if len(messages) == len(taken):
+            return Batch(messages)
+        return Batch(messages, [item for item in taken if type(item) is Unreadable])

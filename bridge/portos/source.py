@@ -1,0 +1,104 @@
+"""One live hub connection as a source: a token, negotiate, the WebSocket, and a session on it. It never reconnects."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+import aiohttp
+from yarl import URL
+
+from bridge.errors import Unavailable
+from bridge.message import LICENCE_ACTIVATED, RESOURCES_CHANGED
+from bridge.portos import web
+from bridge.portos.auth import Tokens
+from bridge.portos.backlog import Backlog
+from bridge.portos.negotiate import negotiate
+from bridge.portos.session import Session
+from bridge.portos.tasks import beside
+from bridge.ports import Source, SourceActivity
+from bridge.settings import core
+
+__all__ = ["connect", "requests"]
+
+_PATIENCE: Final = 3  # after so many refused tokens in a row an operator must act, and attempts are held
+
+
+@asynccontextmanager
+async def connect(  # noqa: PLR0913 - each is something of its own; the composition root binds them once
+    hub: core.Hub,
+    subscribe: core.Subscribe,
+    site: str,
+    tokens: Tokens,
+    activity: SourceActivity,
+    http: aiohttp.ClientSession,
+    *,
+    queue_max_bytes: int = 16_777_216,
+    queue_max_events: int = 20_000,
+) -> AsyncIterator[Source]:
+    """Open a connection and subscribe; leaving unsubscribes and closes, within the hub's `close_seconds`.
+
+    Raises `Unavailable` with the reasons of a connect (`unauthorized`, `forbidden`, `refused`, `timeout`, `tls`,
+    `protocol`); `batches` ends in one with those of a disconnect (`server_close`, `silence`, `network`, `protocol`,
+    `oversize`).
+    """
+    socket = await _opened(hub, tokens, http)
+    session = Session(hub, site, activity, socket, Backlog(queue_max_bytes, queue_max_events))
+    try:
+        async with beside(hub_reader=session.read(), hub_writer=session.write(), hub_pulse=session.pulse()):
+            try:
+                await session.subscribe(requests(subscribe))
+                yield session
+            finally:
+                await session.leave()
+    finally:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0):  # a close frame is sent, the peer's is not waited for
+                await socket.close()
+
+
+def requests(subscribe: core.Subscribe) -> list[dict[str, object]]:
+    """Say what to subscribe to, one request an event; all is named, since the hub's defaults are not documented."""
+    resources = [{"n": name, "a": list(subscribe.actions)} for name in subscribe.resources]
+    wanted: list[dict[str, object]] = [{"e": RESOURCES_CHANGED, "r": resources}]
+    if subscribe.licence:
+        wanted.append({"e": LICENCE_ACTIVATED})
+    return wanted
+
+
+async def _opened(hub: core.Hub, tokens: Tokens, http: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse[bool]:
+    """Get a token, negotiate and open the WebSocket, all under one deadline."""
+    address = URL(hub.url + hub.path)
+    try:
+        async with asyncio.timeout(hub.connect_seconds):
+            token = await tokens.token()
+            try:
+                socket = await _upgraded(hub, http, address, token)
+            except Unavailable as error:
+                if error.reason == "unauthorized":
+                    first = tokens.refused()
+                    text = "the hub refused the token"
+                    hold = tokens.refusals > _PATIENCE
+                    raise Unavailable(text, reason=error.reason, at_once=first, hold=hold) from None
+                raise
+    except TimeoutError:
+        text = f"no connection to {address.host}:{address.port} within {hub.connect_seconds:g} s"
+        raise Unavailable(text, reason="timeout") from None
+    tokens.accepted()
+    return socket
+
+
+async def _upgraded(
+    hub: core.Hub, http: aiohttp.ClientSession, address: URL, token: str
+) -> aiohttp.ClientWebSocketResponse[bool]:
+    endpoint = await negotiate(http, address, token)
+    try:
+        return await http.ws_connect(
+            endpoint.url,
+            headers={"Authorization": f"Bearer {endpoint.token}"},
+            max_msg_size=hub.max_message_bytes,
+            timeout=aiohttp.ClientWSTimeout(ws_close=hub.close_seconds),  # no ws_receive: it costs a timer a message
+            decode_text=False,  # one wrong byte must cost one record, not the connection
+        )
+    except (aiohttp.ClientError, OSError) as error:
+        raise web.failure("the upgrade to a WebSocket (which not every proxy or tunnel lets pass)", error) from None
