@@ -1,0 +1,193 @@
+"""The installed program and its secrets: whatever goes wrong, none of them shows. Needs neither hub nor broker."""
+
+import http.client
+import json
+import os
+import signal
+import socketserver
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bridge import registry
+from tests.support import free_port, wait_until
+
+HUB = "PORTOS_BRIDGE_HUB__URL"
+PASSWORD, TOKEN, MQTT = "C4nary-password-8d1", "C4nary-token-3b7", "C4nary-mqtt-5e9"
+SCHEMES = {
+    "jwt": {
+        "PORTOS_BRIDGE_AUTH__USERNAME": "bridge",
+        "PORTOS_BRIDGE_AUTH__PASSWORD": PASSWORD,
+        "PORTOS_BRIDGE_AUTH__DEVICE_NAME": "bridge-1",
+    },
+    "static": {"PORTOS_BRIDGE_AUTH__SCHEME": "static", "PORTOS_BRIDGE_AUTH__TOKEN": TOKEN},
+}
+
+pytestmark = pytest.mark.skipif(
+    not {"kafka", "mqtt"} <= set(registry.installed()), reason="the program is not installed here: run `make install`"
+)
+
+
+@pytest.fixture(params=SCHEMES.keys())
+def environ(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """A bridge with every secret set, and a closed port for each of its peers."""
+    return {
+        **SCHEMES[request.param],
+        HUB: f"http://127.0.0.1:{free_port()}",
+        "PORTOS_BRIDGE_SINKS": "mqtt,kafka",
+        "PORTOS_BRIDGE_SUBSCRIBE__RESOURCES": "tickets",
+        "PORTOS_BRIDGE_JOURNAL__PATH": str(tmp_path / "journal.db"),
+        "PORTOS_BRIDGE_JOURNAL__MAX_BYTES": "67108864",
+        "PORTOS_BRIDGE_ADMIN__HOST": "127.0.0.1",
+        "PORTOS_BRIDGE_ADMIN__PORT": str(free_port()),
+        "PORTOS_BRIDGE_LOG__LEVEL": "debug",
+        "PORTOS_BRIDGE_LOG__FORMAT": "json",
+        "PORTOS_BRIDGE_SINK__KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
+        "PORTOS_BRIDGE_SINK__MQTT__URL": f"mqtt://127.0.0.1:{free_port()}",
+        "PORTOS_BRIDGE_SINK__MQTT__USERNAME": "bridge",
+        "PORTOS_BRIDGE_SINK__MQTT__PASSWORD": MQTT,
+    }
+
+
+def test_every_secret_there_is_has_a_canary() -> None:
+    """A new secret must join these tests; one that is forgotten here fails."""
+    from bridge.commands.config import sections
+
+    secrets = {variable.name for _, section in sections() for variable in section if variable.secret}
+
+    given = {"PORTOS_BRIDGE_SINK__MQTT__PASSWORD", *SCHEMES["jwt"], *SCHEMES["static"]}
+    assert secrets <= given
+
+
+@pytest.mark.parametrize("hub", ["closed", "echoing"])
+def test_a_failing_bridge_shows_no_secret(hub: str, environ: dict[str, str]) -> None:
+    """Log at debug, /status, /metrics, the probes and the process list, while everything fails, and after the end."""
+    with _echo() as url, _running(environ | ({HUB: url} if hub == "echoing" else {})) as bridge:
+        port = int(environ["PORTOS_BRIDGE_ADMIN__PORT"])
+        wait_until(lambda: _all_failed(port), 20, "hub and sinks have failed and /status says so")
+        shown = [_get(port, path) for path in ("/status", "/metrics", "/livez?verbose", "/readyz?verbose")]
+        shown += [Path(f"/proc/{process}/cmdline").read_text() for process in _family(bridge.pid)]
+        bridge.send_signal(signal.SIGTERM)
+        log = bridge.communicate(timeout=30)[1]
+
+    assert bridge.returncode == 0
+    assert "refused" in log or "HTTP status" in log or "protocol" in log
+    assert [line for line in log.splitlines() if "level" not in json.loads(line)] == []
+    assert "C4nary" not in "\n".join([*shown, log])
+
+
+@pytest.mark.parametrize("command", [("check",), ("check", "--connect"), ("config", "env")], ids=" ".join)
+def test_a_command_shows_no_secret(command: tuple[str, ...], environ: dict[str, str]) -> None:
+    """Neither the effective configuration nor a failed trial nor the reference holds one."""
+    with _echo() as url:
+        result = _run({**environ, HUB: url, "PORTOS_BRIDGE_DELIVERY__CONNECT_SECONDS": "2"}, *command)
+
+    assert "PORTOS_BRIDGE_AUTH__PASSWORD=" in result.stdout
+    assert "C4nary" not in result.stdout + result.stderr
+
+
+def test_a_secret_in_the_wrong_place_is_not_repeated(environ: dict[str, str]) -> None:
+    """Secrets pasted into the wrong variable, or set in two ways, are refused without being shown."""
+    wrong = {
+        HUB: f"http://bridge:{PASSWORD}",
+        "PORTOS_BRIDGE_SINK__MQTT__URL": f"mqtt://bridge:{MQTT}",
+        "PORTOS_BRIDGE_SITE": PASSWORD,
+        "PORTOS_BRIDGE_SINKS": f"mqtt,{PASSWORD}",
+        "PORTOS_BRIDGE_LOG__LEVEL": TOKEN,
+        "PORTOS_BRIDGE_AUTH": json.dumps({"password": PASSWORD}),
+        "PORTOS_BRIDGE_PASSWORD": PASSWORD,
+    }
+
+    result = _run(environ | wrong)
+
+    assert result.returncode == 78
+    named = {line.split(": ")[1] for line in result.stderr.splitlines()}
+    assert set(wrong) <= named
+    assert "C4nary" not in result.stdout + result.stderr
+
+
+def test_a_wrong_configuration_never_touches_the_journal(environ: dict[str, str], tmp_path: Path) -> None:
+    """A journal survives any number of starts with a wrong configuration, byte for byte, and none is made."""
+    journal = tmp_path / "journal.db"
+    journal.write_bytes(b"all that was accepted")
+    before = (journal.stat().st_mtime_ns, sorted(tmp_path.iterdir()))
+
+    statuses = [_run(environ | {"PORTOS_BRIDGE_HUBB__URL": "x"}, *command).returncode for command in [(), ("check",)]]
+
+    assert statuses == [78, 78]
+    assert (journal.stat().st_mtime_ns, sorted(tmp_path.iterdir())) == before
+    assert journal.read_bytes() == b"all that was accepted"
+
+
+class _Echo(socketserver.StreamRequestHandler):
+    """A hostile hub: it puts whatever it was sent into the reason, the headers and the body of its refusal."""
+
+    def handle(self) -> None:
+        head, length = [], 0
+        while line := self.rfile.readline().strip():
+            head.append(line)
+            if line.lower().startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        sent = b" ".join([*head, self.rfile.read(length)])
+        answer = b"HTTP/1.1 500 %s\r\nX-Echo: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+        self.wfile.write(answer % (sent, sent, len(sent), sent))
+
+
+@contextmanager
+def _echo() -> Iterator[str]:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Echo) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    return {**kept, **environ}
+
+
+def _run(environ: Mapping[str, str], *command: str) -> "subprocess.CompletedProcess[str]":
+    argv = [sys.executable, "-m", "bridge", *command]
+    return subprocess.run(argv, env=_environment(environ), capture_output=True, text=True, timeout=60, check=False)
+
+
+@contextmanager
+def _running(environ: Mapping[str, str]) -> Iterator["subprocess.Popen[str]"]:
+    argv = [sys.executable, "-m", "bridge", "run"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, env=_environment(environ), stdout=pipe, stderr=pipe, text=True) as bridge:
+        try:
+            yield bridge
+        finally:
+            if bridge.poll() is None:
+                bridge.kill()
+
+
+def _get(port: int, path: str) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+
+
+def _all_failed(port: int) -> bool:
+    try:
+        status = json.loads(_get(port, "/status"))
+    except OSError:
+        return False
+    return all(link["failures"] > 0 for link in (status["hub"], *status["sinks"].values()))
+
+
+def _family(pid: int) -> list[int]:
+    """Give a process and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *map(int, children)]
