@@ -1,0 +1,43 @@
+"""The Kafka sink as the bridge finds it, and what it needs below aiokafka's public names."""
+
+import inspect
+import subprocess
+import sys
+
+import aiokafka
+from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.producer.sender import Sender
+
+from bridge.settings import SinkConfig
+from sinks.kafka import KafkaConfig, plugin
+
+
+def test_the_settings_can_be_read_without_the_client_library() -> None:
+    """`config env` and `check` do not pay for aiokafka."""
+    code = "import sys, sinks.kafka; print('aiokafka' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+    assert done.stdout.strip() == "False"
+
+
+def test_the_plugin_names_its_settings() -> None:
+    """The entry point gives the model that the bridge fills."""
+    assert plugin.config is KafkaConfig
+    assert issubclass(KafkaConfig, SinkConfig)
+
+
+async def test_the_private_names_that_closing_needs_are_there() -> None:
+    """Closing reaches below aiokafka's public names: a new version needs another look at `abandon`."""
+    assert aiokafka.__version__ == "0.14.0"
+    producer = aiokafka.AIOKafkaProducer(bootstrap_servers="127.0.0.1:1")
+    producer._closed = True
+    connection = AIOKafkaConnection("127.0.0.1", 1)
+
+    assert isinstance(producer._sender, Sender)
+    assert isinstance(producer.client, AIOKafkaClient)
+    assert producer.client._conns == {}
+    assert connection._writer is None
+    assert inspect.iscoroutinefunction(Sender._sender_routine)
+    assert next(iter(inspect.signature(Sender._send_produce_req).parameters)) == "self"

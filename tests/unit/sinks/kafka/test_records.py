@@ -1,0 +1,248 @@
+"""What a message is in Kafka, and what Kafka's errors mean."""
+
+import aiokafka.errors
+import pytest
+from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.partitioner import murmur2 as murmur2_of_aiokafka
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.contract import sample
+from bridge.errors import Rejected, Unavailable
+from bridge.message import LICENCE_ACTIVATED, Message
+from sinks.kafka.records import (
+    _AGAIN,
+    _HOLD,
+    _TOO_LARGE,
+    LICENCE_TOPIC,
+    OTHER_TOPIC,
+    Record,
+    is_reserved,
+    meaning,
+    murmur2,
+    partition_of,
+    record_of,
+    segment,
+    topic_of,
+)
+
+TEMPLATE = "portos.{resource}"
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
+
+
+def record(message: Message, template: str = TEMPLATE, site: str = "default") -> Record:
+    made = record_of(message, template, site)
+    assert isinstance(made, Record)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "encoded"),
+    [
+        ("tickets", "tickets"),
+        ("mPOS Link", "mPOS-20Link"),
+        ("a.b", "a-2Eb"),
+        ("$SYS/x", "-24SYS-2Fx"),
+        ("", "-"),
+        ("-", "-2D"),
+        ("Š", "-C5-A0"),
+        ("x" * 200, "x" * 200),
+        ("x" * 201, "x" * 160 + "--84a0678c90937f5d"),
+    ],
+)
+def test_a_name_becomes_a_legal_segment(name: str, encoded: str) -> None:
+    """The vectors of the convention hold."""
+    assert segment(name) == encoded
+
+
+@given(st.lists(NAMES, unique=True, min_size=2, max_size=20))
+def test_two_names_never_share_a_segment(names: list[str]) -> None:
+    """Encoding is injective, also against names that look like encoded ones."""
+    everything = set(names) | {segment(name) for name in names}
+
+    assert len({segment(name) for name in everything}) == len(everything)
+
+
+@given(NAMES)
+def test_a_segment_is_legal_in_kafka(name: str) -> None:
+    """Whatever the name, its segment has 1 to 200 characters of A-Z, a-z, 0-9 and '-'."""
+    encoded = segment(name)
+
+    assert 1 <= len(encoded) <= 200
+    assert encoded.isascii()
+    assert encoded.replace("-", "").isalnum() or not encoded.replace("-", "")
+
+
+def test_a_record_carries_the_body_as_it_is() -> None:
+    """The value is the body, the very bytes."""
+    message = sample(4, body=b" {\n} ")
+
+    assert record(message).value is message.body
+
+
+def test_a_resource_chooses_topic_and_key() -> None:
+    """The topic comes from the resource and the key is the resource id, unencoded."""
+    made = record(sample(4, resource="mPOS Link", resource_id="a/b š"))
+
+    assert (made.topic, made.key) == ("portos.mPOS-20Link", "a/b š".encode())
+
+
+def test_headers_are_cloudevents_in_binary_mode() -> None:
+    """Attributes have the prefix ce_, and the content type has its own lower-case header without it."""
+    message = sample(4, resource_id="67c6")
+
+    assert dict(record(message, site="shop-1").headers) == {
+        "ce_specversion": b"1.0",
+        "ce_id": message.id.encode(),
+        "ce_source": b"/portos/shop-1",
+        "ce_type": b"portos.resources.changed",
+        "ce_subject": b"tickets/67c6",
+        "ce_time": b"2026-01-01T00:00:00.004Z",
+        "ce_recordedtime": b"2026-01-01T00:00:00.005Z",
+        "ce_resourcename": b"tickets",
+        "ce_resourceid": b"67c6",
+        "ce_resourceversion": b"4",
+        "ce_resourceaction": b"updated",
+        "content-type": b"application/json",
+    }
+
+
+@pytest.mark.parametrize(
+    ("event", "topic"),
+    [(LICENCE_ACTIVATED, LICENCE_TOPIC), ("portos.weather", OTHER_TOPIC), ("portos.bridge.gap.detected", OTHER_TOPIC)],
+)
+def test_events_without_a_resource_have_topics_of_their_own(event: str, topic: str) -> None:
+    """A licence goes to its topic and anything unknown to one that no resource can reach, both by site."""
+    message = Message("id", event, None, None, None, None, 1.0, None, 2.0, b"{}")
+
+    made = record(message, site="shop-1")
+
+    assert (made.topic, made.key) == (topic, b"shop-1")
+    assert dict(made.headers)["ce_type"] == event.encode()
+
+
+@pytest.mark.parametrize(
+    ("template", "resource"),
+    [
+        ("portos.{resource}", "licence"),
+        ("portos.{resource}.events", "bridge"),
+        ("portos.{resource}.x", "state"),
+    ],
+)
+def test_a_name_cannot_address_a_reserved_topic(template: str, resource: str) -> None:
+    """A resource that would land on a topic of the bridge's own is rejected, with the reason."""
+    made = record_of(sample(1, resource=resource), template, "default")
+
+    assert isinstance(made, Rejected)
+    assert made.reason == "reserved_topic"
+
+
+@given(NAMES)
+def test_no_name_at_all_reaches_a_reserved_topic(name: str) -> None:
+    """With the default template only the name `licence` leads to a reserved topic."""
+    assert is_reserved(topic_of(TEMPLATE, "default", name)) == (name == "licence")
+
+
+def test_what_is_filled_in_is_not_a_template() -> None:
+    """A resource that is named like a placeholder stays a name."""
+    assert topic_of("a.{site}.{resource}", "shop", "{site}") == "a.shop.-7Bsite-7D"
+
+
+@pytest.mark.parametrize(
+    ("key", "hashed"),
+    [
+        (b"21", -973932308),
+        (b"foobar", -790332482),
+        (b"a-little-bit-long-string", -985981536),
+        (b"a-little-bit-longer-string", -1486304829),
+        (b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971),
+        (b"abc", 479470107),
+    ],
+)
+def test_keys_hash_as_in_java(key: bytes, hashed: int) -> None:
+    """The vectors of Kafka's UtilsTest.testMurmur2 hold."""
+    assert murmur2(key) == hashed & 0xFFFFFFFF
+
+
+@given(st.binary(max_size=80), st.integers(1, 50))
+def test_partitions_are_those_of_the_client_library(key: bytes, partitions: int) -> None:
+    """Our quicker hash and aiokafka's choose the same partition for every key."""
+    assert murmur2(key) == murmur2_of_aiokafka(key)
+    assert partition_of(key, partitions) == DefaultPartitioner()(key, list(range(partitions)), [])
+
+
+ALL_ERRORS = sorted(
+    {
+        name
+        for name, value in vars(aiokafka.errors).items()
+        if isinstance(value, type) and issubclass(value, aiokafka.errors.KafkaError)
+    }
+)
+
+
+@pytest.mark.parametrize("name", sorted({*_AGAIN, *_HOLD, *_TOO_LARGE} - {"TimeoutError"}))
+def test_every_error_of_the_table_exists(name: str) -> None:
+    """A misspelt or renamed error would fall through to the unknown ones."""
+    assert name in ALL_ERRORS
+
+
+@pytest.mark.parametrize("name", ALL_ERRORS)
+def test_only_too_large_is_ever_buried(name: str) -> None:
+    """No error but a size, met by a batch of one, is a reason to give up a message; unknown ones least of all."""
+    found = meaning(name, "text", "topic t", records=1, progress=True)
+
+    assert isinstance(found, Rejected) == (name in {"MessageSizeTooLargeError", "RecordListTooLargeError"})
+
+
+@pytest.mark.parametrize("name", sorted(_TOO_LARGE))
+def test_a_refused_batch_of_many_blames_nobody(name: str) -> None:
+    """A batch of several is tried again, at once where there was progress, since one alone would be found out."""
+    found = meaning(name, "text", "topic t", records=2, progress=True)
+
+    assert isinstance(found, Unavailable)
+    assert (found.reason, found.at_once) == ("poison_batch", True)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "hold", "slowly"),
+    [
+        ("UnknownTopicOrPartitionError", "missing_topic", True, False),
+        ("TopicAuthorizationFailedError", "forbidden", True, False),
+        ("ClusterAuthorizationFailedError", "forbidden", True, False),
+        ("SaslAuthenticationFailed", "unauthorized", True, False),
+        ("InvalidTimestampError", "clock", True, False),
+        ("NotLeaderForPartitionError", "network", False, False),
+        ("KafkaConnectionError", "network", False, False),
+        ("RequestTimedOutError", "timeout", False, False),
+        ("OutOfOrderSequenceNumber", "session", False, False),
+        ("ProducerFenced", "session", False, False),
+        ("UnknownError", "unexpected", False, True),
+        ("KafkaError", "unexpected", False, True),
+    ],
+)
+def test_an_error_has_its_meaning(name: str, reason: str, *, hold: bool, slowly: bool) -> None:
+    """The table of error classes: whom to wait for, and how long."""
+    found = meaning(name, "text", "topic t", records=5, progress=False)
+
+    assert isinstance(found, Unavailable)
+    assert (found.reason, found.hold, found.slowly) == (reason, hold, slowly)
+
+
+def test_a_session_error_is_tried_at_once_only_after_progress() -> None:
+    """Two connections in a row that confirm nothing are never without a pause between them."""
+    first, later = (
+        meaning("OutOfOrderSequenceNumber", "text", "topic t", records=5, progress=progress)
+        for progress in (False, True)
+    )
+
+    assert isinstance(first, Unavailable)
+    assert isinstance(later, Unavailable)
+    assert (first.at_once, later.at_once) == (False, True)
+
+
+def test_a_missing_topic_says_what_to_do() -> None:
+    """The text names the topic and the remedy."""
+    found = meaning("UnknownTopicOrPartitionError", "[Error 3]", "topic portos.tickets", records=0, progress=False)
+
+    assert "topic portos.tickets" in str(found)
+    assert "create it" in str(found)
