@@ -27,7 +27,7 @@ def authenticated(request: web.Request, sessions: Sessions) -> Claims:
 
 def unauthenticated() -> web.HTTPException:
     """Say that nobody is logged in with these credentials."""
-    return web.HTTPUnauthorized(body=_body(401), content_type="application/problem+json")
+    return web.HTTPUnauthorized(text=_body(401).decode(), content_type="application/problem+json")
 
 
 def not_found() -> web.Response:

@@ -31,6 +31,7 @@ class Endpoint:
         self._sessions = sessions
         self._hub = hub
         self._negotiated: dict[str, tuple[str, float]] = {}
+        self._in_use: set[str] = set()
 
     def routes(self) -> list[web.RouteDef]:
         """Give what is to be added to the application."""
@@ -55,16 +56,20 @@ class Endpoint:
 
     async def _connect(self, request: web.Request) -> web.StreamResponse:
         claims = authenticated(request, self._sessions)
-        token = request.query.get("id")
-        identity, _ = (secrets.token_urlsafe(16), 0.0) if token is None else self._negotiated.pop(token, (None, 0.0))
-        if identity is None:
+        token = request.query.get("id", "")
+        if token in self._in_use:
+            return web.Response(status=409, text="Connection is already in use")
+        if "id" in request.query and token not in self._negotiated:
             return web.Response(status=404, text="No Connection with that ID")
-        socket = web.WebSocketResponse(autoclose=False, compress=False, max_msg_size=0, timeout=1)
+        identity, _ = self._negotiated.pop(token, (secrets.token_urlsafe(16), 0.0))
+        socket = web.WebSocketResponse(autoclose=False, compress=False, timeout=1)
         await socket.prepare(request)
         if request.transport is None:
             return socket
         buffer_bytes = self._options.send_buffer_bytes
         connection = Connection(identity, claims, socket, request.transport, buffer_bytes=buffer_bytes)
+        if token:
+            self._in_use.add(token)
         try:
             async with asyncio.TaskGroup() as group:
                 sending = connection.send(self._hub.speaking, timeout_seconds=self._options.send_timeout_seconds)
@@ -73,6 +78,7 @@ class Endpoint:
         finally:
             connection.end()
             self._hub.remove(connection)
+            self._in_use.discard(token)
         return socket
 
     async def _converse(self, connection: Connection, socket: web.WebSocketResponse) -> None:

@@ -111,7 +111,7 @@ async def _fields(request: web.Request) -> dict[str, str]:
         body = json.loads(await request.read())
     except ValueError as error:
         raise web.HTTPBadRequest(
-            body=encoded({"title": "Neplatná požiadavka", "status": 400, "errorCode": 3, "errors": []}),
+            text=encoded({"title": "Neplatná požiadavka", "status": 400, "errorCode": 3, "errors": []}).decode(),
             content_type="application/problem+json",
         ) from error
     return {name.lower(): value for name, value in body.items() if isinstance(value, str)}
