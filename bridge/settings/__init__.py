@@ -1,6 +1,6 @@
 """Every PORTOS_BRIDGE_ variable: the models, how they are loaded, and their reference table."""
 
-from bridge.settings.base import CommaList, Part, Positive, SinkConfig, Site
+from bridge.settings.base import CommaList, Part, Positive, SinkConfig, Site, Switch, is_loopback
 from bridge.settings.core import Settings
 
-__all__ = ["CommaList", "Part", "Positive", "Settings", "SinkConfig", "Site"]
+__all__ = ["CommaList", "Part", "Positive", "Settings", "SinkConfig", "Site", "Switch", "is_loopback"]

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_settings import NoDecode
 
-__all__ = ["INHERITED", "CommaList", "Part", "Positive", "SinkConfig", "Site", "is_loopback"]
+__all__ = ["INHERITED", "CommaList", "Part", "Positive", "SinkConfig", "Site", "Switch", "is_loopback"]
 
 INHERITED = frozenset({"site"})
 """Fields of a sink's settings that the bridge fills in and that are no variables of the sink."""
@@ -37,6 +37,16 @@ def _split(value: object) -> object:
 
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """A list written with commas; spaces around the items are ignored."""
+
+
+def _switched(value: object) -> object:
+    if isinstance(value, str) and value not in ("true", "false"):
+        raise ValueError("should be true or false")
+    return value
+
+
+Switch = Annotated[bool, BeforeValidator(_switched)]
+"""`true` or `false`, and no other way to say so."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """A number of seconds or of anything else that cannot be zero."""

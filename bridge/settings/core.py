@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from bridge.settings.base import CommaList, Part, Positive, Site
+from bridge.settings.base import CommaList, Part, Positive, Site, Switch
 
 __all__ = ["Admin", "Auth", "Delivery", "Hub", "Journal", "Log", "Metrics", "Settings", "Stop", "Subscribe"]
 
@@ -92,7 +92,7 @@ class Subscribe(Part):
     """Names of the resources to watch, as Portos writes them: `tickets,orders`. Nothing else is subscribed."""
     actions: CommaList = ("created", "updated", "deleted")
     """Which changes of them."""
-    licence: bool = True
+    licence: Switch = True
     """Whether licence activations are bridged as well."""
     acknowledge_resources: CommaList = ()
     """Resources that carry secrets (`apikeys`, `settings`, `sessions`) are refused unless they are named here too."""

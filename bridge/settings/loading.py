@@ -168,7 +168,17 @@ def _without_input(text: str, place: Sequence[int | str], data: Any) -> str:
     """Take out what a library quotes from the value, as urllib.parse does: it may be a password."""
     for part in place:
         data = data.get(part, "") if isinstance(data, Mapping) else data
-    return _QUOTED.sub(lambda quoted: "'...'" if isinstance(data, str) and quoted[1] in data else quoted[0], text)
+    given = list(_texts(data))
+    return _QUOTED.sub(lambda quoted: "'...'" if any(quoted[1] in value for value in given) else quoted[0], text)
+
+
+def _texts(data: Any) -> Iterator[str]:
+    """Walk nested values and yield the texts."""
+    if isinstance(data, Mapping):
+        for value in data.values():
+            yield from _texts(value)
+    else:
+        yield data
 
 
 def _without_secrets(problem: str, values: Mapping[str, str], known: Mapping[str, Variable]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from bridge.errors import Unavailable
 from bridge.ports import Sink, SinkPlugin
@@ -31,6 +31,14 @@ class ExampleConfig(SinkConfig):
     ratio: float = 0.5
     """A number."""
     pool: Pool = Pool()
+
+    @field_validator("names")
+    @classmethod
+    def _port(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name.startswith("port:"):
+                int(name.removeprefix("port:"))
+        return value
 
     @model_validator(mode="after")
     def _contradiction(self) -> "ExampleConfig":

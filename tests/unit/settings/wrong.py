@@ -65,6 +65,7 @@ WRONG = {
     "no such level": Wrong({"LOG__LEVEL": "verbose"}, {"LOG__LEVEL"}),
     "no such format": Wrong({"LOG__FORMAT": "xml"}, {"LOG__FORMAT"}),
     "no such scheme": Wrong({"AUTH__SCHEME": "basic"}, {"AUTH__SCHEME"}),
+    "yes is not true": Wrong({"SUBSCRIBE__LICENCE": "yes"}, {"SUBSCRIBE__LICENCE"}),
     "neither true nor false": Wrong({"SUBSCRIBE__LICENCE": "maybe"}, {"SUBSCRIBE__LICENCE"}),
     "no such action": Wrong({"SUBSCRIBE__ACTIONS": "created,removed"}, {"SUBSCRIBE__ACTIONS"}),
     "a site with a blank": Wrong({"SITE": "My Shop"}, {"SITE"}),
@@ -97,6 +98,8 @@ WRONG = {
     "a sink's own contradiction": Wrong(
         {"SINK__EXAMPLE__RATIO": "2", "SINK__EXAMPLE__POOL__SIZE": "1"}, {"SINK__EXAMPLE__RATIO"}
     ),
+    "a value quoted by a library": Wrong({"SINK__EXAMPLE__URL": "port:hunter2"}, {"SINK__EXAMPLE"}),
+    "a value of a field quoted by a library": Wrong({"SINK__EXAMPLE__NAMES": "port:hunter2"}, {"SINK__EXAMPLE__NAMES"}),
     # secrets
     "a secret file that is not there": Wrong(
         {"AUTH__PASSWORD": None, "AUTH__PASSWORD_FILE": "{tmp}/none"}, {"AUTH__PASSWORD_FILE"}
