@@ -13,8 +13,9 @@ import trustme
 from aiohttp import web
 
 from bridge.errors import ConfigError, Unavailable
-from bridge.portos.source import requests
+from bridge.portos.source import connect, requests
 from bridge.portos.web import http_session
+from bridge.ports import SourceActivity
 from bridge.settings.core import Hub, Subscribe
 from tests.support import free_port, until
 from tests.unit.portos.scripted_hub import (
@@ -26,6 +27,7 @@ from tests.unit.portos.scripted_hub import (
     frame,
     negotiated,
     scripted_hub,
+    settings,
 )
 
 
@@ -369,13 +371,13 @@ async def test_leaving_never_waits_for_the_peer(hub: ScriptedHub, state: str) ->
 
 async def test_a_hundred_connections_leave_nothing_behind(hub: ScriptedHub) -> None:
     """Connecting again and again adds no thread, no task and no socket (row 22)."""
-    async with connected(hub):
-        pass
-    threads, tasks = threading.active_count(), len(asyncio.all_tasks())
-
-    for _ in range(100):
-        async with connected(hub):
-            pass
+    parts, tokens, activity = settings(hub), FixedTokens(), SourceActivity()
+    async with http_session(parts) as http:
+        for attempt in range(101):
+            async with connect(parts, Subscribe(resources=("tickets",)), "default", tokens, activity, http):
+                pass
+            if attempt == 0:
+                threads, tasks = threading.active_count(), len(asyncio.all_tasks())
 
     await until(lambda: len(asyncio.all_tasks()) <= tasks + 1, 2, "the tasks have ended")
     assert threading.active_count() <= threads

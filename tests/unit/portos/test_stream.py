@@ -1,0 +1,372 @@
+"""What a live connection gives and how it ends; row numbers are those of the hub client's checklist."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from bridge.errors import Unavailable
+from bridge.portos import session
+from bridge.ports import SourceActivity
+from tests.support import until
+from tests.unit.portos.scripted_hub import END, Peer, ScriptedHub, collect, connected, frame, notification
+
+
+def after_subscribing(act: Callable[[Peer], Awaitable[None]]) -> Callable[[Peer], Awaitable[None]]:
+    """Make a script that is polite until the subscriptions are confirmed."""
+
+    async def script(peer: Peer) -> None:
+        await peer.accept()
+        await act(peer)
+
+    return script
+
+
+async def ended(hub: ScriptedHub, **changes: object) -> Unavailable:
+    """Connect and wait for the end of the connection."""
+    async with connected(hub, **changes) as source:  # type: ignore[arg-type]
+        with pytest.raises(Unavailable) as caught:
+            await collect(source)
+    return caught.value
+
+
+async def test_a_silent_peer_is_dead_after_the_silence(hub: ScriptedHub) -> None:
+    """A frozen hub is noticed in time, and the socket is dropped without waiting for it (row 1)."""
+    hub.script = after_subscribing(lambda _: asyncio.sleep(60))
+    started = time.monotonic()
+
+    error = await ended(hub)
+
+    assert error.reason == "silence"
+    assert time.monotonic() - started < 1.5
+
+
+async def test_control_frames_are_no_sign_of_life(hub: ScriptedHub) -> None:
+    """A hub that hangs while its WebSocket layer pings and pongs is dead all the same (row 2)."""
+
+    async def ping_only(peer: Peer) -> None:
+        while True:
+            peer.raw(frame(b"12345678", opcode=9) + frame(b"", opcode=10))
+            await asyncio.sleep(0.05)
+
+    hub.script = after_subscribing(ping_only)
+
+    error = await ended(hub)
+
+    assert error.reason == "silence"
+
+
+async def test_an_idle_connection_stays_up_on_pings(hub: ScriptedHub) -> None:
+    """A hub that only pings is alive, and hears our pings meanwhile (row 3)."""
+
+    async def ping(peer: Peer) -> None:
+        for _ in range(12):
+            await peer.send({"type": 6})
+            await asyncio.sleep(0.1)
+        await peer.send(notification(1))
+        await peer.serve()
+
+    hub.script = after_subscribing(ping)
+    activity = SourceActivity()
+    async with connected(hub, activity=activity) as source:
+        messages, _ = await collect(source, 1)
+
+    assert len(messages) == 1
+    assert activity.frames["ping"] == 12
+    assert len(hub.peers) == 1
+
+
+async def test_the_hub_is_pinged_at_the_interval_whatever_else_travels(hub: ScriptedHub) -> None:
+    """Pings go out on time while notifications come in, since the server's timer knows only what we send."""
+    pings: list[float] = []
+
+    async def talk(peer: Peer) -> None:
+        async def chatter() -> None:
+            while True:
+                await peer.send(notification(1))
+                await asyncio.sleep(0.01)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(chatter())
+            while True:
+                message = await peer.socket.receive()
+                if message.data is None:
+                    raise ConnectionError
+                pings.append(time.monotonic())
+
+    hub.script = after_subscribing(talk)
+    async with connected(hub):
+        await until(lambda: len(pings) >= 4, 3, "four pings")
+
+    assert pings[3] - pings[0] < 1
+
+
+@pytest.mark.parametrize(
+    ("members", "slowly"),
+    [
+        ({"allowReconnect": True}, False),
+        ({"allowReconnect": False}, True),
+        ({}, True),
+        ({"error": None, "allowReconnect": None}, True),
+        ({"error": "Connection closed with an error.", "allowReconnect": True}, False),
+    ],
+    ids=["may come back", "may not", "not said", "null", "error"],
+)
+async def test_a_close_record_ends_the_connection(hub: ScriptedHub, members: dict[str, object], slowly: bool) -> None:  # noqa: FBT001
+    """Close is told with its error; without leave to come back the next attempt takes its time (row 9)."""
+
+    async def close(peer: Peer) -> None:
+        await peer.send(notification(1), {"type": 7, **members})
+        await peer.next()
+
+    hub.script = after_subscribing(close)
+
+    error = await ended(hub)
+
+    assert (error.reason, error.slowly) == ("server_close", slowly)
+    assert str(members.get("error") or "closed") in str(error)
+
+
+@pytest.mark.parametrize("way", ["FIN", "RST", "close frame", "close record"])
+async def test_what_arrived_before_the_end_is_still_given(hub: ScriptedHub, way: str) -> None:
+    """However a connection ends, what was received on it comes out first."""
+
+    async def leave(peer: Peer) -> None:
+        await peer.send(*[notification(number) for number in range(500)])
+        await asyncio.sleep(0.05)
+        match way:
+            case "RST":
+                peer.abort()
+            case "close frame":
+                peer.raw(frame(b"\x03\xe9", opcode=8))
+            case "close record":
+                await peer.send({"type": 7})
+
+    hub.script = after_subscribing(leave)
+    got = 0
+    async with connected(hub) as source:
+        await asyncio.sleep(0.2)
+        with pytest.raises(Unavailable) as caught:
+            async for batch in source.batches():
+                got += len(batch.messages)
+
+    assert got == 500
+    assert caught.value.reason == ("server_close" if way.startswith("close") else "network")
+
+
+async def test_five_thousand_records_in_one_message_come_in_order(hub: ScriptedHub) -> None:
+    """Records that coalesced are all delivered, in their order, in batches of at most a thousand (row 15)."""
+
+    async def burst(peer: Peer) -> None:
+        await peer.send(*[notification(number) for number in range(5000)])
+        await peer.serve()
+
+    hub.script = after_subscribing(burst)
+    versions: list[int | None] = []
+    sizes: list[int] = []
+    async with connected(hub) as source:
+        async for batch in source.batches():
+            versions += [message.version for message in batch.messages]
+            sizes.append(len(batch.messages))
+            if len(versions) == 5000:
+                break
+
+    assert versions == list(range(5000))
+    assert max(sizes) == 1000
+
+
+async def test_a_message_of_megabytes_arrives_whole(hub: ScriptedHub) -> None:
+    """A record far above the usual size is a message like any other (row 16)."""
+
+    async def large(peer: Peer) -> None:
+        await peer.send(notification(1, size=5_000_000))
+        await peer.serve()
+
+    hub.script = after_subscribing(large)
+    async with connected(hub) as source:
+        messages, _ = await collect(source, 1)
+
+    assert len(messages[0].body) > 5_000_000
+
+
+async def test_a_message_above_the_limit_names_size_and_limit(hub: ScriptedHub) -> None:
+    """Too large a message ends the connection with the variable that would let it pass (row 17)."""
+
+    async def large(peer: Peer) -> None:
+        await peer.send(notification(1, size=100_000))
+        await peer.serve()
+
+    hub.script = after_subscribing(large)
+
+    error = await ended(hub, max_message_bytes=65_536)
+
+    assert error.reason == "oversize"
+    assert "PORTOS_BRIDGE_HUB__MAX_MESSAGE_BYTES=65536" in str(error)
+    assert "100" in str(error).replace("65536", "")
+
+
+async def test_control_frames_between_fragments_do_no_harm(hub: ScriptedHub) -> None:
+    """A message in fragments with a pong and a ping between them is delivered, and the ping is answered (row 18)."""
+    pong: list[bytes] = []
+
+    async def fragments(peer: Peer) -> None:
+        content = json.dumps(notification(7)).encode() + END
+        peer.raw(frame(content[:50], last=False))
+        peer.raw(frame(b"", opcode=10) + frame(b"8 bytes!", opcode=9))
+        peer.raw(frame(content[50:], opcode=0))
+        while not pong:
+            message = await peer.socket.receive()
+            if message.type.name == "PONG":
+                pong.append(bytes(message.data))
+        await peer.serve()
+
+    hub.script = after_subscribing(fragments)
+    async with connected(hub) as source:
+        messages, _ = await collect(source, 1)
+        await until(lambda: pong, 2, "the pong")
+
+    assert messages[0].version == 7
+    assert pong == [b"8 bytes!"]
+
+
+async def test_a_broken_frame_is_a_protocol_error(hub: ScriptedHub) -> None:
+    """What is no WebSocket frame ends the connection, and says so."""
+
+    async def broken(peer: Peer) -> None:
+        peer.raw(b"\xf3\x05hello")
+        await peer.next()
+
+    hub.script = after_subscribing(broken)
+
+    error = await ended(hub)
+
+    assert error.reason == "protocol"
+
+
+async def test_bad_records_cost_their_neighbours_nothing(hub: ScriptedHub) -> None:
+    """Each bad record is set aside once with its reason, those around it are delivered, the connection stays (row 19)."""
+    good = json.dumps(notification(1)).encode()
+    deep = b'{"type":1,"target":"OnEvent","arguments":[' + b"[" * 50_000 + b"]" * 50_000 + b"]}"
+    bad = [good[:80], b"null", b"[]", good.replace(b"tickets", b"tick\xffts"), deep, b'{"type":"1"}']
+
+    async def mixed(peer: Peer) -> None:
+        for record in bad:
+            await peer.send(good, record, good)
+        await peer.send({"type": 42, "what": {}}, good)
+        await peer.text(good + END + b'{"type":6')
+        await peer.serve()
+
+    hub.script = after_subscribing(mixed)
+    activity = SourceActivity()
+    async with connected(hub, activity=activity) as source:
+        messages, unreadable = await collect(source, 21)
+
+    assert len(messages) == 14
+    assert [item.reason for item in unreadable] == ["json", "shape", "shape", "encoding", "json", "shape", "json"]
+    assert [item.body for item in unreadable[:3]] == bad[:3]
+    assert len(hub.peers) == 1
+
+
+async def test_an_invocation_that_wants_a_result_gets_an_error(hub: ScriptedHub) -> None:
+    """A server that waits for a result is told that there is none, instead of waiting for ever."""
+
+    async def ask(peer: Peer) -> None:
+        await peer.send(
+            {**notification(1), "invocationId": "s-1"}, {"type": 1, "target": "Confirm", "invocationId": "s-2"}
+        )
+        await peer.next()
+        await peer.next()
+        await peer.serve()
+
+    hub.script = after_subscribing(ask)
+    activity = SourceActivity()
+    async with connected(hub, activity=activity) as source:
+        messages, _ = await collect(source, 1)
+        await until(lambda: len(hub.peers[0].received) >= 5, 2, "the answers")
+
+    answers = hub.peers[0].received[-4:-2] if hub.peers[0].received[-1].get("target") else hub.peers[0].received[-2:]
+    assert [(answer["type"], answer["invocationId"]) for answer in answers] == [(3, "s-1"), (3, "s-2")]
+    assert all(answer["error"] for answer in answers)
+    assert len(messages) == 1
+    assert activity.frames["other"] == 1
+
+
+async def test_the_activity_counts_what_the_hub_sent(hub: ScriptedHub) -> None:
+    """Records are counted by type, bytes as they came, and the moments of the last are kept."""
+
+    async def talk(peer: Peer) -> None:
+        await peer.send(notification(1), {"type": 6}, {"type": 8, "sequenceId": 1}, {"type": 9, "sequenceId": 1})
+        await peer.send(notification(2))
+        await peer.serve()
+
+    hub.script = after_subscribing(talk)
+    activity = SourceActivity()
+    before = time.time()
+    async with connected(hub, activity=activity) as source:
+        await collect(source, 2)
+
+    counted = {kind: activity.frames[kind] for kind in ("invocation", "ping", "ack", "sequence")}
+    assert counted == {"invocation": 2, "ping": 1, "ack": 1, "sequence": 1}
+    assert activity.frames["completion"] >= 2
+    assert activity.received_bytes > 600
+    assert activity.last_frame_at is not None
+    assert activity.last_event_at is not None
+    assert before <= activity.last_event_at <= activity.last_frame_at
+
+
+async def flood(peer: Peer) -> None:
+    """Send 4,000 notifications of 1 KB as fast as the socket takes them."""
+    for number in range(4000):
+        await peer.send(notification(number, size=1000))
+        if number % 50 == 0 and peer.request.transport is not None:
+            while peer.request.transport.get_write_buffer_size() > 65_536:
+                await asyncio.sleep(0.005)
+    await peer.serve()
+
+
+async def test_a_slow_consumer_gets_everything_in_order(hub: ScriptedHub) -> None:
+    """A consumer that stands still makes the hub wait: bounded memory, then all events, and no false dead peer (row 23)."""
+    hub.script = after_subscribing(flood)
+    activity = SourceActivity()
+    queue = {"queue_max_bytes": 500_000, "queue_max_events": 10_000}
+    async with connected(hub, activity=activity, queue=queue) as source:
+        await until(lambda: activity.received_bytes > 500_000, 5, "the memory is full")
+        await asyncio.sleep(1)  # twice the silence
+        held = activity.received_bytes
+        messages, _ = await collect(source, 4000)
+
+    assert held < 700_000
+    assert [message.version for message in messages] == list(range(4000))
+    assert activity.dropped == 0
+
+
+async def test_after_the_longest_pause_events_are_dropped_and_counted(
+    hub: ScriptedHub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The hub is never left unread for longer than the longest pause: what finds no room is counted and said once."""
+    monkeypatch.setattr(session, "_LONGEST_PAUSE_SECONDS", 0.2)
+    caplog.set_level(logging.WARNING)
+    hub.script = after_subscribing(flood)
+    activity = SourceActivity()
+    async with connected(hub, activity=activity, queue={"queue_max_events": 1000}) as source:
+        await until(lambda: activity.received_bytes > 4_000_000, 10, "all is read")
+        kept = 4000 - activity.dropped
+        messages, _ = await collect(source, kept)
+
+    assert 1000 <= kept < 1200
+    assert [message.version for message in messages] == list(range(kept))
+    assert len([record for record in caplog.records if "dropped" in record.message]) == 1
+
+
+async def test_leaving_a_paused_connection_does_not_wait_for_the_pause(hub: ScriptedHub) -> None:
+    """A stop under back-pressure ends within the closing time (row 21)."""
+    hub.script = after_subscribing(flood)
+    activity = SourceActivity()
+    async with connected(hub, activity=activity, queue={"queue_max_events": 100}):
+        await until(lambda: activity.frames.get("invocation", 0) >= 100, 5, "the memory is full")
+        started = time.monotonic()
+
+    assert time.monotonic() - started < 0.6
