@@ -8,10 +8,10 @@ from bridge.errors import ConfigError
 from bridge.settings import Settings
 from bridge.settings.reference import Variable, as_environment, as_markdown, by_section, sink_prefix, variables
 
-__all__ = ["environment", "sections"]
+__all__ = ["BEGIN", "END", "environment", "sections"]
 
-_BEGIN = "<!-- variables: written by `portos-bridge config env --into README.md` -->"
-_END = "<!-- end of variables -->"
+BEGIN = "<!-- variables: written by `portos-bridge config env --into README.md` -->"
+END = "<!-- end of variables -->"
 
 
 def environment(*, markdown: bool, into: str | None) -> int:
@@ -33,8 +33,8 @@ def sections() -> Sequence[tuple[str, Sequence[Variable]]]:
 
 
 def _between_markers(text: str, tables: str) -> str:
-    before, begin, rest = text.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ConfigError([f"the file has no place for the tables: it needs the lines {_BEGIN} and {_END}"])
-    return f"{before}{_BEGIN}\n\n{tables}\n{_END}{after}"
+        raise ConfigError([f"the file has no place for the tables: it needs the lines {BEGIN} and {END}"])
+    return f"{before}{BEGIN}\n\n{tables}\n{END}{after}"

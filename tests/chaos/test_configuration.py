@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from bridge import registry
+from tests.brokers import MqttBroker
 from tests.support import free_port, wait_until
 
 HUB = "PORTOS_BRIDGE_HUB__URL"
@@ -91,6 +92,35 @@ def test_a_command_shows_no_secret(command: tuple[str, ...], environ: dict[str, 
     assert "C4nary" not in result.stdout + result.stderr
 
 
+@pytest.mark.mqtt
+def test_check_connect_passes_where_all_is_well_and_leaves_nothing(tmp_path: Path, mqtt_broker: MqttBroker) -> None:
+    """Login, subscription and sink are tried in earnest; no journal is made and no session is left at Portos."""
+    hub, control = free_port(), free_port()
+    tried = {
+        HUB: f"http://127.0.0.1:{hub}",
+        "PORTOS_BRIDGE_AUTH__USERNAME": "bridge",
+        "PORTOS_BRIDGE_AUTH__PASSWORD": PASSWORD,
+        "PORTOS_BRIDGE_AUTH__DEVICE_NAME": "bridge-1",
+        "PORTOS_BRIDGE_SINKS": "mqtt",
+        "PORTOS_BRIDGE_SUBSCRIBE__RESOURCES": "tickets,orders",
+        "PORTOS_BRIDGE_SINK__MQTT__URL": mqtt_broker.url,
+        "PORTOS_BRIDGE_JOURNAL__PATH": str(tmp_path / "journal.db"),
+        "PORTOS_BRIDGE_JOURNAL__MAX_BYTES": "67108864",
+    }
+    options = ["--port", str(hub), "--control-port", str(control), "--username", "bridge", "--password", PASSWORD]
+
+    with _running({}, "simulate", *options):
+        wait_until(lambda: _answers(control), 20, "the simulator answers")
+        result = _run(tried, "check", "--connect")
+        left = json.loads(_get(control, "/state"))
+
+    trials = [line for line in result.stdout.splitlines() if line.startswith(("ok: ", "failed: "))]
+    assert (result.returncode, [line.partition(":")[0] for line in trials]) == (0, ["ok"] * 5), result.stdout
+    assert list(tmp_path.iterdir()) == []
+    assert "subscribed" in [entry["what"] for entry in left["log"]]
+    assert (left["connections"], left["tokens"]["sessions"]) == ([], 0)
+
+
 def test_a_secret_in_the_wrong_place_is_not_repeated(environ: dict[str, str]) -> None:
     """Secrets pasted into the wrong variable, or set in two ways, are refused without being shown."""
     wrong = {
@@ -159,8 +189,8 @@ def _run(environ: Mapping[str, str], *command: str) -> "subprocess.CompletedProc
 
 
 @contextmanager
-def _running(environ: Mapping[str, str]) -> Iterator["subprocess.Popen[str]"]:
-    argv = [sys.executable, "-m", "bridge", "run"]
+def _running(environ: Mapping[str, str], *command: str) -> Iterator["subprocess.Popen[str]"]:
+    argv = [sys.executable, "-m", "bridge", *command]
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, env=_environment(environ), stdout=pipe, stderr=pipe, text=True) as bridge:
         try:
@@ -177,6 +207,13 @@ def _get(port: int, path: str) -> str:
         return connection.getresponse().read().decode()
     finally:
         connection.close()
+
+
+def _answers(port: int) -> bool:
+    try:
+        return bool(_get(port, "/state"))
+    except OSError:
+        return False
 
 
 def _all_failed(port: int) -> bool:

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from bridge import __main__, __version__, log
+from bridge import __main__, __version__, log, registry
+from bridge.commands import config
 from bridge.errors import ConfigError, JournalOwned, StorageFailed, Unavailable
+from bridge.settings.reference import as_markdown
 from tests.support import free_port
 from tests.unit.settings.wrong import WRONG, Wrong, good_environment, spoilt, variable_of
 
@@ -188,6 +190,19 @@ def test_the_tables_are_written_between_their_markers(installed: Path, tmp_path:
     assert once.endswith("\n<!-- end of variables -->\nafter\n")
     assert "former tables" not in once
     assert readme.read_text() == once
+
+
+@pytest.mark.skipif(
+    not {"kafka", "mqtt", "stdout"} <= set(registry.installed()),
+    reason="the program is not installed here: run `make install`",
+)
+def test_the_tables_in_the_readme_are_fresh() -> None:
+    """They are written by the program: run `portos-bridge config env --into README.md` after a change."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+    tables = readme.partition(config.BEGIN)[2].partition(config.END)[0]
+
+    assert tables.strip() == as_markdown(config.sections()).strip()
 
 
 def test_a_file_without_markers_is_left_alone(installed: Path, tmp_path: Path) -> None:
