@@ -45,7 +45,7 @@ async def until(condition: Callable[[], T | Awaitable[T]], seconds: float, what:
         if result:
             return result
         if time.monotonic() > deadline:
-            pytest.fail(f"not within {seconds:g} s: {what} (last seen: {result!r})")
+            raise AssertionError(f"not within {seconds:g} s: {what} (last seen: {result!r})")
         await asyncio.sleep(_POLL_SECONDS)
 
 
@@ -57,7 +57,7 @@ def wait_until(condition: Callable[[], T], seconds: float, what: str) -> T:
         if result:
             return result
         if time.monotonic() > deadline:
-            pytest.fail(f"not within {seconds:g} s: {what} (last seen: {result!r})")
+            raise AssertionError(f"not within {seconds:g} s: {what} (last seen: {result!r})")
         time.sleep(_POLL_SECONDS)
 
 

@@ -1,0 +1,88 @@
+"""`python -m tests.chaos --rounds 10`: every fault many times, and a table of what it cost."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from random import Random
+from statistics import median
+
+import pytest
+
+from tests.brokers import KafkaBroker, MqttBroker, start_kafka, start_mqtt
+from tests.chaos.faults import FAULTS, Fault
+from tests.chaos.run import Figures, run
+
+_COLUMNS = ("fault", "rounds", "accepted", "on the wire", "missing", "disorder", "repeats k/m", "allowed", "recovery s")
+_ROW = "{:24} {:>6} {:>9} {:>11} {:>7} {:>8} {:>11} {:>9}  {}"
+
+
+def main() -> int:
+    """Run the faults and give 0 if every promise was kept in every round."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos")
+    parser.add_argument("--rounds", type=int, default=10, help="rounds of each fault (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the moments of the faults (default %(default)s)")
+    parser.add_argument("--only", default="", help="only faults whose name contains this")
+    options = parser.parse_args()
+    faults = [fault for fault in FAULTS if options.only in fault.name]
+    try:
+        kafka, mqtt = start_kafka(own=True), start_mqtt(own=True)
+    except (pytest.skip.Exception, pytest.fail.Exception) as reason:
+        print(f"cannot run: {reason}")
+        return 1
+    print(f"kafka={kafka.level} mqtt={mqtt.level}, {options.rounds} rounds, seed {options.seed}", flush=True)
+    results: dict[str, list[Figures]] = {fault.name: [] for fault in faults}
+    broken = 0
+    try:
+        for number in range(options.rounds):
+            for fault in faults:
+                broken += not _round(fault, number, options.seed, results, kafka, mqtt)
+    finally:
+        kafka.close()
+        mqtt.close()
+    _print(faults, results)
+    print(f"{broken} of {options.rounds * len(faults)} runs broke a promise")
+    return 1 if broken else 0
+
+
+def _round(
+    fault: Fault, number: int, seed: int, results: dict[str, list[Figures]], kafka: KafkaBroker, mqtt: MqttBroker
+) -> bool:
+    started = time.monotonic()
+    dice = Random(f"{seed}/{number}/{fault.name}")  # noqa: S311 - the moment of a fault is no secret
+    try:
+        figures = run(fault, kafka, mqtt, dice)
+        problems: Sequence[str] = figures.problems
+        results[fault.name].append(figures)
+    except (AssertionError, OSError) as error:
+        problems = [f"{type(error).__name__}: {error}"]
+    told = "ok" if not problems else "; ".join(problems)
+    print(f"round {number + 1}: {fault.name}: {time.monotonic() - started:.0f} s, {told}", flush=True)
+    return not problems
+
+
+def _print(faults: Sequence[Fault], results: dict[str, list[Figures]]) -> None:
+    print(_ROW.format(*_COLUMNS))
+    for fault in faults:
+        figures = results[fault.name]
+        if not figures:
+            print(_ROW.format(fault.name, 0, *[""] * 7))
+            continue
+        recoveries = sorted(seconds for one in figures for seconds in one.recoveries)
+        print(
+            _ROW.format(
+                fault.name,
+                len(figures),
+                sum(one.accepted for one in figures),
+                sum(one.lost_on_the_wire for one in figures),
+                sum(sum(one.missing.values()) for one in figures),
+                sum(sum(one.disordered.values()) for one in figures),
+                "/".join(str(max(one.repeated[sink] for one in figures)) for sink in ("kafka", "mqtt")),
+                "/".join(str(fault.repeats[sink]) for sink in ("kafka", "mqtt")),
+                f"{recoveries[0]:.2f} / {median(recoveries):.2f} / {recoveries[-1]:.2f}" if recoveries else "-",
+            )
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

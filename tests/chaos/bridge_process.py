@@ -1,0 +1,105 @@
+"""The installed bridge as a process: configured by its environment, watched through its admin port, killed at will."""
+
+import json
+import os
+import re
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.brokers.process import Program
+from tests.support import free_port
+
+__all__ = ["BridgeProcess", "program"]
+
+_SAMPLE = re.compile(r"^(portos_bridge_\w+)(?:\{(.*)\})? (\S+)$")
+
+
+def program() -> str:
+    """Give the path of the installed console script beside this interpreter."""
+    return str(Path(sys.executable).parent / "portos-bridge")
+
+
+class BridgeProcess:
+    """`portos-bridge run` with the given settings, names without their prefix: `{"HUB__URL": ...}`.
+
+    One journal over all of its lives; its log is one file.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+        self.journal = folder / "journal" / "journal.db"
+        self._admin_port = free_port()
+        own = {
+            "JOURNAL__PATH": str(self.journal),
+            "ADMIN__HOST": "127.0.0.1",
+            "ADMIN__PORT": str(self._admin_port),
+            "SECRETS_DIR": str(folder / "no-secrets"),
+        }
+        environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        environment |= {f"PORTOS_BRIDGE_{name}": value for name, value in (own | dict(settings)).items()}
+        self._program = Program([program(), "run"], folder / "bridge.log", environment)
+
+    def start(self, seconds: float = 20) -> None:
+        """Start it and wait until it is ready: subscribed, with its journal open."""
+        self._program.start(self.ready, seconds)
+
+    def start_unready(self, seconds: float = 20) -> None:
+        """Start it and wait only until it answers, for a hub or a broker that is not there."""
+        self._program.start(self.alive, seconds)
+
+    def _get(self, path: str) -> tuple[int, bytes]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._admin_port}{path}", timeout=5) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+        except OSError:
+            return 0, b""
+
+    def alive(self) -> bool:
+        return self._get("/livez")[0] == 200
+
+    def ready(self) -> bool:
+        return self._get("/readyz")[0] == 200
+
+    def status(self) -> Any:
+        """Give what `/status` tells."""
+        return json.loads(self._get("/status")[1])
+
+    def metrics(self) -> dict[tuple[str, str], float]:
+        """Give each sample by name and labels, the latter as they are written: `site="default",reason="json"`."""
+        samples = map(_SAMPLE.match, self._get("/metrics")[1].decode().splitlines())
+        return {(match[1], match[2] or ""): float(match[3]) for match in samples if match}
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Sum the samples of a metric that carry all of the given labels."""
+        wanted = {f'{label}="{value}"' for label, value in labels.items()}
+        return sum(
+            value
+            for (sample, text), value in self.metrics().items()
+            if sample == name and wanted <= set(text.split(","))
+        )
+
+    @property
+    def running(self) -> bool:
+        return self._program.running
+
+    @property
+    def pid(self) -> int:
+        return self._program.pid
+
+    def log(self) -> str:
+        """Give the log of this life."""
+        return self._program.output()
+
+    def kill9(self) -> None:
+        """End it as a crash or the kernel does."""
+        self._program.kill()
+
+    def terminate(self, seconds: float = 40) -> int:
+        """Ask it to stop in order, and give its exit status (negative: it had to be killed)."""
+        return self._program.terminate(seconds)

@@ -1,0 +1,136 @@
+"""One bridge between its own hub and the brokers, with the oracle beside it: what every fault run happens in."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import rmtree
+from uuid import uuid4
+
+from tests.brokers import Change, Hub, KafkaBroker, MqttBroker
+from tests.chaos.bridge_process import BridgeProcess
+from tests.oracle.judge import Judgement, judge
+from tests.oracle.kafka import KafkaReader
+from tests.oracle.mqtt import MqttReader
+from tests.oracle.record import Identity, Received, identity_of
+from tests.support import wait_until
+
+__all__ = ["FIRST", "SECOND", "Load", "World", "opened"]
+
+FIRST = ("tickets", "orders", "stocks")
+SECOND = ("articles", "devices", "customers")
+"""What the hub changes in its second life: it begins again with version 1, which must not look like a repeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A burst as the hub was asked for it; the hub fills it in an order that is known beforehand."""
+
+    number: int
+    count: int
+    resources: Sequence[str]
+    ids: int = 100
+
+    def expected(self) -> list[Identity]:
+        """Tell which changes it makes, in order, on a hub that starts empty."""
+        width = len(self.resources)
+        return [
+            Identity(self.resources[i % width], f"{i // width % self.ids:024x}", i // width // self.ids + 1, "updated")
+            for i in range(self.count)
+        ]
+
+
+@dataclass(slots=True)
+class World:
+    """The parts of one run. `lives` are the ledgers of hubs that are no more."""
+
+    folder: Path
+    hub: Hub
+    kafka: KafkaBroker
+    mqtt: MqttBroker
+    bridge: BridgeProcess
+    kafka_reader: KafkaReader
+    mqtt_reader: MqttReader
+    lives: list[list[Change]] = field(default_factory=list)
+    journaled: list[bytes] = field(default_factory=list)
+    recoveries: list[float] = field(default_factory=list)
+    """Seconds from a hub that can be reached to a confirmed subscription, one for each time."""
+
+    def load(self, count: int, *, rate: float = 200, resources: Sequence[str] = FIRST, size: int = 600) -> Load:
+        """Begin a burst."""
+        return Load(self.hub.burst(count, rate=rate, size=size, resources=resources), count, resources)
+
+    def arrived(self, count: int, seconds: float = 30) -> None:
+        """Wait until so many messages have reached the MQTT consumer."""
+        wait_until(lambda: self.mqtt_reader.count() >= count, seconds, f"{count} messages have arrived over MQTT")
+
+    def subscribed(self, *, since: frozenset[str] = frozenset()) -> bool:
+        """Say whether a connection, none of `since`, is subscribed to everything."""
+        wanted = {f"portos.resources.changed/{name}/updated" for name in (*FIRST, *SECOND)}
+        connections = self.hub.state()["connections"]
+        return any(line["id"] not in since and wanted <= set(line["topics"]) for line in connections)
+
+    def connections(self) -> frozenset[str]:
+        """Name the hub's connections as they are now."""
+        return frozenset(line["id"] for line in self.hub.state()["connections"])
+
+    def finish(self, load: Load) -> None:
+        """Let a burst end, mark the end in every resource, wait for the marks, and stop the bridge in order."""
+        self.hub.wait_burst(load.number, 120)
+        wait_until(self.subscribed, 60, "the bridge is subscribed")
+        marks = {(mark.resource, mark.id) for mark in (self.hub.change(name, id="end") for name in FIRST)}
+        wait_until(lambda: marks <= _resources(self.mqtt_reader.read()), 60, "the last changes have arrived over MQTT")
+        wait_until(lambda: marks <= _resources(self.kafka_reader.read()), 60, "the last changes have arrived in Kafka")
+        self.lives.append(self.hub.ledger())
+        status = self.bridge.terminate()
+        assert status == 0, f"the bridge ended with {status}:\n{self.bridge.log()[-3000:]}"
+
+    def judge(self, *, tail_seconds: float = 0.0) -> Judgement:
+        """Hold the ledgers against both consumers, once the MQTT consumer has what Kafka's has, or 5 s later."""
+        kafka = self.kafka_reader.read()
+        wanted = {identity_of(record.value) for record in kafka}
+        with suppress(AssertionError):  # what is still not there then is for the judge to name
+            wait_until(lambda: wanted <= {identity_of(m.value) for m in self.mqtt_reader.read()}, 5, "all over MQTT")
+        return judge(
+            self.lives,
+            {"kafka": kafka, "mqtt": self.mqtt_reader.read()},
+            journaled=self.journaled,
+            tail_seconds=tail_seconds,
+        )
+
+
+def _resources(records: Sequence[Received]) -> set[tuple[str, str]]:
+    identities = (identity_of(record.value) for record in records)
+    return {(identity.resource, identity.id) for identity in identities if identity}
+
+
+@contextmanager
+def opened(
+    hub: Hub, kafka: KafkaBroker, mqtt: MqttBroker, settings: Mapping[str, str] | None = None
+) -> Iterator[World]:
+    """Start a bridge and the consumers on topics of their own; all is gone afterwards but hub and brokers."""
+    name = f"w{uuid4().hex[:8]}"
+    folder = Path(tempfile.mkdtemp(prefix="world-"))
+    usual = {
+        "SINKS": "kafka,mqtt",
+        "HUB__URL": hub.url,
+        "AUTH__USERNAME": hub.username,
+        "AUTH__PASSWORD": hub.password,
+        "AUTH__DEVICE_NAME": "BRIDGE1",
+        "SUBSCRIBE__RESOURCES": ",".join((*FIRST, *SECOND)),
+        "SINK__KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap,
+        "SINK__KAFKA__TOPIC_TEMPLATE": f"{name}.{{resource}}",
+        "SINK__MQTT__URL": mqtt.url,
+        "SINK__MQTT__BASE_TOPIC": name,
+        "SINK__MQTT__CLIENT_ID": name,
+    }
+    bridge = BridgeProcess(folder, usual | dict(settings or {}))
+    kafka_reader = KafkaReader(kafka.bootstrap, f"{name}.")
+    try:
+        with MqttReader(mqtt.host, mqtt.port, f"{name}/#", client_id=f"oracle-{name}") as mqtt_reader:
+            bridge.start()
+            yield World(folder, hub, kafka, mqtt, bridge, kafka_reader, mqtt_reader)
+    finally:
+        bridge.kill9()
+        rmtree(folder, ignore_errors=True)
