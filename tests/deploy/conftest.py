@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.deploy.tools import helms, need_docker, output, run
-from tests.support import unavailable
+from tests.deploy.tools import helms, need_docker, need_helm, output, run
 
 __all__ = []
 
@@ -14,8 +13,7 @@ __all__ = []
 @pytest.fixture(params=helms() or [None], ids=lambda path: path.rsplit("/", 1)[-1] if path else "none")
 def helm(request: pytest.FixtureRequest) -> str:
     """One Helm program after the other."""
-    if request.param is None:
-        unavailable("helm", "run `make chart-tools`, or set TEST_HELM to the Helm programs, with commas between")
+    need_helm()
     return str(request.param)
 
 

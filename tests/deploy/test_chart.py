@@ -9,7 +9,7 @@ import yaml
 
 from bridge.settings.reference import PREFIX, variables
 from helm.schema import models
-from tests.deploy.tools import CHART, helms, output, rendered, run, validator, values_files
+from tests.deploy.tools import CHART, helms, need_helm, output, rendered, run, validator, values_files
 
 pytestmark = pytest.mark.helm
 
@@ -35,8 +35,7 @@ def secret_files(objects: Any) -> Iterator[tuple[str, str, str]]:
 
 def test_both_majors_are_tested() -> None:
     """The chart meets Helm 3 and Helm 4."""
-    if not helms():
-        pytest.skip("run `make chart-tools`, or set TEST_HELM")
+    need_helm()
 
     versions = [output(helm, "version", "--template", "{{.Version}}") for helm in helms()]
 
@@ -70,8 +69,7 @@ def test_manifests_are_valid(helm: str, values: Path, kubernetes: str, tmp_path:
 @VALUES
 def test_the_majors_render_the_same(values: Path) -> None:
     """Which Helm an operator has makes no difference."""
-    if len(helms()) < 2:
-        pytest.skip("run `make chart-tools`, or set TEST_HELM")
+    need_helm()
 
     first, *others = [rendered(helm, values) for helm in helms()]
 

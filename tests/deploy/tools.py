@@ -18,6 +18,7 @@ __all__ = [
     "compose_file",
     "helms",
     "need_docker",
+    "need_helm",
     "output",
     "rendered",
     "run",
@@ -35,6 +36,12 @@ def helms() -> Sequence[str]:
     if given := os.environ.get("TEST_HELM"):
         return [name.strip() for name in given.split(",")]
     return [str(path) for path in sorted(_MADE.glob("helm-*"))]
+
+
+def need_helm() -> None:
+    """End the test where there is no Helm."""
+    if not helms():
+        unavailable("helm", "run `make chart-tools`, or set TEST_HELM to the Helm programs, with commas between")
 
 
 def validator() -> str:
