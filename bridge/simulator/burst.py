@@ -27,8 +27,8 @@ class Burst:
     done: bool = False
     seconds: float = 0
 
-    async def run(self, change: Callable[[str, str, int], object], room: Callable[[], Awaitable[None] | None]) -> None:
-        """Make the changes through `change(resource, id, size)`; `room` gives what to wait for, if anything."""
+    async def run(self, change: Callable[[str, str, int], Awaitable[object]]) -> None:
+        """Make the changes through `change(resource, id, size)`, which waits where clients are behind."""
         start = time.monotonic()
         kinds = len(self.resources)
         try:
@@ -39,9 +39,7 @@ class Burst:
                         await asyncio.sleep(ahead)
                 if number % _CHANGES_AT_A_TIME == 0:
                     await asyncio.sleep(0)  # nothing below waits while there is room
-                if (behind := room()) is not None:
-                    await behind
-                change(self.resources[number % kinds], f"{number // kinds % self.ids:024x}", self.size)
+                await change(self.resources[number % kinds], f"{number // kinds % self.ids:024x}", self.size)
                 self.sent = number + 1
         finally:
             self.seconds = time.monotonic() - start

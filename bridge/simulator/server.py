@@ -6,15 +6,14 @@ Everything here is a method for tests and the demo; `control` offers the same ov
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
 
 from aiohttp import web
 
 from bridge.simulator import protocol
-from bridge.simulator.access import problem
 from bridge.simulator.burst import Burst
 from bridge.simulator.endpoint import Endpoint
+from bridge.simulator.fault import HttpFaults
 from bridge.simulator.hub import Hub
 from bridge.simulator.listener import Listener
 from bridge.simulator.notation import encoded
@@ -29,13 +28,6 @@ from bridge.simulator.subscription import LICENCE_ACTIVATED, RESOURCES_CHANGED
 __all__ = ["Simulator"]
 
 _CASHIER: Actor = ("1", "P01")
-
-
-@dataclass(slots=True)
-class _HttpFault:
-    status: int
-    times: int
-    path: str
 
 
 class Simulator:
@@ -54,9 +46,9 @@ class Simulator:
         self.bursts: list[Burst] = []
         self.control_url = ""
         self.ended = asyncio.Event()
-        self._faults: list[_HttpFault] = []
+        self._faults = HttpFaults(self.hub.speaking)
         self._endpoint = Endpoint(options, self.sessions, self.hub)
-        application = web.Application(middlewares=[self._misbehave])
+        application = web.Application(middlewares=[self._faults.middleware])
         application.add_routes(self._endpoint.routes())
         application.add_routes(Rest(options, self.sessions, self.store).routes())
         self._listener = Listener(application, options.host, options.port)
@@ -71,8 +63,6 @@ class Simulator:
     def port(self) -> int:
         """The port of the API, the same after every restart."""
         return self._listener.port
-
-    # What happens in the shop
 
     async def change(  # noqa: PLR0913 - the words of the control port
         self,
@@ -92,32 +82,8 @@ class Simulator:
         Without a body the resource is filled up to about `size` bytes. Waits first where a client is behind. `expires`
         is in seconds since the epoch; `skip_versions` makes a hole in the versions.
         """
-        await self.hub.room()
-        return self._change(
-            resource,
-            action,
-            id,
-            body,
-            size=size,
-            silent=silent,
-            expires=expires,
-            skip_versions=skip_versions,
-            actor=actor,
-        )
-
-    def _change(  # noqa: PLR0913 - as `change`
-        self,
-        resource: str,
-        action: str,
-        id: str | None,  # noqa: A002 - as `change`
-        body: Mapping[str, object] | None = None,
-        *,
-        size: int = 600,
-        silent: bool = False,
-        expires: float | None = None,
-        skip_versions: int = 0,
-        actor: Actor = _CASHIER,
-    ) -> Change:
+        if self.hub.is_behind:
+            await self.hub.room()
         key, now = self.store.change(resource, action, id, body, size=size, skip_versions=skip_versions)
         at, told, digest = time.time(), 0, None
         if not silent:
@@ -141,16 +107,14 @@ class Simulator:
     ) -> Burst:
         """Make many updates in a row, `rate` a second or, with 0, as fast as they are taken; wait for the last."""
         burst = Burst(count, rate, ids, size, resources)
-        await burst.run(self._update, self._room)
+        await burst.run(self._update)
         return burst
 
     def start_burst(self, burst: Burst) -> int:
         """Run a burst in the background; give its number, from 1, in `bursts`."""
         self.bursts.append(burst)
-        self.run_in_background(burst.run(self._update, self._room), f"burst {len(self.bursts)}")
+        self.run_in_background(burst.run(self._update), f"burst {len(self.bursts)}")
         return len(self.bursts)
-
-    # What goes wrong
 
     async def restart(self, seconds: float = 0) -> None:
         """Stop listening and cut every socket, and be back after `seconds` with everything as it was."""
@@ -202,7 +166,7 @@ class Simulator:
 
     def answer(self, status: int, *, times: int = 1, path: str = "/signalr/v1/mainHub/negotiate") -> None:
         """Answer the next requests whose path begins so with a status and nothing else: 401, 403, 503."""
-        self._faults.append(_HttpFault(status, times, path))
+        self._faults.answer(status, times=times, path=path)
 
     def raw(self, target: str, arguments: Iterable[object]) -> None:
         """Call a method of every client with any arguments."""
@@ -211,8 +175,6 @@ class Simulator:
     def send_bytes(self, data: bytes) -> None:
         """Send bytes to every connection as they are, among the records that go out then."""
         self.hub.put_to_all(data)
-
-    # Its life
 
     def run_in_background(self, work: Coroutine[object, object, object], name: str) -> None:
         """Run something as long as the simulator lives."""
@@ -247,11 +209,8 @@ class Simulator:
     async def _carry_out(self, step: Step, *, silent: bool = False) -> None:
         await self.change(step.resource, step.action, step.id, step.body, silent=silent, actor=step.actor)
 
-    def _update(self, resource: str, key: str, size: int) -> None:
-        self._change(resource, "updated", key, size=size)
-
-    def _room(self) -> Awaitable[None] | None:
-        return self.hub.room() if self.hub.is_behind else None
+    def _update(self, resource: str, key: str, size: int) -> Awaitable[Change]:
+        return self.change(resource, "updated", key, size=size)
 
     def _objects(self, action: str, body: bytes) -> bytes:
         if action == "deleted" and self.options.delete_payload == "null":
@@ -259,15 +218,3 @@ class Simulator:
         if not body or (action == "deleted" and self.options.delete_payload == "empty"):
             return b"[]"
         return b"[%b]" % body
-
-    @web.middleware
-    async def _misbehave(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        await self.hub.speaking.wait()
-        for fault in self._faults:
-            if request.path.startswith(fault.path):
-                fault.times -= 1
-                self._faults = [each for each in self._faults if each.times > 0]
-                return problem(fault.status)
-        return await handler(request)

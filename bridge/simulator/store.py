@@ -83,8 +83,8 @@ class Store:
         """Carry out one change and give the id and the new state; a deleted resource keeps its last body.
 
         Without an id one is made up; without a body, a sample of about `size` bytes. A deleted resource that was not
-        there has no body. Its next version starts at 1 again, as the real stand-in's does. Raise ValueError for an action
-        that there is not.
+        there has no body. Its next version starts at 1 again, as the real stand-in's does. Raise ValueError for an
+        action that there is not.
         """
         if action not in ACTIONS:
             raise ValueError(f"no action {action!r}: should be one of {', '.join(ACTIONS)}")
