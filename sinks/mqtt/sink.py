@@ -135,8 +135,8 @@ class MqttSink(asyncio.Protocol):
     def __init__(self, config: MqttConfig, loop: asyncio.AbstractEventLoop) -> None:
         self._config = config
         self._loop = loop
-        self._answered: asyncio.Future[None] = loop.create_future()
-        self._closed: asyncio.Future[None] = loop.create_future()
+        self._answered = asyncio.Event()
+        self._closed = asyncio.Event()
         self._lost: Unavailable | None = None
         self._delivery: _Delivery | None = None
         self._last_packet_id = 0
@@ -147,7 +147,7 @@ class MqttSink(asyncio.Protocol):
 
     async def accepted(self) -> None:
         """Wait until the broker has answered CONNECT; raise `Unavailable` if it refused."""
-        await self._answered
+        await self._answered.wait()
         if self._lost is not None:
             raise self._lost
 
@@ -165,7 +165,7 @@ class MqttSink(asyncio.Protocol):
         """Send DISCONNECT if there is still anyone to send it to, and drop the connection."""
         self._session.disconnect()
         self._pipe.close()
-        await self._closed
+        await self._closed.wait()
 
     def _publish(self, delivery: _Delivery) -> None:
         """Send as much of a batch as window and transport take now."""
@@ -208,8 +208,7 @@ class MqttSink(asyncio.Protocol):
         if self._lost is not None:
             return
         self._lost = error
-        if not self._answered.done():
-            self._answered.set_result(None)
+        self._answered.set()
         if self._delivery is not None and not self._delivery.finished.done():
             self._delivery.finished.set_result(None)
 
@@ -266,7 +265,7 @@ class MqttSink(asyncio.Protocol):
             else Unavailable(f"the connection to the broker broke: {exc!r}", reason="network")
         )
         self._timer.cancel()
-        self._closed.set_result(None)
+        self._closed.set()
 
     # paho-mqtt calls these
 
@@ -287,8 +286,7 @@ class MqttSink(asyncio.Protocol):
         own_limit = self._config.max_packet_bytes or LARGEST_PACKET_BYTES
         limit = min(own_limit, getattr(limits, "MaximumPacketSize", own_limit))
         self._packet = packet_builder(self._config, limit)
-        if not self._answered.done():
-            self._answered.set_result(None)
+        self._answered.set()
 
     def _on_disconnect(
         self,

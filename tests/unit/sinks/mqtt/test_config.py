@@ -1,5 +1,8 @@
 """The settings of the MQTT sink: what is taken, and what is refused with which reason."""
 
+import re
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -89,3 +92,11 @@ def test_a_password_without_a_user_name_is_refused() -> None:
         MqttConfig(url="mqtt://b", password="canary")
 
     assert "canary" not in str(refusal.value)
+
+
+def test_the_sample_names_settings_that_exist() -> None:
+    """Whoever copies a line of `sample.env` sets something, and every setting has its line."""
+    sample = Path(__file__).parents[4] / "sinks" / "mqtt" / "sample.env"
+    found = re.findall(r"^#?PORTOS_BRIDGE_SINK__MQTT__(\w+?)(?:_FILE)?=", sample.read_text(), re.MULTILINE)
+
+    assert {name.lower() for name in found} == set(MqttConfig.model_fields) - {"site"}
