@@ -114,8 +114,8 @@ class Endpoint:
         except TimeoutError as error:
             raise protocol.HandshakeError(protocol.HANDSHAKE_LATE) from error
         protocol.accept_handshake(records[0])
-        self._hub.add(connection)
         connection.put(protocol.HANDSHAKE_ACCEPTED)
+        self._hub.add(connection)
         return records[1:]
 
     async def _receive(self, socket: web.WebSocketResponse) -> bytes:

@@ -102,6 +102,16 @@ async def test_what_is_unsent_goes_out_before_a_close() -> None:
         assert await talk.next() == '{"type":7}'
 
 
+async def test_nothing_follows_a_close() -> None:
+    """A change made after the Close is sent to nobody, and the ledger says so."""
+    async with simulate() as simulator, conversation(simulator.url, subscribe=True) as talk:
+        simulator.abort()
+        change = await simulator.change()
+
+        assert change.sent_to == 0
+        assert [await talk.next(), await talk.next()] == ['{"type":7}', None]
+
+
 async def test_a_silent_hub_keeps_its_connections_and_says_nothing() -> None:
     """During the silence neither calls, notifications, pings nor requests get through; afterwards all do."""
     async with (
