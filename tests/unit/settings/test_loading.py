@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from bridge.errors import ConfigError
 from bridge.ports import SinkPlugin
+from bridge.settings import Settings
 from bridge.settings.loading import Configuration, load
 from tests.unit.settings.example import ExampleConfig, plugin
 
@@ -221,3 +223,12 @@ def _broken() -> SinkPlugin[ExampleConfig]:
 
 def _with_a_broken_one() -> Mapping[str, Callable[[], SinkPlugin[ExampleConfig]]]:
     return {"example": lambda: plugin, "broken": _broken}
+
+
+@pytest.mark.parametrize("model", [ExampleConfig, Settings])
+def test_a_validation_error_that_escapes_shows_no_input(model: type[BaseModel]) -> None:
+    """Even a bug that lets pydantic's own error through prints none of what was set."""
+    with pytest.raises(ValidationError) as error:
+        model.model_validate({"token": "canary-77a", "window_events": "canary-77a", "hub": "canary-77a"})
+
+    assert "canary-77a" not in str(error.value)
