@@ -49,5 +49,5 @@ FROM runtime AS bridge
 COPY --from=build --chown=65532:65532 /state /var/lib/portos-bridge
 VOLUME /var/lib/portos-bridge
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["portos-bridge", "healthcheck"]
+HEALTHCHECK --interval=10s --timeout=10s --start-period=20s --retries=3 CMD ["portos-bridge", "healthcheck"]
 CMD ["run"]
