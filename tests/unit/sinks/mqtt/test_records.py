@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from paho.mqtt._packet import decode_publish
 from paho.mqtt.enums import MQTTProtocolVersion
@@ -103,6 +103,7 @@ def test_mqtt_3_carries_the_bytes_alone() -> None:
     assert (found.topic, found.mid, found.payload) == (b"portos/resources/tickets", 7, BODY)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.text(max_size=400), st.text(max_size=400), st.binary(max_size=300))
 def test_any_name_makes_a_packet_that_can_be_read(resource: str, resource_id: str, body: bytes) -> None:
     """Whatever names the hub sends, the packet is well formed and the attributes come out as they went in."""
@@ -227,6 +228,7 @@ def test_a_taken_over_session_comes_back_slowly() -> None:
     assert (error.reason, error.slowly) == ("taken_over", True)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.binary(min_size=0, max_size=200), max_size=10), st.integers(min_value=1, max_value=50))
 def test_packets_are_found_however_they_are_cut(bodies: list[bytes], cut: int) -> None:
     """The stream may be cut anywhere: the same packets come out, in order."""

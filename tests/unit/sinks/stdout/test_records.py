@@ -3,7 +3,7 @@
 import base64
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.contract import sample
@@ -20,6 +20,7 @@ def test_the_notification_stands_in_the_line_as_it_came() -> None:
     assert written.endswith(b'"datacontenttype":"application/json","data":' + body + b"}\n")
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.text(), st.text(), st.one_of(st.binary(), st.from_regex(rb'(\{"a" ?: ?[0-9]{1,3}\}|\[.*\]|"[^\n]*"|\s)+')))
 def test_any_event_is_one_line_of_json_that_gives_back_its_bytes(resource: str, resource_id: str, body: bytes) -> None:
     """Whatever the hub sends, a line is one event, and its attributes and bytes can be read again."""
