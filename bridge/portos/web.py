@@ -24,19 +24,26 @@ def http_session(hub: Hub) -> aiohttp.ClientSession:
     No cookies, no proxy from the environment, and a new TCP connection for every request, so that none is tried on a
     socket that died with the last hub. Deadlines are the callers' business.
     """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=_trust(hub), force_close=True, limit=8),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"Accept-Language": "en-GB"},
+        timeout=aiohttp.ClientTimeout(total=None),
+        trust_env=False,
+    )
+
+
+def _trust(hub: Hub) -> ssl.SSLContext | bool:
+    """Say whom to trust: the system's authorities, or those of the file alone."""
+    if hub.ca_file is None:
+        return True
     try:
         context = ssl.create_default_context(cafile=hub.ca_file)
     except (OSError, ValueError) as error:
         problem = f"PORTOS_BRIDGE_HUB__CA_FILE: cannot be read as PEM certificates ({type(error).__name__})"
         raise ConfigError([problem]) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=context, force_close=True, limit=8),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"Accept-Language": "en-GB"},
-        timeout=aiohttp.ClientTimeout(total=None),
-        trust_env=False,
-    )
+    return context
 
 
 async def body(response: aiohttp.ClientResponse) -> bytes:

@@ -98,6 +98,7 @@ class ScriptedHub:
         self.upgrade: Answer | None = None
         self.login: Answer = self._login
         self.refresh: Answer = self._login
+        self.log_out: Answer = self._log_out
         self.lifetime_seconds = 3600.0
         self.environment = "Tool"
         self.tokens: list[str] = []
@@ -122,6 +123,9 @@ class ScriptedHub:
         refresh_token = f"refresh-{len(self.tokens)}"
         return web.json_response({"tokenId": self.tokens[-1], "refreshToken": refresh_token, "user": user})
 
+    async def _log_out(self, _: web.Request) -> web.StreamResponse:
+        return web.Response(status=204)
+
     async def _negotiate(self, _: web.Request) -> web.StreamResponse:
         return web.json_response(negotiated())
 
@@ -134,7 +138,7 @@ class ScriptedHub:
             case "POST", "/api/auth/refresh":
                 return await self.refresh(request)
             case "DELETE", "/api/auth":
-                return web.Response(status=204)
+                return await self.log_out(request)
             case "POST", path if path.endswith("/negotiate"):
                 return await self.negotiate(request)
         if self.upgrade is not None:
@@ -228,7 +232,7 @@ class FixedTokens:
 
 def settings(hub: ScriptedHub, **changes: Any) -> Hub:
     """The settings for a hub, with every time shortened."""
-    times = {"keepalive_seconds": 0.1, "silence_seconds": 0.4, "connect_seconds": 0.5, "answer_seconds": 0.5}
+    times = {"keepalive_seconds": 0.1, "silence_seconds": 5, "connect_seconds": 0.5, "answer_seconds": 0.5}
     return Hub(**{"url": hub.url, "close_seconds": 0.3, **times, **changes})
 
 

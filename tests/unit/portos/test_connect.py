@@ -166,7 +166,7 @@ async def test_a_bad_handshake_ends_the_attempt(hub: ScriptedHub, script: object
     hub.script = script  # type: ignore[assignment]
     started = time.monotonic()
 
-    error = await refused(hub, silence_seconds=5)
+    error = await refused(hub)
 
     assert error.reason == reason
     assert time.monotonic() - started < 1.5
@@ -299,7 +299,7 @@ async def test_a_subscribe_without_completion_ends_at_its_deadline(hub: Scripted
 
     hub.script = ignore
 
-    error = await refused(hub, silence_seconds=5)
+    error = await refused(hub)
 
     assert error.reason == "timeout"
     assert "portos.licence.activated" in str(error)
@@ -323,7 +323,7 @@ async def test_a_connection_lost_while_subscribing_fails_what_is_pending(hub: Sc
 
     hub.script = lose
 
-    error = await refused(hub, answer_seconds=5, silence_seconds=5)
+    error = await refused(hub, answer_seconds=5)
 
     assert error.reason == "refused"
     assert time.monotonic() - lost_at < 0.3
@@ -363,7 +363,7 @@ async def test_leaving_never_waits_for_the_peer(hub: ScriptedHub, state: str) ->
         await peer.serve()
 
     hub.script = script
-    async with connected(hub, silence_seconds=5):
+    async with connected(hub):
         started = time.monotonic()
 
     assert time.monotonic() - started < (0.1 if state == "idle" else 0.5)

@@ -38,7 +38,7 @@ async def test_a_silent_peer_is_dead_after_the_silence(hub: ScriptedHub) -> None
     hub.script = after_subscribing(lambda _: asyncio.sleep(60))
     started = time.monotonic()
 
-    error = await ended(hub)
+    error = await ended(hub, silence_seconds=0.4)
 
     assert error.reason == "silence"
     assert time.monotonic() - started < 1.5
@@ -54,7 +54,7 @@ async def test_control_frames_are_no_sign_of_life(hub: ScriptedHub) -> None:
 
     hub.script = after_subscribing(ping_only)
 
-    error = await ended(hub)
+    error = await ended(hub, silence_seconds=0.4)
 
     assert error.reason == "silence"
 
@@ -71,7 +71,7 @@ async def test_an_idle_connection_stays_up_on_pings(hub: ScriptedHub) -> None:
 
     hub.script = after_subscribing(ping)
     activity = SourceActivity()
-    async with connected(hub, activity=activity) as source:
+    async with connected(hub, activity=activity, silence_seconds=0.6) as source:
         messages, _ = await collect(source, 1)
 
     assert len(messages) == 1
@@ -149,9 +149,11 @@ async def test_what_arrived_before_the_end_is_still_given(hub: ScriptedHub, way:
     got = 0
     async with connected(hub) as source:
         await asyncio.sleep(0.2)
+        batches = source.batches()
+        while got < 500:
+            got += len((await anext(batches)).messages)
         with pytest.raises(Unavailable) as caught:
-            async for batch in source.batches():
-                got += len(batch.messages)
+            await anext(batches)
 
     assert got == 500
     assert caught.value.reason == ("server_close" if way.startswith("close") else "network")
@@ -247,7 +249,7 @@ async def test_a_broken_frame_is_a_protocol_error(hub: ScriptedHub) -> None:
 
 
 async def test_bad_records_cost_their_neighbours_nothing(hub: ScriptedHub) -> None:
-    """Each bad record is set aside once with its reason, those around it are delivered, the connection stays (row 19)."""
+    """Each bad record is set aside once with its reason, its neighbours come through, the connection stays (row 19)."""
     good = json.dumps(notification(1)).encode()
     deep = b'{"type":1,"target":"OnEvent","arguments":[' + b"[" * 50_000 + b"]" * 50_000 + b"]}"
     bad = [good[:80], b"null", b"[]", good.replace(b"tickets", b"tick\xffts"), deep, b'{"type":"1"}']
@@ -274,9 +276,8 @@ async def test_an_invocation_that_wants_a_result_gets_an_error(hub: ScriptedHub)
     """A server that waits for a result is told that there is none, instead of waiting for ever."""
 
     async def ask(peer: Peer) -> None:
-        await peer.send(
-            {**notification(1), "invocationId": "s-1"}, {"type": 1, "target": "Confirm", "invocationId": "s-2"}
-        )
+        other = {"type": 1, "target": "Confirm", "arguments": [], "invocationId": "s-2"}
+        await peer.send({**notification(1), "invocationId": "s-1"}, other)
         await peer.next()
         await peer.next()
         await peer.serve()
@@ -285,9 +286,9 @@ async def test_an_invocation_that_wants_a_result_gets_an_error(hub: ScriptedHub)
     activity = SourceActivity()
     async with connected(hub, activity=activity) as source:
         messages, _ = await collect(source, 1)
-        await until(lambda: len(hub.peers[0].received) >= 5, 2, "the answers")
+        await until(lambda: str(hub.peers[0].received).count("'error'") == 2, 2, "the answers")
 
-    answers = hub.peers[0].received[-4:-2] if hub.peers[0].received[-1].get("target") else hub.peers[0].received[-2:]
+    answers = [record for record in hub.peers[0].received if record.get("type") == 3]
     assert [(answer["type"], answer["invocationId"]) for answer in answers] == [(3, "s-1"), (3, "s-2")]
     assert all(answer["error"] for answer in answers)
     assert len(messages) == 1
@@ -322,17 +323,17 @@ async def flood(peer: Peer) -> None:
     for number in range(4000):
         await peer.send(notification(number, size=1000))
         if number % 50 == 0 and peer.request.transport is not None:
-            while peer.request.transport.get_write_buffer_size() > 65_536:
+            while peer.request.transport.get_write_buffer_size() > 65_536:  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.005)
     await peer.serve()
 
 
 async def test_a_slow_consumer_gets_everything_in_order(hub: ScriptedHub) -> None:
-    """A consumer that stands still makes the hub wait: bounded memory, then all events, and no false dead peer (row 23)."""
+    """A consumer that stands still makes the hub wait: bounded memory, then all, and no false dead peer (row 23)."""
     hub.script = after_subscribing(flood)
     activity = SourceActivity()
     queue = {"queue_max_bytes": 500_000, "queue_max_events": 10_000}
-    async with connected(hub, activity=activity, queue=queue) as source:
+    async with connected(hub, activity=activity, queue=queue, silence_seconds=0.5) as source:
         await until(lambda: activity.received_bytes > 500_000, 5, "the memory is full")
         await asyncio.sleep(1)  # twice the silence
         held = activity.received_bytes
@@ -352,11 +353,11 @@ async def test_after_the_longest_pause_events_are_dropped_and_counted(
     hub.script = after_subscribing(flood)
     activity = SourceActivity()
     async with connected(hub, activity=activity, queue={"queue_max_events": 1000}) as source:
-        await until(lambda: activity.received_bytes > 4_000_000, 10, "all is read")
+        await until(lambda: activity.frames["invocation"] == 4000, 10, "all is read")
         kept = 4000 - activity.dropped
         messages, _ = await collect(source, kept)
 
-    assert 1000 <= kept < 1200
+    assert kept == 1000
     assert [message.version for message in messages] == list(range(kept))
     assert len([record for record in caplog.records if "dropped" in record.message]) == 1
 
