@@ -40,6 +40,9 @@ def _options(argv: Sequence[str]) -> SimulatorOptions:
         prog="portos-bridge simulate",
         allow_abbrev=False,
         description="Run a Portos API with a lively shop: login, REST lists, and the SignalR hub.",
+        epilog="The control port takes JSON: GET /state, /truth, /ledger?since=N, /burst/N; POST /change, /burst, "
+        "/licence, /raw, /bytes, /refuse, /forget, /disconnect, /restart, /silence, /answer, /expire, /revoke, "
+        "/reject, /lifetime, /shutdown.",
     )
     parser.add_argument("--host", default=usual.host, help="address to listen on (default %(default)s)")
     parser.add_argument("--port", type=int, default=3000, help="port of the API, 0 for any (default %(default)s)")

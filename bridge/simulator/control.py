@@ -95,8 +95,10 @@ class _Control:
 
     async def ledger(self, request: web.Request) -> web.Response:
         """Tell the changes after number `since`."""
-        since = int(request.query.get("since", "0"))
-        return json_response([_change(change) for change in self._simulator.ledger.since(since)])
+        since = request.query.get("since", "0")
+        if not since.isdecimal():
+            return web.Response(status=400, text="since: should be a number")
+        return json_response([_change(change) for change in self._simulator.ledger.since(int(since))])
 
     async def burst(self, request: web.Request) -> web.Response:
         """Tell how far a burst is."""
