@@ -7,8 +7,8 @@ scrape time, so that they neither freeze when idle nor lie after a restart.
 
 import platform
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, product
 
 from prometheus_client import (
     CollectorRegistry,
@@ -24,27 +24,32 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from bridge import __version__
 from bridge.ports import SourceActivity
 
-__all__ = ["Catalogue", "Distribution", "LagReading", "Readings"]
+__all__ = ["CONNECT_RESULTS", "SINK_DISCONNECTS", "SOURCE_DISCONNECTS", "Catalogue", "Distribution", "known"]
 
 _PREFIX = "portos_bridge_"
 _LATENCY_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 
-CONNECT_RESULTS = ("ok", "unauthorized", "forbidden", "refused", "timeout", "tls", "protocol", "network")
+# Closed sets: what an adapter reports beyond them counts as `other`.
+CONNECT_RESULTS = ("ok", "unauthorized", "forbidden", "refused", "timeout", "tls", "protocol", "network", "other")
 SOURCE_DISCONNECTS = (
-    "server_close",
-    "silence",
-    "network",
-    "unauthorized",
-    "protocol",
-    "oversize",
-    "planned",
-    "timeout",
+    *("server_close", "silence", "network", "unauthorized", "protocol", "oversize", "planned", "timeout", "other"),
 )
+SINK_DISCONNECTS = (
+    *("server_close", "silence", "network", "unauthorized", "refused", "protocol", "timeout", "taken_over"),
+    *("session", "poison_batch", "contract", "other"),
+)
+DEAD_LETTER_REASONS = ("too_large", "reserved_topic", "invalid", "refused", "other")
+INVALID_REASONS = ("json", "encoding", "shape", "other")
 FRAME_TYPES = ("invocation", "completion", "ping", "close", "ack", "sequence", "other")
 ATTEMPT_RESULTS = ("ok", "unavailable", "held", "rejected", "timeout")
 DROP_REASONS = ("journal_full", "memory_full")
 TOKEN_RESULTS = ("ok", "unauthorized", "forbidden", "failed")
+
+
+def known(word: str, words: Collection[str]) -> str:
+    """Turn a word of an adapter into a label of a closed set."""
+    return word if word in words else "other"
 
 
 class Distribution:
@@ -137,23 +142,34 @@ class Catalogue:
         )
 
     def _start_at_zero(self) -> None:
-        for result in CONNECT_RESULTS:
-            self.source_connects.labels(self.site, result)
-            for sink in self._sinks:
-                self.sink_connects.labels(sink, result)
-        for reason in SOURCE_DISCONNECTS:
-            self.source_disconnects.labels(self.site, reason)
-        for reason in DROP_REASONS:
-            self.dropped.labels(self.site, reason)
-        self.duplicate.labels(self.site, "exact")
-        for resource in (*self._resources, "other"):
-            for action in ("created", "updated", "deleted", "unknown"):
-                self.received.labels(self.site, resource, action)
-        for sink in self._sinks:
-            for result in ATTEMPT_RESULTS:
-                self.attempts.labels(sink, result)
-            for family in (self.sink_connected, self.sink_held, self.delivered, self.delivered_bytes):
-                family.labels(sink)
+        site, sinks = (self.site,), self._sinks
+        actions = ("created", "updated", "deleted", "unknown")
+        for family, labels in (
+            (self.source_connects, product(site, CONNECT_RESULTS)),
+            (self.source_disconnects, product(site, SOURCE_DISCONNECTS)),
+            (self.received, product(site, (*self._resources, "other"), actions)),
+            (self.duplicate, product(site, ("exact",))),
+            (self.invalid, product(site, INVALID_REASONS)),
+            (self.dropped, product(site, DROP_REASONS)),
+            (self.sink_connects, product(sinks, CONNECT_RESULTS)),
+            (self.sink_disconnects, product(sinks, SINK_DISCONNECTS)),
+            (self.attempts, product(sinks, ATTEMPT_RESULTS)),
+            (self.dead_lettered, product(sinks, DEAD_LETTER_REASONS)),
+            (self.sink_connected, product(sinks)),
+            (self.sink_held, product(sinks)),
+            (self.delivered, product(sinks)),
+            (self.delivered_bytes, product(sinks)),
+        ):
+            for values in labels:
+                family.labels(*values)
+
+    def count_invalid(self, reason: str) -> None:
+        """Count a record that could not be read."""
+        self.invalid.labels(self.site, known(reason, INVALID_REASONS)).inc()
+
+    def count_dead_letter(self, sink: str, reason: str) -> None:
+        """Count an event that a sink will never take."""
+        self.dead_lettered.labels(sink, known(reason, DEAD_LETTER_REASONS)).inc()
 
     def resource(self, name: str | None) -> str:
         """Turn a foreign name into a label of a closed set."""

@@ -128,7 +128,7 @@ class Intake:
             self._count(batch.messages, len(batch.messages) - len(messages))
             site = self._catalogue.site
             for record in batch.unreadable:
-                self._catalogue.invalid.labels(site, record.reason).inc()
+                self._catalogue.count_invalid(record.reason)
                 _log.warning("the hub sent what cannot be read, kept as a dead letter: %s", record.text)
             nothing_new = not messages and not batch.unreadable
             stored = nothing_new or await self._journal.append(messages, batch.unreadable)
@@ -223,7 +223,7 @@ class Delivery:
     def _count(self, page: Page, verdict: Verdict, seconds: float) -> None:
         catalogue, name = self._catalogue, self._name
         for why in verdict.buried.values():
-            catalogue.dead_lettered.labels(name, why.reason).inc()
+            catalogue.count_dead_letter(name, why.reason)
             _log.error("sink %s will never take an event, kept as a dead letter: %s", name, why)
         if verdict.error is not None:
             error = verdict.error

@@ -18,7 +18,8 @@ from bridge.errors import BridgeError
 from bridge.health import Heartbeat
 from bridge.journal import Journal, Limits, capacity, open_journal
 from bridge.link import Gauges, Link, Times
-from bridge.metrics import Catalogue
+from bridge.log import redacted
+from bridge.metrics import CONNECT_RESULTS, SINK_DISCONNECTS, SOURCE_DISCONNECTS, Catalogue, known
 from bridge.pipeline import Delivery, Intake, keep
 from bridge.policy import Pauses
 from bridge.portos.auth import tokens
@@ -169,7 +170,11 @@ class _Bridge:
         return [
             ("running", not self._stopping, "stopping" if self._stopping else "since the start"),
             ("journal", journal.failure is None and not journal.full, _journal_text(journal)),
-            ("hub", source.connected, "subscribed" if source.connected else source.last_error or "connecting"),
+            (
+                "hub",
+                source.connected,
+                "subscribed" if source.connected else redacted(source.last_error) or "connecting",
+            ),
         ]
 
     def _status(self, journal: Journal) -> Mapping[str, Any]:
@@ -216,8 +221,10 @@ def _delivery_times(settings: Settings) -> Times:
 
 def _source_gauges(catalogue: Catalogue) -> Gauges:
     return Gauges(
-        attempt=lambda result: catalogue.source_connects.labels(catalogue.site, result).inc(),
-        lost=lambda reason: catalogue.source_disconnects.labels(catalogue.site, reason).inc(),
+        attempt=lambda result: catalogue.source_connects.labels(catalogue.site, known(result, CONNECT_RESULTS)).inc(),
+        lost=lambda reason: catalogue.source_disconnects.labels(
+            catalogue.site, known(reason, SOURCE_DISCONNECTS)
+        ).inc(),
         connected=catalogue.source_connected.set,
         held=lambda _: None,
     )
@@ -225,8 +232,8 @@ def _source_gauges(catalogue: Catalogue) -> Gauges:
 
 def _sink_gauges(catalogue: Catalogue, sink: str) -> Gauges:
     return Gauges(
-        attempt=lambda result: catalogue.sink_connects.labels(sink, result).inc(),
-        lost=lambda reason: catalogue.sink_disconnects.labels(sink, reason).inc(),
+        attempt=lambda result: catalogue.sink_connects.labels(sink, known(result, CONNECT_RESULTS)).inc(),
+        lost=lambda reason: catalogue.sink_disconnects.labels(sink, known(reason, SINK_DISCONNECTS)).inc(),
         connected=lambda up: catalogue.sink_connected.labels(sink).set(up),
         held=lambda held: catalogue.sink_held.labels(sink).set(held),
     )
@@ -259,7 +266,7 @@ def _link_status(link: Link) -> Mapping[str, Any]:
         "held": link.held,
         "since": link.since,
         "failures": link.failures,
-        "lastError": link.last_error,
+        "lastError": redacted(link.last_error),
     }
 
 

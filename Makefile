@@ -1,0 +1,60 @@
+# portos-bridge: every target does its own set-up from Python >= 3.11, make and the package registries.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+SOURCES := bridge sinks tests
+
+# uv finds the registry and the certificates where pip does.
+export UV_SYSTEM_CERTS ?= 1
+export UV_LINK_MODE ?= copy
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint bench chaos chart-tools lock reference clean
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Make .venv with portos-bridge and everything to develop it, from the hashed locks
+
+$(STAMP): requirements-dev.lock requirements-tools.lock pyproject.toml bridge/__init__.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "portos-bridge needs Python 3.11 or newer: make PYTHON=...")'
+	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian and Ubuntu install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements-tools.lock
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements-dev.lock requirements-tools.lock
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install ## See notifications of a simulated hub arrive at a broker, with outages (DEMO_SECONDS=30)
+	@$(BIN)/portos-bridge demo
+
+test: install ## Run every test that needs no server, and those whose servers are there
+	@$(BIN)/pytest -n 2 --dist loadscope $(TEST_OPTIONS)
+
+lint: install ## Check style, types, imports and packaging
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry bridge sinks
+	$(BIN)/validate-pyproject pyproject.toml
+
+bench: install ## Measure throughput, latency and memory, beside other bridges where they are there
+	@$(BIN)/python -m tests.bench
+
+chaos: install ## Ten rounds of every fault against the installed program, with a table (ROUNDS=10)
+	@$(BIN)/python -m tests.chaos --rounds $(or $(ROUNDS),10)
+
+lock: install ## Write the locks again after a change of pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --no-header --no-annotate pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --group dev --no-header --no-annotate pyproject.toml -c requirements.lock -o requirements-dev.lock
+
+reference: install ## Write the generated tables into the README
+	$(BIN)/portos-bridge config env --into README.md
+
+clean: ## Remove what make has made
+	rm -rf .venv .venv-chart .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

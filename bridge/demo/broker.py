@@ -1,0 +1,64 @@
+"""An MQTT broker inside the demo, and a subscriber at it that knows nothing of the bridge.
+
+The broker is amqtt, the extra `demo`; it speaks MQTT 3.1.1. The subscriber is what a consumer would write.
+"""
+
+import hashlib
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from bridge.errors import ConfigError
+
+__all__ = ["Arrivals", "broker", "subscriber"]
+
+Arrivals = list[tuple[str, float]]
+"""SHA-256 of each payload that arrived, in hexadecimal, and when, in seconds since the epoch."""
+
+
+@asynccontextmanager
+async def broker() -> AsyncIterator[int]:
+    """Run a broker on a free port of this machine, and give the port."""
+    try:
+        from amqtt.broker import Broker  # noqa: PLC0415 - only the demo needs the extra
+    except ImportError as error:
+        raise ConfigError(["the demo's broker is missing: install the extra, portos-bridge[demo]"]) from error
+    for name in ("amqtt", "transitions"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    port = _free_port()
+    plugins = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
+    running = Broker({"listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}}, "plugins": plugins})
+    await running.start()
+    try:
+        yield port
+    finally:
+        await running.shutdown()
+
+
+@contextmanager
+def subscriber(port: int, topic: str) -> Iterator[Arrivals]:
+    """Subscribe to a topic, and collect what arrives."""
+    arrivals: Arrivals = []
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="demo-subscriber")
+    client.on_connect = lambda connected, *_: connected.subscribe(topic, qos=1)
+    client.on_message = lambda _, __, message: arrivals.append(
+        (hashlib.sha256(message.payload).hexdigest(), time.time())
+    )
+    client.connect_async("127.0.0.1", port)
+    client.loop_start()
+    try:
+        yield arrivals
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])

@@ -1,0 +1,125 @@
+"""The bridge as a child process of the demo: configured by environment variables, watched from outside only."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+__all__ = ["Child", "child"]
+
+_LINE_BYTES = 16 * 1024 * 1024
+_STOP_SECONDS = 15
+
+
+class _Line(msgspec.Struct):
+    """What the demo reads of a line of the stdout sink."""
+
+    data: msgspec.Raw
+    resourcename: str = ""
+    resourceid: str = ""
+    resourceversion: str = ""
+    resourceaction: str = ""
+
+
+class Child:
+    """The running bridge: what its stdout sink has printed, and what its admin port says."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str, http: aiohttp.ClientSession) -> None:
+        self.url = url
+        self.printed: list[str] = []
+        """SHA-256 of each notification that the stdout sink has printed, in hexadecimal."""
+        self.newest = ""
+        self._process = process
+        self._http = http
+
+    async def read_lines(self) -> None:
+        """Read what the bridge prints until it ends."""
+        assert self._process.stdout is not None  # noqa: S101 - it was started with a pipe
+        while text := await self._process.stdout.readline():
+            line = msgspec.json.decode(text, type=_Line)
+            self.printed.append(sha256(bytes(line.data)).hexdigest())
+            self.newest = (
+                f"{line.resourcename}/{line.resourceid} {line.resourceaction} v{line.resourceversion}"
+                if line.resourcename
+                else "licence"
+            )
+
+    async def status(self) -> Mapping[str, Any] | None:
+        """Ask `/status`; None while there is no answer."""
+        try:
+            async with self._http.get(f"{self.url}/status") as answer:
+                status: Mapping[str, Any] = await answer.json()
+                return status
+        except (aiohttp.ClientError, TimeoutError):
+            return None
+
+    async def accepted(self) -> int:
+        """Ask `/metrics` how many events the bridge has accepted."""
+        async with self._http.get(f"{self.url}/metrics") as answer:
+            for line in (await answer.text()).splitlines():
+                if line.startswith("portos_bridge_events_accepted_total"):
+                    return int(float(line.rsplit(" ", 1)[1]))
+        return 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether the bridge is not running any more."""
+        return self._process.returncode is not None
+
+    async def stop(self) -> None:
+        """Stop the bridge in order; kill it if it does not."""
+        if not self.ended:
+            self._process.terminate()
+            try:
+                await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
+
+
+@asynccontextmanager
+async def child(hub_url: str, mqtt_port: int, admin_port: int, folder: Path) -> AsyncIterator[Child]:
+    """Run the bridge with the sinks mqtt and stdout; its log goes to a file in `folder`."""
+    settings = {
+        "SINKS": "mqtt,stdout",
+        "HUB__URL": hub_url,
+        "AUTH__USERNAME": "950",
+        "AUTH__PASSWORD": "secret",
+        "AUTH__DEVICE_NAME": "BRIDGE-DEMO",
+        "SUBSCRIBE__RESOURCES": "tickets,orders,plus,stocks,devices,articlecategories,stocktransfers,dailysalesreports",
+        "SINK__MQTT__URL": f"mqtt://127.0.0.1:{mqtt_port}",
+        "SINK__MQTT__VERSION": "3.1.1",
+        "JOURNAL__PATH": str(folder / "journal.db"),
+        "ADMIN__HOST": "127.0.0.1",
+        "ADMIN__PORT": str(admin_port),
+        "SECRETS_DIR": str(folder / "secrets"),
+    }
+    inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith("PORTOS_BRIDGE_")}
+    environment = {**inherited, **{f"PORTOS_BRIDGE_{name}": value for name, value in settings.items()}}
+    with (folder / "bridge.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "bridge",
+            "run",
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+            limit=_LINE_BYTES,
+        )
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as http:
+        running = Child(process, f"http://127.0.0.1:{admin_port}", http)
+        reading = asyncio.create_task(running.read_lines(), name="bridge output")
+        try:
+            yield running
+        finally:
+            await running.stop()
+            await reading

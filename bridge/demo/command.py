@@ -1,0 +1,149 @@
+"""The demo's story: notifications flow, the hub goes away and comes back, the broker does, and the count is made."""
+
+import argparse
+import asyncio
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bridge.demo.broker import Arrivals, broker, subscriber
+from bridge.demo.child import Child, child
+from bridge.demo.gate import Gate, gate
+from bridge.demo.screen import Screen
+from bridge.demo.tally import Tally, tally
+from bridge.simulator import Simulator, SimulatorOptions, simulate
+
+__all__ = ["main"]
+
+_RATE = 20.0
+_READY_SECONDS = 30
+_AWAY_SECONDS = 3.0
+_SETTLE_SECONDS = 20
+_LOOK_SECONDS = 0.1
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the demo; the exit status is 0 only if nothing that the bridge accepted is missing."""
+    parser = argparse.ArgumentParser(
+        prog="portos-bridge demo",
+        description="Show the bridge at work. DEMO_SECONDS sets how long (default 30, at least 15).",
+    )
+    parser.parse_args(argv)
+    try:
+        seconds = max(15.0, float(os.environ.get("DEMO_SECONDS", "30")))
+    except ValueError:
+        parser.error("DEMO_SECONDS should be a number")
+    return asyncio.run(_demo(seconds))
+
+
+async def _demo(seconds: float) -> int:
+    screen = Screen(sys.stdout)
+    with tempfile.TemporaryDirectory(prefix="portos-bridge-demo-") as name:
+        folder = Path(name)
+        async with (
+            simulate(SimulatorOptions(rate=_RATE, seed=1)) as hub,
+            broker() as port,
+            gate(port) as way,
+        ):
+            with subscriber(port, "portos/#") as arrivals:
+                async with child(hub.url, way.port, _free_port(), folder) as bridge:
+                    stage = _Stage(screen, hub, way, bridge, arrivals)
+                    if not await stage.ready():
+                        screen.say("the bridge did not get ready; this is what it said:")
+                        screen.text((folder / "bridge.log").read_text())
+                        return 1
+                    await stage.play(seconds)
+                    result = await stage.settle()
+                screen.table(result, stage.blind_seconds)
+                if result.missing or not result.accepted:
+                    screen.text((folder / "bridge.log").read_text())
+    screen.onwards()
+    return 1 if result.missing or not result.accepted else 0
+
+
+@dataclass
+class _Stage:
+    """The parts on stage, and how long the bridge was seen without its hub."""
+
+    screen: Screen
+    hub: Simulator
+    way: Gate
+    bridge: Child
+    arrivals: Arrivals
+    blind_seconds: float = 0.0
+    sent: dict[str, float] = field(default_factory=dict)
+    _seen_seq: int = 0
+    _unheard: int = 0
+
+    async def ready(self) -> bool:
+        """Wait until the bridge is subscribed and its broker connected."""
+        until = time.monotonic() + _READY_SECONDS
+        while time.monotonic() < until and not self.bridge.ended:
+            status = await self.bridge.status()
+            if status is not None and status["hub"]["connected"] and status["sinks"]["mqtt"]["connected"]:
+                self.screen.opening(self.bridge.url, self.hub.url, self.way.port)
+                self._look_at_ledger()
+                self._unheard = 0  # what was told before the bridge was there to hear it
+                return True
+            await asyncio.sleep(_LOOK_SECONDS)
+        return False
+
+    async def play(self, seconds: float) -> None:
+        """Let it run; after a quarter the hub goes away for a while, after five eighths the broker."""
+        begun = time.monotonic()
+        scenes = [
+            (seconds * 0.25, "the hub goes away", self.hub.go_down),
+            (seconds * 0.25 + _AWAY_SECONDS, "the hub is back", self.hub.come_back),
+            (seconds * 0.6, "the broker goes away; the journal takes what the hub sends", self.way.shut),
+            (seconds * 0.6 + _AWAY_SECONDS, "the broker is back", self.way.open),
+        ]
+        next_line = 0.0
+        looked = begun
+        while (now := time.monotonic()) - begun < seconds:
+            if scenes and now - begun >= scenes[0][0]:
+                _, text, act = scenes.pop(0)
+                self.screen.scene(now - begun, text)
+                await act()
+            status = await self.bridge.status()
+            connected = status is not None and status["hub"]["connected"]
+            self.blind_seconds += 0.0 if connected else now - looked
+            looked = now
+            self._look_at_ledger()
+            if now - begun >= next_line:
+                next_line += 1.0
+                recent = [at - self.sent[digest] for digest, at in self.arrivals[-20:] if digest in self.sent]
+                self.screen.line(now - begun, status, len(self.sent), len(self.arrivals), recent, self.bridge.newest)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def settle(self) -> Tally:
+        """Take the hub away for good, wait until everything accepted has arrived, and count."""
+        self._look_at_ledger()
+        await self.hub.go_down()
+        until = time.monotonic() + _SETTLE_SECONDS
+        while time.monotonic() < until:
+            status = await self.bridge.status()
+            if status is not None and not any(sink["lagEvents"] for sink in status["sinks"].values()):
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(0.5)  # for what is on its way from the broker to the subscriber
+        counted = await self.bridge.accepted()
+        return tally(self.sent, self._unheard, list(self.bridge.printed), counted, list(self.arrivals))
+
+    def _look_at_ledger(self) -> None:
+        for change in self.hub.ledger.since(self._seen_seq):
+            self._seen_seq = change.seq
+            if change.sent_to and change.sha256 is not None:
+                self.sent[change.sha256] = change.at
+            else:
+                self._unheard += 1
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])

@@ -1,0 +1,108 @@
+"""The catalogue: every label set is there from the start, and lag is right when idle, when down and after a restart."""
+
+import time
+from pathlib import Path
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from bridge.journal import Journal, Limits, open_journal
+from bridge.metrics import Catalogue, Distribution
+from bridge.ports import SourceActivity
+from bridge.service import _journal_numbers, _lag
+from tests.unit.journal.conftest import messages
+
+NAMES = Path(__file__).with_name("metrics.golden.txt")
+LIMITS = Limits(60 * 2**20, 2**20, 100, 0.02)
+
+
+def catalogue(resources: int = 3) -> Catalogue:
+    names = [f"resource{number:03}" for number in range(resources)]
+    made = Catalogue("default", ["kafka", "mqtt"], names, 50)
+    numbers = {"events": 0, "bytes": 0, "capacity_bytes": 1, "corrupt_records": 0}
+    activity = SourceActivity(last_frame_at=1.0, last_event_at=1.0, token_expires_at=1.0)
+    made.watch(activity, lambda: numbers, lambda _: (0, 0, 0.0))
+    return made
+
+
+def test_names_and_labels_are_a_public_interface() -> None:
+    """A changed name or label breaks dashboards and alerts: it has to be changed in the golden file on purpose."""
+    families = text_string_to_metric_families(generate_latest(catalogue().registry).decode())
+    ours = [family for family in families if family.name.startswith("portos_bridge_")]
+
+    lines = sorted(
+        f"{family.type} {family.name}{{{','.join(sorted({name for s in family.samples for name in s.labels}))}}}"
+        for family in ours
+    )
+
+    assert lines == NAMES.read_text().splitlines()
+
+
+def test_every_known_label_set_starts_at_zero() -> None:
+    registry = catalogue().registry
+
+    for name, labels in (
+        ("source_disconnects_total", {"site": "default", "reason": "silence"}),
+        ("events_dropped_total", {"site": "default", "reason": "journal_full"}),
+        ("events_received_total", {"site": "default", "resource": "resource000", "action": "deleted"}),
+        ("events_received_total", {"site": "default", "resource": "other", "action": "unknown"}),
+        ("sink_attempts_total", {"sink": "mqtt", "result": "held"}),
+        ("sink_connected", {"sink": "kafka"}),
+        ("sink_lag_seconds", {"sink": "kafka"}),
+    ):
+        assert registry.get_sample_value(f"portos_bridge_{name}", labels) == 0, name
+
+
+def test_the_number_of_series_is_bounded() -> None:
+    """At most 600 series with 20 resources and two sinks, and 50 resource labels however many are subscribed."""
+    twenty = generate_latest(catalogue(20).registry).decode()
+    many = catalogue(400)
+
+    assert sum(not line.startswith("#") for line in twenty.splitlines()) <= 600
+    assert len({many.resource(f"resource{number:03}") for number in range(400)}) == 51
+
+
+def test_a_distribution_puts_each_value_into_the_first_bucket_that_holds_it() -> None:
+    from prometheus_client.core import HistogramMetricFamily
+
+    distribution = Distribution((0.1, 1.0))
+    for value in (0.05, 0.1, 0.5, 7.0):
+        distribution.observe(value)
+    distribution.observe(0.2, times=2)
+    family = HistogramMetricFamily("x", "x")
+
+    distribution.add_to(family, ())
+
+    samples = {sample.labels.get("le", sample.name): sample.value for sample in family.samples}
+    assert samples == {"0.1": 2, "1.0": 5, "+Inf": 6, "x_count": 6, "x_sum": pytest.approx(8.05)}
+
+
+def lag(journal: Journal, sink: str) -> tuple[int, int, float]:
+    return _lag(journal, sink)
+
+
+async def test_lag_is_zero_when_idle_grows_when_a_sink_is_down_and_survives_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    now = time.time()
+    old = [message.__class__(*[*_fields(message)[:8], now - 90, b"x" * 10]) for message in messages(1, 4)]
+    async with open_journal(path, ["kafka", "mqtt"], 64 * 2**20, LIMITS) as journal:
+        assert lag(journal, "kafka") == (0, 0, 0.0)
+
+        await journal.append(old)
+        page = await journal.read("kafka", 4)
+        await journal.settle("kafka", page, 4, {})
+
+        assert lag(journal, "kafka") == (0, 0, 0.0)
+        assert lag(journal, "mqtt")[:2] == (4, 40)
+        assert 90 <= lag(journal, "mqtt")[2] < 95
+
+    async with open_journal(path, ["kafka", "mqtt"], 64 * 2**20, LIMITS) as journal:
+        assert lag(journal, "kafka") == (0, 0, 0.0)
+        assert lag(journal, "mqtt")[:2] == (4, 40)
+        assert 90 <= lag(journal, "mqtt")[2] < 95
+        assert _journal_numbers(journal)["events"] == 4
+
+
+def _fields(message: object) -> list[object]:
+    return [getattr(message, name) for name in message.__struct_fields__]  # type: ignore[attr-defined]

@@ -1,0 +1,368 @@
+"""The loops: whatever a source or a sink does, nothing accepted is lost, and one sink does not stop the other."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from bridge.deadline import Deadline
+from bridge.errors import Rejected, StorageFailed, Unavailable
+from bridge.journal import Journal, Limits, open_journal
+from bridge.link import Gauges, Link, Times
+from bridge.message import Message
+from bridge.metrics import Catalogue
+from bridge.pipeline import Delivery, Intake, keep
+from bridge.policy import Pauses
+from bridge.portos.versions import Repeats
+from bridge.ports import Batch, Outcome, SourceActivity, Unreadable
+from tests.support import until
+from tests.unit.journal.conftest import messages
+
+TIMES = Times(1.0, 0.2, 30.0, Pauses(0.001, 0.002, 0.01))
+LOST = Unavailable("lost", reason="network")
+
+
+def link(name: str = "sink kafka") -> Link:
+    return Link(name, TIMES, Gauges(lambda _: None, lambda _: None, lambda _: None, lambda _: None))
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+    limits = Limits(60 * 2**20, 2**20, 100, 0.02)
+    async with open_journal(tmp_path / "j.db", ["kafka", "mqtt"], 64 * 2**20, limits) as opened:
+        yield opened
+
+
+@pytest.fixture
+def catalogue() -> Catalogue:
+    return Catalogue("default", ["kafka", "mqtt"], ["tickets"], 50)
+
+
+def value(catalogue: Catalogue, name: str, **labels: str) -> float:
+    return catalogue.registry.get_sample_value(f"portos_bridge_{name}", labels) or 0.0
+
+
+@dataclass
+class Broker:
+    """What a sink writes to: every accepted message in order, and a script of what goes wrong at which call."""
+
+    held: list[str] = field(default_factory=list)
+    script: dict[int, Callable[[Sequence[Message]], Awaitable[Sequence[Outcome]]]] = field(default_factory=dict)
+    calls: int = 0
+    connections: int = 0
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator["Broker"]:
+        self.connections += 1
+        yield self
+
+    async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+        self.calls += 1
+        act = self.script.get(self.calls)
+        if act is not None:
+            return await act(batch)
+        self.held += [message.id for message in batch]
+        return [None] * len(batch)
+
+
+@asynccontextmanager
+async def delivering(journal: Journal, catalogue: Catalogue, broker: Broker, window: int = 10) -> AsyncIterator[Link]:
+    state = link()
+    delivery = Delivery("kafka", journal, catalogue, state, window, 0.3)
+    task = asyncio.create_task(keep(state, broker.connect, delivery.run))
+    try:
+        yield state
+    finally:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+def ids(first: int, count: int) -> list[str]:
+    return [f"id-{number}" for number in range(first, first + count)]
+
+
+async def raise_unavailable(batch: Sequence[Message]) -> Sequence[Outcome]:
+    raise Unavailable("broken pipe", reason="network")
+
+
+async def never_answer(batch: Sequence[Message]) -> Sequence[Outcome]:
+    await asyncio.Event().wait()
+    return []
+
+
+async def fail_as_a_library(batch: Sequence[Message]) -> Sequence[Outcome]:
+    raise AssertionError("a bug in a client library")
+
+
+@pytest.mark.parametrize("misfortune", [raise_unavailable, never_answer, fail_as_a_library])
+async def test_whatever_a_sink_does_everything_is_delivered_in_order_on_a_new_connection(
+    journal: Journal,
+    catalogue: Catalogue,
+    misfortune: Callable[[Sequence[Message]], Awaitable[Sequence[Outcome]]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    broker = Broker(script={2: misfortune, 3: misfortune})
+    await journal.append(messages(1, 35))
+
+    async with delivering(journal, catalogue, broker):
+        await until(lambda: len(broker.held) >= 35, 10, "all delivered")
+
+    assert broker.held == ids(1, 35)
+    assert broker.connections == 3
+    assert value(catalogue, "sink_delivered_events_total", sink="kafka") == 35
+
+
+async def test_after_a_failure_everything_behind_it_is_sent_again(journal: Journal, catalogue: Catalogue) -> None:
+    """Go-back-N: what was confirmed behind the failure comes again, after what failed."""
+    broker = Broker()
+
+    async def third_fails(batch: Sequence[Message]) -> Sequence[Outcome]:
+        broker.held += [message.id for index, message in enumerate(batch) if index != 2]
+        return [None, None, LOST, None, None]
+
+    broker.script[1] = third_fails
+    await journal.append(messages(1, 5))
+
+    async with delivering(journal, catalogue, broker, window=5):
+        await until(lambda: len(broker.held) >= 7, 10, "sent again")
+
+    assert broker.held == ["id-1", "id-2", "id-4", "id-5", "id-3", "id-4", "id-5"]
+
+
+async def test_a_rejected_message_is_buried_and_its_neighbours_are_delivered(
+    journal: Journal, catalogue: Catalogue
+) -> None:
+    broker = Broker()
+
+    async def second_rejected(batch: Sequence[Message]) -> Sequence[Outcome]:
+        broker.held += [batch[0].id, batch[2].id]
+        return [None, Rejected("2 MB", reason="too_large"), None]
+
+    broker.script[1] = second_rejected
+    await journal.append(messages(1, 3))
+
+    async with delivering(journal, catalogue, broker, window=3):
+        await until(lambda: journal.lag("kafka").events == 0, 10, "settled")
+
+    assert broker.held == ["id-1", "id-3"]
+    assert broker.connections == 1
+    assert value(catalogue, "sink_dead_lettered_events_total", sink="kafka", reason="too_large") == 1
+    assert value(catalogue, "sink_attempts_total", sink="kafka", result="rejected") == 1
+
+
+async def test_a_message_refused_again_and_again_is_buried_after_its_limit_only(
+    journal: Journal, catalogue: Catalogue
+) -> None:
+    """Refusals of one message are counted over connections; lost connections between them are not refusals."""
+    broker = Broker()
+
+    async def refuse(batch: Sequence[Message]) -> Sequence[Outcome]:
+        return [Unavailable("0x80", reason="refused", bury_after=3), *[None] * (len(batch) - 1)]
+
+    broker.script = {1: raise_unavailable, 2: refuse, 3: raise_unavailable, 4: refuse, 5: refuse}
+    await journal.append(messages(1, 3))
+
+    async with delivering(journal, catalogue, broker):
+        await until(lambda: journal.lag("kafka").events == 0, 10, "settled")
+
+    assert broker.held == ["id-2", "id-3"]
+    assert value(catalogue, "sink_dead_lettered_events_total", sink="kafka", reason="refused") == 1
+
+
+async def test_blame_is_found_by_handing_over_one_message_at_a_time(journal: Journal, catalogue: Catalogue) -> None:
+    broker = Broker()
+    sizes: list[int] = []
+
+    async def poisoned(batch: Sequence[Message]) -> Sequence[Outcome]:
+        sizes.append(len(batch))
+        poison = [message.id == "id-1" for message in batch]
+        if not any(poison):
+            broker.held += [message.id for message in batch]
+            return [None] * len(batch)
+        if len(batch) == 1:
+            return [Rejected("too large", reason="too_large")]
+        return [Unavailable("one of them", reason="poison", one_by_one=True)] * len(batch)
+
+    broker.script = dict.fromkeys(range(1, 50), poisoned)
+    await journal.append(messages(1, 8))
+
+    async with delivering(journal, catalogue, broker, window=8):
+        await until(lambda: journal.lag("kafka").events == 0, 10, "settled")
+
+    assert broker.held == ids(2, 7)
+    assert sizes[:2] == [8, 1]
+
+
+async def test_a_dead_sink_does_not_stop_the_other(journal: Journal, catalogue: Catalogue) -> None:
+    dead, alive = Broker(script=dict.fromkeys(range(1, 10_000), never_answer)), Broker()
+    other = Delivery("mqtt", journal, catalogue, link("sink mqtt"), 10, 0.3)
+    await journal.append(messages(1, 100))
+
+    async with delivering(journal, catalogue, dead), asyncio.TaskGroup() as group:
+        task = group.create_task(keep(link("sink mqtt"), alive.connect, other.run))
+        await until(lambda: len(alive.held) == 100, 5, "the other sink")
+        task.cancel()
+
+    assert dead.held == []
+    assert journal.lag("kafka").events == 100
+
+
+async def test_a_sink_that_confirms_too_little_is_not_believed(journal: Journal, catalogue: Catalogue) -> None:
+    broker = Broker()
+
+    async def too_few(batch: Sequence[Message]) -> Sequence[Outcome]:
+        return [None]
+
+    broker.script[1] = too_few
+    await journal.append(messages(1, 5))
+
+    async with delivering(journal, catalogue, broker):
+        await until(lambda: len(broker.held) == 5, 10, "all sent again")
+
+    assert broker.held == ids(1, 5)
+
+
+@dataclass
+class Hub:
+    """A source that yields a script of batches, and notes when it was resumed."""
+
+    script: list[Batch]
+    journal: Journal
+    heads: list[int] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator["Hub"]:
+        yield self
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        while self.script:
+            yield self.script.pop(0)
+            self.heads.append(self.journal.head)
+        await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def taking_in(journal: Journal, catalogue: Catalogue, hub: Hub, activity: SourceActivity) -> AsyncIterator[Link]:
+    state = link("hub")
+    intake = Intake(journal, catalogue, state, activity, Repeats(60).repeats)
+    task = asyncio.create_task(keep(state, hub.connect, intake.read))
+    try:
+        yield state
+    finally:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_resuming_is_acknowledging(journal: Journal, catalogue: Catalogue) -> None:
+    """The source goes on only when its batch is on disk."""
+    hub = Hub([Batch(messages(1, 5)), Batch(messages(6, 3))], journal)
+
+    async with taking_in(journal, catalogue, hub, SourceActivity()):
+        await until(lambda: len(hub.heads) == 2, 5, "both batches")
+
+    assert hub.heads == [5, 8]
+    assert value(catalogue, "events_accepted_total", site="default") == 8
+    assert value(catalogue, "events_received_total", site="default", resource="tickets", action="updated") == 8
+
+
+async def test_exact_repeats_are_dropped_and_counted(journal: Journal, catalogue: Catalogue) -> None:
+    again = messages(1, 3)
+    hub = Hub([Batch(again), Batch([*again, *messages(4, 1)])], journal)
+
+    async with taking_in(journal, catalogue, hub, SourceActivity()):
+        await until(lambda: len(hub.heads) == 2, 5, "both batches")
+
+    assert journal.head == 4
+    assert value(catalogue, "events_duplicate_total", site="default", kind="exact") == 3
+
+
+async def test_unreadable_records_are_counted_once_and_kept(journal: Journal, catalogue: Catalogue) -> None:
+    hub = Hub([Batch(messages(1, 1), [Unreadable("json", "cut", b"{", 1.0)]), Batch((), [])], journal)
+
+    async with taking_in(journal, catalogue, hub, SourceActivity()):
+        await until(lambda: len(hub.heads) == 2, 5, "both batches")
+
+    assert journal.head == 1
+    assert value(catalogue, "events_invalid_total", site="default", reason="json") == 1
+
+
+async def test_what_the_full_journal_does_not_take_is_counted_and_told_once(
+    tmp_path: Path, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    limits = Limits(10_000, 2**20, 100, 0.02)
+    async with open_journal(tmp_path / "full.db", ["kafka"], 4 * 2**20, limits) as journal:
+        hub = Hub([Batch(messages(1, 5, b"x" * 9000)) for _ in range(3)], journal)
+
+        async with taking_in(journal, catalogue, hub, SourceActivity(dropped=4)):
+            await until(lambda: len(hub.heads) == 3, 5, "all batches")
+
+    assert journal.head == 0
+    assert value(catalogue, "events_dropped_total", site="default", reason="journal_full") == 5
+    assert value(catalogue, "events_dropped_total", site="default", reason="memory_full") == 4
+    assert sum("the journal is full" in record.message for record in caplog.records) == 1
+
+
+async def test_a_failing_disk_stops_the_loop(journal: Journal, catalogue: Catalogue) -> None:
+    journal.failure = StorageFailed("disk I/O error")
+    state = link()
+    delivery = Delivery("kafka", journal, catalogue, state, 10, 1)
+
+    with pytest.raises(StorageFailed):
+        await asyncio.wait_for(keep(state, Broker().connect, delivery.run), 5)
+
+
+async def test_a_connection_that_never_opens_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    attempts = 0
+    state = Link(
+        "sink x",
+        Times(0.02, 0.02, 30, Pauses(0.001, 0.002, 0.01)),
+        Gauges(lambda _: None, lambda _: None, lambda _: None, lambda _: None),
+    )
+
+    @asynccontextmanager
+    async def hang() -> AsyncIterator[None]:
+        nonlocal attempts
+        attempts += 1
+        await asyncio.Event().wait()
+        yield
+
+    async def use(_: None, __: Deadline) -> None:
+        raise AssertionError("never connected")
+
+    task = asyncio.create_task(keep(state, hang, use))
+    await until(lambda: attempts >= 3, 5, "three attempts")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert not state.connected
+    assert "connecting took longer" in state.last_error
+
+
+async def test_a_connection_that_does_not_close_is_left_and_the_next_is_opened() -> None:
+    opened = 0
+
+    @asynccontextmanager
+    async def sticky() -> AsyncIterator[None]:
+        nonlocal opened
+        opened += 1
+        try:
+            yield
+        finally:
+            await asyncio.sleep(60)
+
+    async def use(_: None, __: Deadline) -> None:
+        raise Unavailable("lost", reason="network")
+
+    task = asyncio.create_task(keep(link(), sticky, use))
+    await until(lambda: opened >= 2, 5, "the next connection")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

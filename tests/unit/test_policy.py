@@ -1,0 +1,96 @@
+"""What follows from outcomes, and how long pauses are, as tables."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.errors import Rejected, Unavailable
+from bridge.policy import Pauses, judge, pause
+from bridge.ports import Outcome
+
+LOST = Unavailable("lost", reason="network")
+REFUSED = Unavailable("refused", reason="refused", bury_after=3)
+NEVER = Rejected("no", reason="too_large")
+PAUSES = Pauses(first_seconds=0.5, longest_seconds=30, hold_seconds=60)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "settled", "buried", "error"),
+    [
+        ([None, None, None], 3, [], None),
+        ([None, NEVER, None], 3, [1], None),
+        ([NEVER, NEVER, NEVER], 3, [0, 1, 2], None),
+        ([None, LOST, None], 1, [], LOST),
+        ([NEVER, LOST, NEVER], 1, [0], LOST),
+        ([LOST, None, None], 0, [], LOST),
+        ([None, REFUSED, None], 1, [], REFUSED),
+    ],
+)
+def test_a_batch_is_settled_up_to_the_first_that_is_not_known(
+    outcomes: list[Outcome], settled: int, buried: list[int], error: Unavailable | None
+) -> None:
+    verdict = judge(outcomes, 3, 0)
+
+    assert (verdict.settled, list(verdict.buried), verdict.error) == (settled, buried, error)
+
+
+@pytest.mark.parametrize("outcomes", [[], [None], [None] * 4])
+def test_a_sink_that_does_not_answer_for_each_message_is_not_believed(outcomes: list[Outcome]) -> None:
+    verdict = judge(outcomes, 3, 0)
+
+    assert (verdict.settled, dict(verdict.buried)) == (0, {})
+    assert verdict.error is not None
+    assert verdict.error.reason == "contract"
+
+
+@pytest.mark.parametrize(("failures", "settled"), [(0, 0), (1, 0), (2, 1), (9, 1)])
+def test_a_message_that_is_refused_too_often_is_buried(failures: int, settled: int) -> None:
+    verdict = judge([REFUSED, None], 2, failures)
+
+    assert verdict.settled == settled
+    assert list(verdict.buried) == [0] * settled
+    assert verdict.error is REFUSED, "the connection is given up all the same"
+
+
+def test_a_lost_connection_never_buries_however_often_it_is_lost() -> None:
+    assert judge([LOST], 1, 10_000).settled == 0
+
+
+@given(st.lists(st.sampled_from([None, NEVER, LOST, REFUSED]), min_size=1), st.integers(0, 5))
+def test_nothing_is_settled_that_is_neither_confirmed_nor_buried(outcomes: list[Outcome], failures: int) -> None:
+    verdict = judge(outcomes, len(outcomes), failures)
+
+    for index, outcome in enumerate(outcomes[: verdict.settled]):
+        assert outcome is None or index in verdict.buried
+    assert verdict.settled == len(outcomes) or verdict.error is not None
+
+
+@pytest.mark.parametrize(
+    ("failures", "outage", "dice", "seconds"),
+    [
+        (1, 0, 0.0, 0.0),
+        (1, 0, 1.0, 0.5),
+        (2, 0, 1.0, 1.0),
+        (3, 1, 1.0, 2.0),
+        (9, 29.9, 1.0, 2.0),
+        (9, 30.0, 1.0, 30.0),
+        (9, 9999, 0.5, 15.0),
+        (10**6, 9999, 1.0, 30.0),
+    ],
+)
+def test_pauses_double_up_to_a_bound_that_is_short_while_an_outage_is_young(
+    failures: int, outage: float, dice: float, seconds: float
+) -> None:
+    assert pause(LOST, failures, outage, dice, PAUSES) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("dice", [0.0, 0.5, 0.999])
+def test_errors_choose_their_own_pace(dice: float) -> None:
+    at_once = Unavailable("401", reason="unauthorized", at_once=True)
+    slowly = Unavailable("close", reason="server_close", slowly=True)
+    hold = Unavailable("403", reason="forbidden", hold=True)
+
+    assert pause(at_once, 5, 100, dice, PAUSES) == 0
+    assert 1 <= pause(slowly, 1, 0, dice, PAUSES) <= 2
+    assert 15 <= pause(slowly, 1, 60, dice, PAUSES) <= 30
+    assert 45 <= pause(hold, 1, 0, dice, PAUSES) <= 60
