@@ -89,6 +89,7 @@ async def abandon(producer: Any) -> None:
     with suppress(TimeoutError):  # there is no more that could be done, and the sockets are gone already
         async with asyncio.timeout(_CLOSE_SECONDS):
             await producer.client.close()
+    await asyncio.sleep(0)  # the connections' readers are cancelled and end now
 
 
 def _tasks_of(sender: Any) -> list[asyncio.Task[Any]]:

@@ -1,8 +1,11 @@
 """The settings of the Kafka sink refuse what could not work, and say why."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
+import sinks.kafka
 from sinks.kafka.config import KafkaConfig
 from sinks.kafka.records import topic_of
 
@@ -107,3 +110,15 @@ def test_what_cannot_work_is_refused(values: dict[str, object]) -> None:
     """Contradictions, values out of range, and settings that do not exist."""
     with pytest.raises(ValidationError):
         config(**values)
+
+
+def test_the_sample_is_complete_and_valid() -> None:
+    """`sample.env` sets every variable of the sink, to values that are taken."""
+    prefix = "PORTOS_BRIDGE_SINK__KAFKA__"
+    sample = Path(sinks.kafka.__file__).with_name("sample.env").read_text()
+    lines = [line.removeprefix(prefix) for line in sample.splitlines() if not line.startswith("#")]
+    values = dict(line.split("=", 1) for line in lines)
+
+    config(**{name.lower(): value for name, value in values.items()})
+
+    assert {name.lower() for name in values} == set(KafkaConfig.model_fields) - {"site"}

@@ -1,0 +1,185 @@
+"""The Kafka sink on a real broker: what only a real one can refuse, and how it ends when the broker does not answer."""
+
+import asyncio
+import os
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from bridge.contract import deliver_all, sample
+from bridge.errors import Rejected, Unavailable
+from bridge.ports import Sink
+from sinks.kafka import KafkaConfig, plugin
+from tests.brokers import KafkaBroker
+from tests.brokers.kafka import start_kafka
+from tests.integration.test_kafka_contract import KafkaRig
+from tests.oracle.kafka import KafkaReader
+from tests.support import until, wait_until
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture(scope="module")
+def strict_broker() -> Iterator[KafkaBroker]:
+    """A broker that creates no topics and takes no batch above 20,000 bytes."""
+    broker = start_kafka(own=True, auto_create=False, properties="message.max.bytes=20000")
+    yield broker
+    broker.close()
+
+
+def config_for(broker: KafkaBroker, prefix: str, **values: object) -> KafkaConfig:
+    return KafkaConfig.model_validate(
+        {"bootstrap_servers": broker.bootstrap, "topic_template": f"{prefix}.{{resource}}"} | values
+    )
+
+
+def create(broker: KafkaBroker, topic: str, partitions: int = 6) -> None:
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0})
+    admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(30)
+    wait_until(lambda: _has_leaders(admin, topic), 30, f"{topic} created")
+
+
+def _has_leaders(admin: AdminClient, topic: str) -> bool:
+    found = admin.list_topics(topic, timeout=10).topics[topic].partitions.values()
+    return bool(found) and all(partition.leader >= 0 for partition in found)
+
+
+def sockets() -> int:
+    """Count the open sockets of this process."""
+    links = [each for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+    return sum(str(each.readlink()).startswith("socket:") for each in links)
+
+
+async def test_a_record_that_the_broker_refuses_is_found_among_its_neighbours(strict_broker: KafkaBroker) -> None:
+    """Two records above the broker's own limit are rejected, they alone; all others arrive in order."""
+    prefix = f"p{uuid4().hex}"
+    create(strict_broker, f"{prefix}.tickets")
+    rig = KafkaRig(strict_broker, prefix)
+    messages = [sample(number) for number in range(60)]
+    for place in (17, 41):
+        messages[place] = sample(place, body=os.urandom(30_000))
+
+    outcomes = await deliver_all(rig, messages)
+
+    rejected = {at: outcome.reason for at, outcome in enumerate(outcomes) if isinstance(outcome, Rejected)}
+    assert rejected == {17: "too_large", 41: "too_large"}
+    arrived: dict[str, list[int]] = {}
+    for record in KafkaReader(strict_broker.bootstrap, prefix).read():
+        versions = arrived.setdefault(record.attributes["resourceid"], [])
+        if (version := int(record.attributes["resourceversion"])) not in versions:
+            versions.append(version)
+    assert sorted(version for versions in arrived.values() for version in versions) == [
+        at for at in range(60) if at not in rejected
+    ]
+    assert all(versions == sorted(versions) for versions in arrived.values())
+
+
+async def test_a_missing_topic_holds_until_it_is_created(strict_broker: KafkaBroker) -> None:
+    """Nothing is rejected and nothing behind it is delivered; once the topic is there, everything is."""
+    prefix = f"p{uuid4().hex}"
+    create(strict_broker, f"{prefix}.tickets")
+    config = config_for(strict_broker, prefix)
+    messages = [sample(0), sample(1, resource="orders"), sample(2)]
+
+    async with plugin.connect(config) as sink:
+        outcomes = await sink.deliver(messages)
+    before = [record.attributes["resourceversion"] for record in KafkaReader(strict_broker.bootstrap, prefix).read()]
+    create(strict_broker, f"{prefix}.orders")
+    async with plugin.connect(config) as sink:
+        later = await sink.deliver(messages[1:])
+
+    assert outcomes[0] is None
+    assert all(isinstance(outcome, Unavailable) and outcome.hold for outcome in outcomes[1:])
+    assert f"{prefix}.orders" in str(outcomes[1])
+    assert before == ["0"]
+    assert list(later) == [None, None]
+
+
+async def test_one_message_does_not_wait_for_others(kafka_broker: KafkaBroker) -> None:
+    """A single message is handed over at once: no linger."""
+    config = config_for(kafka_broker, f"p{uuid4().hex}")
+    seconds: list[float] = []
+
+    async with plugin.connect(config) as sink:
+        await sink.deliver([sample(0)])
+        for number in range(1, 60):
+            started = time.perf_counter()
+            assert list(await sink.deliver([sample(number)])) == [None]
+            seconds.append(time.perf_counter() - started)
+
+    print(f"one message: median {statistics.median(seconds) * 1000:.2f} ms")
+    assert statistics.median(seconds) < 0.02
+
+
+async def test_records_are_as_a_consumer_expects(kafka_broker: KafkaBroker) -> None:
+    """Key, value, content type and partition are what the README says, gzip or not."""
+    prefix = f"p{uuid4().hex}"
+    messages = [sample(number, resource_id=f"a/b {number}", body=b'{"n": %d }' % number * 50) for number in range(20)]
+
+    async with plugin.connect(config_for(kafka_broker, prefix, compression="gzip")) as sink:
+        assert list(await sink.deliver(messages)) == [None] * 20
+
+    records = {record.attributes["id"]: record for record in KafkaReader(kafka_broker.bootstrap, prefix).read()}
+    for message in messages:
+        record = records[message.id]
+        assert record.key == (message.resource_id or "").encode()
+        assert record.value == message.body
+        assert record.content_type == "application/json"
+
+
+async def test_a_frozen_broker_leaves_nothing_behind(own_kafka_broker: KafkaBroker) -> None:
+    """With megabytes on their way to a broker that says nothing, closing is quick and leaves no task and no socket.
+
+    Neither does connecting to it.
+    """
+    config = config_for(own_kafka_broker, "frozen")
+    before, open_before = asyncio.all_tasks(), sockets()
+    async with plugin.connect(config) as sink:
+        for number in range(3):
+            await sink.deliver([sample(each) for each in range(100 * number, 100 * number + 100)])
+        own_kafka_broker.pause()
+        await _given_up(sink, 1.0)
+        started = time.perf_counter()
+
+    closed_seconds = time.perf_counter() - started
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1), plugin.connect(config):
+            pass
+    own_kafka_broker.resume()
+
+    assert closed_seconds < 2
+    assert asyncio.all_tasks() == before
+    await until(lambda: sockets() <= open_before, 2, "all sockets closed")
+
+
+async def test_a_dead_broker_leaves_nothing_behind(own_kafka_broker: KafkaBroker) -> None:
+    """After the broker is gone, a delivery given up closes quickly, and connecting says that nobody is there."""
+    config = config_for(own_kafka_broker, "dead")
+    before, open_before = asyncio.all_tasks(), sockets()
+    async with plugin.connect(config) as sink:
+        assert list(await sink.deliver([sample(0)])) == [None]
+        own_kafka_broker.kill()
+        await _given_up(sink, 1.5)
+        started = time.perf_counter()
+
+    closed_seconds = time.perf_counter() - started
+    with pytest.raises(Unavailable) as nobody:
+        async with plugin.connect(config):
+            pass
+
+    assert closed_seconds < 2
+    assert nobody.value.reason == "network"
+    assert asyncio.all_tasks() == before
+    await until(lambda: sockets() <= open_before, 2, "all sockets closed")
+
+
+async def _given_up(sink: Sink, seconds: float) -> None:
+    """Deliver a megabyte to a broker that does not answer, until the deadline is over."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await sink.deliver([sample(each, body=b"x" * 50_000) for each in range(1000, 1200)])
