@@ -69,6 +69,20 @@ async def test_a_restart_cuts_everybody_and_comes_back_on_the_same_port() -> Non
     assert json.loads(notification)["p"]["i"]["v"] == 3
 
 
+async def test_going_down_cuts_idle_http_connections_too() -> None:
+    """A client that keeps an HTTP connection open sees it end, as when a process dies."""
+    async with simulate() as simulator:
+        reader, writer = await asyncio.open_connection("127.0.0.1", simulator.port)
+        writer.write(b"GET /license HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b'"isExpired":false}')
+
+        await simulator.go_down()
+
+        async with asyncio.timeout(10):
+            assert await reader.read() == b""
+        writer.close()
+
+
 async def test_a_hundred_restarts_leave_nothing_behind() -> None:
     """Going down and coming back costs no task and no connection."""
     async with simulate() as simulator:
@@ -122,17 +136,21 @@ async def test_a_silent_hub_keeps_its_connections_and_says_nothing() -> None:
         while not await talk.is_quiet(0.3):
             pass
         login = asyncio.create_task(log_in(session, simulator.url))
-        await talk.say(json.dumps({"type": 1, "target": "Subscribe", "arguments": [ALL], "invocationId": "9"}) + "\x1e")
+        await talk.say(
+            json.dumps({"type": 1, "target": "Unsubscribe", "arguments": [ALL], "invocationId": "9"}) + "\x1e"
+        )
         change = await simulator.change("tickets", "created", "x")
         quiet = await talk.is_quiet(0.5)
         answered = login.done()
+        unsubscribed = (await simulator.change("tickets", "deleted", "x")).sent_to == 0
         simulator.speak()
-        (notification,) = await talk.notifications(1)
+        notification, _ = await talk.notifications(2)
         answer = await talk.next_but_pings()
         await login
 
     assert quiet
     assert not answered
+    assert not unsubscribed
     assert hashlib.sha256(notification).hexdigest() == change.sha256
     assert json.loads(answer or "")["invocationId"] == "9"
 
