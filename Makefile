@@ -14,7 +14,7 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench chaos chart-tools lock reference clean
+.PHONY: help install demo test test-servers lint bench chaos chart-tools lock reference clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,8 +32,12 @@ $(STAMP): requirements-dev.lock requirements-tools.lock pyproject.toml bridge/__
 demo: install ## See notifications of a simulated hub arrive at a broker, with outages (DEMO_SECONDS=30)
 	@$(BIN)/portos-bridge demo
 
-test: install ## Run every test that needs no server, and those whose servers are there
-	@$(BIN)/pytest -n 2 --dist loadscope $(TEST_OPTIONS)
+test: install ## Run every test that needs no server
+	@$(BIN)/pytest -n 2 --dist loadscope tests/unit tests/deploy/test_chart_files.py tests/deploy/test_compose_file.py
+	@echo "Ran: unit tests and the static checks of chart and compose file. 'make test-servers' runs the rest where its servers are."
+
+test-servers: install ## Run the tests that need brokers, a hub, other people's clients, Docker or Helm
+	@$(BIN)/pytest tests/integration tests/interop tests/chaos tests/deploy $(TEST_OPTIONS)
 
 lint: install ## Check style, types, imports and packaging
 	$(BIN)/ruff format --check $(SOURCES)
