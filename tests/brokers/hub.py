@@ -7,6 +7,7 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -127,6 +128,10 @@ class Hub:
     def raw(self, target: str, *arguments: object) -> None:
         """Call any method of the clients with anything."""
         self._call("/raw", {"target": target, "arguments": list(arguments)})
+
+    def send(self, data: bytes) -> None:
+        """Put bytes on every connection as they are; only the simulator can."""
+        self._call("/bytes", {"base64": b64encode(data).decode()})
 
     def disconnect(self) -> None:
         """Abort every connection: a Close without allowReconnect."""

@@ -104,7 +104,8 @@ class _Mosquitto:
         config.write_text(
             f"{listener}\nallow_anonymous true\nuser root\nlog_dest stderr\nlog_type all\n"
             f"persistence true\npersistence_location {data}/\nautosave_interval 0\n"
-            f"max_inflight_messages 0\nmax_queued_messages 0\nset_tcp_nodelay true\n{settings}\n"
+            f"max_inflight_messages 0\nmax_queued_messages 0\nqueue_qos0_messages true\n"
+            f"set_tcp_nodelay true\n{settings}\n"
         )
         return config
 

@@ -29,7 +29,7 @@ def run(fault: Fault, kafka: KafkaBroker, mqtt: MqttBroker, dice: Random) -> Fig
     """Run a fault between two brokers, which are whole again afterwards."""
     hub = start_hub(**fault.hub_options)
     try:
-        with opened(hub, kafka, mqtt, fault.settings) as world:
+        with opened(hub, kafka, mqtt, fault.settings, qos=0) as world:
             try:
                 load = fault.run(world, dice)
             finally:

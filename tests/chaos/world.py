@@ -13,7 +13,7 @@ from tests.chaos.bridge_process import BridgeProcess
 from tests.oracle.judge import Judgement, judge
 from tests.oracle.kafka import KafkaReader
 from tests.oracle.mqtt import MqttReader
-from tests.oracle.record import Identity, Received, identity_of
+from tests.oracle.record import Identity, Received, identities
 from tests.support import wait_until
 
 __all__ = ["FIRST", "SECOND", "Load", "World", "opened"]
@@ -80,37 +80,53 @@ class World:
         self.hub.wait_burst(load.number, 120)
         wait_until(self.subscribed, 60, "the bridge is subscribed")
         marks = {(mark.resource, mark.id) for mark in (self.hub.change(name, id="end") for name in FIRST)}
-        wait_until(lambda: marks <= _resources(self.mqtt_reader.read()), 60, "the last changes have arrived over MQTT")
-        wait_until(lambda: marks <= _resources(self.kafka_reader.read()), 60, "the last changes have arrived in Kafka")
+        wait_until(
+            lambda: marks <= _resources(self.mqtt_reader.last(50)), 60, "the last changes have arrived over MQTT"
+        )
+        arrived = len(identities(self.mqtt_reader.read()))
+        wait_until(lambda: self.kafka_reader.count() >= arrived, 60, "Kafka has as many records")
         self.lives.append(self.hub.ledger())
         status = self.bridge.terminate()
         assert status == 0, f"the bridge ended with {status}:\n{self.bridge.log()[-3000:]}"
 
-    def judge(self, *, tail_seconds: float = 0.0) -> Judgement:
+    def judge(
+        self, *, tail_seconds: float = 0.0, sent: Mapping[Identity, bytes] | None = None, connections: int = 1
+    ) -> Judgement:
         """Hold the ledgers against both consumers, once the MQTT consumer has what Kafka's has, or 5 s later."""
         kafka = self.kafka_reader.read()
-        wanted = {identity_of(record.value) for record in kafka}
+        wanted = identities(kafka)
         with suppress(AssertionError):  # what is still not there then is for the judge to name
-            wait_until(lambda: wanted <= {identity_of(m.value) for m in self.mqtt_reader.read()}, 5, "all over MQTT")
+            wait_until(lambda: wanted <= identities(self.mqtt_reader.read()), 5, "all over MQTT")
         return judge(
             self.lives,
             {"kafka": kafka, "mqtt": self.mqtt_reader.read()},
+            sent=sent,
             journaled=self.journaled,
             tail_seconds=tail_seconds,
+            connections=connections,
         )
 
 
 def _resources(records: Sequence[Received]) -> set[tuple[str, str]]:
-    identities = (identity_of(record.value) for record in records)
-    return {(identity.resource, identity.id) for identity in identities if identity}
+    return {(identity.resource, identity.id) for identity in identities(records)}
 
 
 @contextmanager
 def opened(
-    hub: Hub, kafka: KafkaBroker, mqtt: MqttBroker, settings: Mapping[str, str] | None = None
+    hub: Hub,
+    kafka: KafkaBroker,
+    mqtt: MqttBroker,
+    settings: Mapping[str, str] | None = None,
+    *,
+    base: str = "",
+    qos: int = 1,
 ) -> Iterator[World]:
-    """Start a bridge and the consumers on topics of their own; all is gone afterwards but hub and brokers."""
-    name = f"w{uuid4().hex[:8]}"
+    """Start a bridge and the consumers; all is gone afterwards but hub and brokers.
+
+    Topics are below `base`, or below a name of this world's own, so that worlds can share brokers. `qos` is that of the
+    MQTT consumer.
+    """
+    name = base or f"w{uuid4().hex[:8]}"
     folder = Path(tempfile.mkdtemp(prefix="world-"))
     usual = {
         "SINKS": "kafka,mqtt",
@@ -128,9 +144,10 @@ def opened(
     bridge = BridgeProcess(folder, usual | dict(settings or {}))
     kafka_reader = KafkaReader(kafka.bootstrap, f"{name}.")
     try:
-        with MqttReader(mqtt.host, mqtt.port, f"{name}/#", client_id=f"oracle-{name}") as mqtt_reader:
+        with MqttReader(mqtt.host, mqtt.port, f"{name}/#", client_id=f"oracle-{name}", qos=qos) as mqtt_reader:
             bridge.start()
             yield World(folder, hub, kafka, mqtt, bridge, kafka_reader, mqtt_reader)
     finally:
         bridge.kill9()
+        kafka_reader.close()
         rmtree(folder, ignore_errors=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.brokers import Change
-from tests.oracle.record import Identity, Received, identity_of, identity_of_change
+from tests.oracle.record import Identity, Received, identities, identity_of, identity_of_change
 
 __all__ = ["Judgement", "SinkJudgement", "judge"]
 
@@ -75,17 +75,13 @@ def judge(
     `tail_seconds` is 0 where no connection ended. `connections` is to how many subscribers a change goes while the
     bridge is among them.
     """
-    arrived = {name: _identities(records) for name, records in received.items()}
+    arrived = {name: identities(records) for name, records in received.items()}
     anywhere = set().union(*arrived.values(), filter(None, map(identity_of, journaled)))
     lost = _tails(lives, anywhere, tail_seconds, connections)
     told = {identity_of_change(c) for life in lives for c in life if c.sent_to >= connections}
     due = (told | (anywhere & _all(lives))) - lost
     sinks = {name: _judge_sink(records, lives, due, sent or {}) for name, records in received.items()}
     return Judgement(len(due), len(lost), sinks)
-
-
-def _identities(records: Sequence[Received]) -> set[Identity]:
-    return {identity for record in records if (identity := identity_of(record.value)) is not None}
 
 
 def _all(lives: Sequence[Sequence[Change]]) -> set[Identity]:

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from tests.oracle.record import Received
 
@@ -17,8 +17,9 @@ class KafkaReader:
     """Reads what a broker holds; nothing is remembered between two readings, since the broker keeps it all."""
 
     def __init__(self, bootstrap: str, prefix: str = "portos.") -> None:
+        self.prefix = prefix
         self._bootstrap = bootstrap
-        self._prefix = prefix
+        self._asking = self._open()
 
     def _open(self) -> Consumer:
         return Consumer(
@@ -31,36 +32,36 @@ class KafkaReader:
             }
         )
 
-    def _ends(self, consumer: Consumer) -> dict[tuple[str, int], int]:
-        topics = consumer.list_topics(timeout=_DEADLINE_SECONDS).topics
-        return {
-            (name, number): consumer.get_watermark_offsets(TopicPartition(name, number), timeout=_DEADLINE_SECONDS)[1]
-            for name, topic in topics.items()
-            if name.startswith(self._prefix)
-            for number in topic.partitions
-        }
+    def close(self) -> None:
+        self._asking.close()
 
-    def topics(self) -> set[str]:
-        """Name every topic of the broker."""
-        consumer = self._open()
-        try:
-            return set(consumer.list_topics(timeout=_DEADLINE_SECONDS).topics)
-        finally:
-            consumer.close()
+    def _ends(self) -> dict[tuple[str, int], int]:
+        """Ask for the ends of all partitions, again while a topic that was just made has no leader."""
+        deadline = time.monotonic() + _DEADLINE_SECONDS
+        while True:
+            try:
+                return {at: self._end(*at) for at in self._partitions()}
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def _end(self, topic: str, partition: int) -> int:
+        return self._asking.get_watermark_offsets(TopicPartition(topic, partition), timeout=_DEADLINE_SECONDS)[1]
+
+    def _partitions(self) -> list[tuple[str, int]]:
+        topics = self._asking.list_topics(timeout=_DEADLINE_SECONDS).topics
+        return [(name, at) for name, topic in topics.items() if name.startswith(self.prefix) for at in topic.partitions]
 
     def count(self) -> int:
         """Count the records of all topics with the prefix."""
-        consumer = self._open()
-        try:
-            return sum(self._ends(consumer).values())
-        finally:
-            consumer.close()
+        return sum(self._ends().values())
 
     def read(self) -> list[Received]:
         """Read everything up to the ends as they are now, each partition in its order."""
+        ends = {at: end for at, end in self._ends().items() if end > 0}
         consumer = self._open()
         try:
-            ends = {at: end for at, end in self._ends(consumer).items() if end > 0}
             consumer.assign([TopicPartition(name, number, OFFSET_BEGINNING) for name, number in ends])
             found: list[Received] = []
             deadline = time.monotonic() + _DEADLINE_SECONDS

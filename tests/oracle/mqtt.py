@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 from typing import Any, Self
 
 from paho.mqtt.client import Client, MQTTMessage
@@ -20,11 +19,13 @@ __all__ = ["MqttReader"]
 class MqttReader:
     """Collects everything a broker publishes below some filters, in the order of arrival, until it is left.
 
-    The session is kept by the broker (Session Expiry one hour, QoS 1): what is published while the reader is away comes
-    when it is back, and comes flagged when it comes again.
+    The session is kept by the broker (Session Expiry one hour): what is published while the reader is away comes when
+    it is back, and comes flagged when it comes again. Where a broker is killed take QoS 0, which our own brokers queue
+    as well: a reader that still owes acknowledgements to a dead broker drops what it had not yet read from the socket.
     """
 
-    def __init__(self, host: str, port: int, *filters: str, client_id: str = "oracle") -> None:
+    def __init__(self, host: str, port: int, *filters: str, client_id: str = "oracle", qos: int = 1) -> None:
+        self._qos = qos
         self._filters = filters or ("portos/#",)
         self._found: list[Received] = []
         self._lock = threading.Lock()
@@ -50,7 +51,7 @@ class MqttReader:
 
     def _on_connect(self, client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
         if not reason.is_failure:
-            client.subscribe([(name, _options()) for name in self._filters])
+            client.subscribe([(name, _options(self._qos)) for name in self._filters])
 
     def _on_subscribe(self, _client: Client, _data: Any, _mid: int, _reasons: Any, _properties: Any) -> None:
         self._subscribed.set()
@@ -70,10 +71,15 @@ class MqttReader:
         with self._lock:
             self._found.append(received)
 
-    def read(self, where: Callable[[Received], bool] = lambda _: True) -> list[Received]:
+    def read(self) -> list[Received]:
         """Give what has arrived so far."""
         with self._lock:
-            return [received for received in self._found if where(received)]
+            return list(self._found)
+
+    def last(self, number: int) -> list[Received]:
+        """Give the last few that have arrived so far."""
+        with self._lock:
+            return self._found[-number:]
 
     def count(self) -> int:
         """Count what has arrived so far."""
@@ -81,8 +87,8 @@ class MqttReader:
             return len(self._found)
 
 
-def _options() -> Any:
+def _options(qos: int) -> Any:
     from paho.mqtt.subscribeoptions import SubscribeOptions
 
     # Retained messages of an earlier run are none of this one's.
-    return SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+    return SubscribeOptions(qos=qos, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)

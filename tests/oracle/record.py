@@ -1,12 +1,13 @@
 """What a consumer received, and which change of the hub it is: read from the payload, not from what is beside it."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tests.brokers import Change
 
-__all__ = ["Identity", "Received", "identity_of", "identity_of_change"]
+__all__ = ["Identity", "Received", "identities", "identity_of", "identity_of_change"]
 
 _ACTIONS = {1: "created", 2: "updated", 3: "deleted"}
 
@@ -46,6 +47,11 @@ def identity_of(value: bytes) -> Identity | None:
         return Identity(payload["n"], info["i"], int(info["v"]), _ACTIONS[payload["a"]])
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def identities(records: Iterable[Received]) -> set[Identity]:
+    """Read the identities of all that have one."""
+    return {identity for record in records if (identity := identity_of(record.value)) is not None}
 
 
 def identity_of_change(change: Change) -> Identity:

@@ -1,0 +1,126 @@
+"""The main job on real parts: what the hub sends arrives in Kafka and over MQTT, once, in order, byte for byte."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from tests.brokers import Change, Hub, KafkaBroker, MqttBroker, start_hub, start_simulator
+from tests.chaos.world import FIRST, opened
+from tests.oracle.cloudevents import JavaScriptSdk, python_event
+from tests.oracle.hub import HubRecorder
+from tests.oracle.judge import Judgement
+from tests.oracle.record import Received, identity_of
+from tests.support import wait_until
+
+pytestmark = [pytest.mark.kafka, pytest.mark.mqtt, pytest.mark.slow, pytest.mark.timeout(240)]
+
+_BURST, _LATER = 10_000, 200
+_MARKS = len(FIRST)
+_SAMPLE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a run left behind: the hub's ledger, the judge's verdict, and all that was received."""
+
+    ledger: Sequence[Change]
+    recorded: int
+    verdict: Judgement
+    kafka: Sequence[Received]
+    mqtt: Sequence[Received]
+    metrics: Mapping[tuple[str, str], float]
+
+
+def _run(hub: Hub, kafka: KafkaBroker, mqtt: MqttBroker) -> Job:
+    with opened(hub, kafka, mqtt) as world, HubRecorder(hub, FIRST) as recorder:
+        load = world.load(_BURST, rate=1000)
+        hub.wait_burst(load.number, 60)
+        world.arrived(_BURST, 60)
+        later = world.load(_LATER)
+        hub.wait_burst(later.number, 20)
+        world.arrived(_BURST + _LATER)
+        metrics = world.bridge.metrics()
+        world.finish(later)
+        wait_until(lambda: len(recorder.read()) >= _BURST + _LATER + _MARKS, 10, "the second subscriber has it all")
+        verdict = world.judge(sent=recorder.by_identity(), connections=2)
+        recorded = len(recorder.read())
+        return Job(world.lives[-1], recorded, verdict, world.kafka_reader.read(), world.mqtt_reader.read(), metrics)
+
+
+@pytest.fixture(scope="module", params=[pytest.param("real", marks=pytest.mark.hub), "simulated"])
+def job(request: pytest.FixtureRequest, kafka_broker: KafkaBroker, mqtt_broker: MqttBroker) -> Iterator[Job]:
+    """10,000 changes at 1,000/s, silence, and 200 more, bridged to both brokers while a second subscriber listens."""
+    hub = start_hub() if request.param == "real" else start_simulator("--rate", "0")
+    try:
+        yield _run(hub, kafka_broker, mqtt_broker)
+    finally:
+        hub.close()
+
+
+def test_every_change_arrives_in_both_brokers_once(job: Job) -> None:
+    """The hub sent all of them to both subscribers; none is missing, repeated, disordered, altered or invented."""
+    assert {change.sent_to for change in job.ledger} == {2}
+    assert job.recorded == len(job.ledger) == _BURST + _LATER + _MARKS
+    assert job.verdict.faults() == {}
+    assert job.verdict.accepted == len(job.ledger)
+    assert {name: sink.repeated for name, sink in job.verdict.sinks.items()} == {"kafka": 0, "mqtt": 0}
+
+
+def test_a_change_goes_to_the_topic_of_its_resource_under_its_id(job: Job) -> None:
+    """Consumers find a resource by its topic, and its changes in one partition."""
+    identities = [(record, identity_of(record.value)) for record in job.kafka]
+
+    assert all(found and record.topic.endswith(f".{found.resource}") for record, found in identities)
+    assert all(found and record.key == found.id.encode() for record, found in identities)
+    assert {message.topic.split("/", 1)[1] for message in job.mqtt} == {f"resources/{name}" for name in FIRST}
+
+
+def test_the_lag_is_zero_once_all_is_delivered(job: Job) -> None:
+    """The bridge's own figures agree with the oracle when nothing is on its way."""
+    for sink in ("kafka", "mqtt"):
+        label = f'sink="{sink}"'
+        assert job.metrics["portos_bridge_sink_lag_events", label] == 0
+        assert job.metrics["portos_bridge_sink_lag_seconds", label] == 0
+        assert job.metrics["portos_bridge_sink_delivered_events_total", label] == _BURST + _LATER
+
+
+def _check(event: Mapping[str, object], received: Received) -> None:
+    """Hold an event as an SDK read it against what the notification says."""
+    notification = json.loads(received.value)
+    payload = notification["p"]
+    assert event["type"] == notification["e"]
+    assert event["source"] == "/portos/default"
+    assert event["subject"] == f"{payload['n']}/{payload['i']['i']}"
+    assert event["resourcename"] == payload["n"]
+    assert event["resourceid"] == payload["i"]["i"]
+    assert event["resourceversion"] == str(payload["i"]["v"])
+    assert event["resourceaction"] == "updated"
+    assert event["datacontenttype"] == "application/json"
+
+
+def test_the_python_sdk_reads_headers_and_user_properties(job: Job) -> None:
+    """CloudEvents' own Python SDK makes a valid event of what either broker holds."""
+    for received in (*job.kafka[:_SAMPLE], *job.mqtt[:_SAMPLE]):
+        event = python_event(received)
+
+        _check(event, received)
+        assert event["data"] == json.loads(received.value)
+        assert event["time"] == datetime.fromisoformat(json.loads(received.value)["ca"])
+
+
+def test_the_javascript_sdk_reads_headers_and_user_properties(job: Job, pytestconfig: pytest.Config) -> None:
+    """CloudEvents' own JavaScript SDK makes a valid event of what either broker holds, by the broker's own binding."""
+    sdk = JavaScriptSdk(Path(pytestconfig.cache.mkdir("cloudevents-js")))
+    messages = [*job.kafka[:_SAMPLE], *job.mqtt[:_SAMPLE]]
+
+    events = sdk.events(messages)
+
+    assert len(events) == 2 * _SAMPLE
+    for event, received in zip(events, messages, strict=True):
+        _check(event, received)
+        data = event["data"] if received.key else json.loads(event["data"])
+        assert data == json.loads(received.value)
