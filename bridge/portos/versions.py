@@ -4,6 +4,8 @@ Pure. The pipeline asks before it stores a batch. A hub that repeats itself afte
 notification; the same version with other content is news, since a server restored from a backup counts versions again.
 """
 
+from collections import OrderedDict
+
 from bridge.message import Message
 
 __all__ = ["Repeats"]
@@ -18,7 +20,8 @@ class Repeats:
     def __init__(self, dedupe_seconds: float, max_events: int = 20_000) -> None:
         self._dedupe_seconds = dedupe_seconds
         self._max_events = max_events
-        self._known: dict[str, tuple[int, float]] = {}
+        # Not a dict: finding the oldest entry of one passes over every entry deleted before it.
+        self._known: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -33,6 +36,6 @@ class Repeats:
         self._known[message.id] = (content, now)
         if known is None:
             if len(self._known) > self._max_events:
-                del self._known[next(iter(self._known))]
+                self._known.popitem(last=False)
             return False
         return known[0] == content and now - known[1] <= self._dedupe_seconds
