@@ -287,6 +287,7 @@ async def test_an_empty_error_is_an_error(hub: ScriptedHub) -> None:
     error = await refused(hub)
 
     assert error.reason == "refused"
+    assert "refused Subscribe" in str(error)
 
 
 async def test_a_subscribe_without_completion_ends_at_its_deadline(hub: ScriptedHub) -> None:

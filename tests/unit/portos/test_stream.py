@@ -371,3 +371,20 @@ async def test_leaving_a_paused_connection_does_not_wait_for_the_pause(hub: Scri
         started = time.monotonic()
 
     assert time.monotonic() - started < 0.6
+
+
+async def test_the_time_of_a_pause_is_no_silence(hub: ScriptedHub) -> None:
+    """While the bridge does not read, the hub is not suspected; after it the silence is counted anew."""
+
+    async def fill_and_wait(peer: Peer) -> None:
+        await peer.send(*[notification(number) for number in range(10)])
+        await asyncio.sleep(1.5)
+        await peer.send(notification(10))
+        await peer.serve()
+
+    hub.script = after_subscribing(fill_and_wait)
+    async with connected(hub, queue={"queue_max_events": 10}, silence_seconds=0.8) as source:
+        await asyncio.sleep(1.1)
+        messages, _ = await collect(source, 11)
+
+    assert len(messages) == 11
