@@ -48,3 +48,10 @@ def test_the_chart_names_the_version_of_the_program() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
 
     assert chart["appVersion"] == __version__
+
+
+def test_the_schema_allows_one_bridge_at_most() -> None:
+    """Tools that read only the schema see that a second replica is refused; the template guards it too."""
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+
+    assert schema["properties"]["replicaCount"]["maximum"] == 1

@@ -12,7 +12,7 @@ import pytest
 from tests.deploy.tools import need_docker, output
 from tests.support import free_port, wait_until
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(400)]
 
 PORTS = ("BRIDGE_MQTT_PORT", "BRIDGE_KAFKA_PORT", "MQTT_PORT", "KAFKA_PORT", "PROMETHEUS_PORT")
 

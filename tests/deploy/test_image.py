@@ -12,7 +12,7 @@ from bridge import __version__
 from tests.deploy.tools import output, run
 from tests.support import wait_until
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(700)]  # the first test builds the images
 
 CONFINED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", "none")
 GOOD = {
