@@ -252,10 +252,8 @@ class MqttSink(asyncio.Protocol):
         self._paused = True
 
     def resume_writing(self) -> None:
-        """Go on publishing."""
+        """Go on with the next acknowledgement: what stopped the sink is in flight, so one will come."""
         self._paused = False
-        if self._delivery is not None and self._lost is None:
-            self._publish(self._delivery)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up what is not confirmed."""

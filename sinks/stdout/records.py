@@ -28,8 +28,7 @@ def _fits_a_line(body: bytes) -> bool:
     if b"\n" in body or b"\r" in body:
         return False
     try:
-        body.decode()
         msgspec.json.decode(body)
-    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True

@@ -46,6 +46,14 @@ async def test_a_session_is_new_and_under_the_same_name() -> None:
     assert connects == [b"\x00\x04MQTT\x05\x02\x00\x4d" + b"\x00" + b"\x00\x12portos-bridge-shop"] * 2
 
 
+async def test_a_session_of_mqtt_3_is_new_as_well() -> None:
+    """Over MQTT 3.1.1 CONNECT asks for a clean session."""
+    async with FakeBroker(connack=b"\x20\x02\x00\x00") as broker, connection(broker, version="3.1.1"):
+        pass
+
+    assert broker.connect == b"\x00\x04MQTT\x04\x02\x00\x1e" + b"\x00\x15portos-bridge-default"
+
+
 async def test_user_name_and_password_are_sent() -> None:
     """CONNECT carries the credentials when they are set."""
     async with FakeBroker() as broker, connection(broker, username="bridge", password="canary"):
@@ -302,6 +310,18 @@ async def test_leaving_says_goodbye() -> None:
             await broker.closed.wait()
 
     assert (broker.seen[-1], broker.seen.count(PUBLISH)) == (DISCONNECT, 20)
+
+
+async def test_leaving_stops_the_clock() -> None:
+    """No timer goes on ticking for a connection that is gone, whoever ended it."""
+    async with FakeBroker() as broker:
+        async with connection(broker) as left:
+            pass
+        async with connection(broker) as lost:
+            broker.transport.abort()
+            await until(lost._timer.cancelled, 5, "the clock stops with the connection")
+
+    assert left._timer.cancelled()
 
 
 async def test_a_batch_of_nothing_is_nothing() -> None:

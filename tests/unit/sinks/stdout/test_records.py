@@ -3,6 +3,7 @@
 import base64
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,15 @@ def test_the_notification_stands_in_the_line_as_it_came() -> None:
     written = line(sample(1, body=body), "shop")
 
     assert written.endswith(b'"datacontenttype":"application/json","data":' + body + b"}\n")
+
+
+@pytest.mark.parametrize("body", [b'{"a":\n1}', b"[\r1]", b'"\xff"', b"no json", b"\xef\xbb\xbf{}"])
+def test_what_a_line_of_json_cannot_hold_is_encoded(body: bytes) -> None:
+    """A notification with a line end, or that is no JSON, keeps its bytes as base64 and stays one line."""
+    written = line(sample(1, body=body), "default")
+
+    assert written.count(b"\n") == 1
+    assert base64.b64decode(json.loads(written)["data_base64"]) == body
 
 
 @settings(deadline=None, max_examples=60)

@@ -121,6 +121,29 @@ async def test_a_reader_that_is_gone_ends_the_sink() -> None:
     assert [(type(outcome), outcome.reason) for outcome in second] == [(Unavailable, "server_close")] * 2
 
 
+async def test_a_long_line_cut_by_a_reader_that_left_is_not_confirmed() -> None:
+    """A line counts when the last piece of it was taken, not the first."""
+    reading, writing = os.pipe()
+    try:
+        async with connect_to(StdoutConfig(), writing) as sink:
+            delivery = asyncio.create_task(sink.deliver([sample(1, body=b'"%b"' % (b"x" * 500_000))]), name="deliver")
+            await asyncio.sleep(0.1)
+            os.close(reading)
+            outcomes = await delivery
+    finally:
+        os.close(writing)
+
+    assert [type(outcome) for outcome in outcomes] == [Unavailable]
+
+
+async def test_nothing_watches_a_descriptor_that_is_not_written_to(pipe: Pipe) -> None:
+    """Between writes the event loop is left in peace: a writable pipe would wake it again and again."""
+    async with connect_to(StdoutConfig(), pipe.writing) as sink:
+        await sink.deliver([sample(1)])
+
+        assert not asyncio.get_running_loop().remove_writer(sink._descriptor)
+
+
 async def test_a_line_above_the_pipe_s_unit_arrives_whole(pipe: Pipe) -> None:
     """Long and short lines keep their order and their bytes."""
     batch = [sample(number, body=b'"%b"' % (b"x" * size)) for number, size in enumerate([10, 300_000, 10, 4096, 3000])]
