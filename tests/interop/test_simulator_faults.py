@@ -280,6 +280,21 @@ async def test_an_id_serves_one_connection() -> None:
     assert refused.value.status == 409
 
 
+async def test_a_list_is_paged_in_the_order_of_the_keys() -> None:
+    """Each page has its own part of the list, and a count alone has no items."""
+    async with simulate() as simulator, ClientSession() as session:
+        headers = {"Authorization": f"Bearer {(await log_in(session, simulator.url))['tokenId']}"}
+        for name in ("c", "a", "b"):
+            await simulator.change("stocks", "created", name, {"name": name})
+        pages = []
+        for query in ("$skip=0&$take=2", "$skip=2&$take=2", "$count=true"):
+            async with session.get(f"{simulator.url}/api/stocks?{query}", headers=headers) as answer:
+                pages.append(await answer.json())
+
+    assert [[item["name"] for item in page["items"]] for page in pages[:2]] == [["a", "b"], ["c"]]
+    assert pages[2] == {"count": 3, "totalCount": 3}
+
+
 async def test_the_lively_shop_makes_its_changes_at_its_rate() -> None:
     """With a rate the shop is open: what it changes reaches subscribers, and the lists show what it has."""
     async with (
