@@ -122,6 +122,14 @@ class Hub:
         wanted = {f"portos.resources.changed/{name}/{action}" for name in resources for action in _ACTIONS}
         return sum(wanted <= set(line["topics"]) for line in self.state()["connections"]) >= least
 
+    def subscriptions(self) -> list[float]:
+        """Give the moments at which changes of resources were subscribed, by whichever connection."""
+        return [
+            datetime.fromisoformat(entry["at"]).timestamp()
+            for entry in self.state()["log"]
+            if entry["what"] == "subscribed" and entry["request"]["e"] == "portos.resources.changed"
+        ]
+
     def licence(self) -> None:
         self._call("/licence", {})
 

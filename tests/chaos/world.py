@@ -53,6 +53,8 @@ class World:
     kafka_reader: KafkaReader
     mqtt_reader: MqttReader
     lives: list[list[Change]] = field(default_factory=list)
+    subscriptions: list[list[float]] = field(default_factory=list)
+    """When the bridge subscribed, for each life."""
     journaled: list[bytes] = field(default_factory=list)
     recoveries: list[float] = field(default_factory=list)
     """Seconds from a hub that can be reached to a confirmed subscription, one for each time."""
@@ -85,6 +87,7 @@ class World:
         )
         arrived = len(identities(self.mqtt_reader.read()))
         wait_until(lambda: self.kafka_reader.count() >= arrived, 60, "Kafka has as many records")
+        self.subscriptions = [[] for _ in self.lives] + [self.hub.subscriptions()]
         self.lives.append(self.hub.ledger())
         status = self.bridge.terminate()
         assert status == 0, f"the bridge ended with {status}:\n{self.bridge.log()[-3000:]}"
@@ -104,6 +107,7 @@ class World:
             journaled=self.journaled,
             tail_seconds=tail_seconds,
             connections=connections,
+            subscribed=self.subscriptions,
         )
 
 

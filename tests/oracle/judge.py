@@ -14,6 +14,8 @@ from tests.oracle.record import Identity, Received, identities, identity_of, ide
 
 __all__ = ["Judgement", "SinkJudgement", "judge"]
 
+_BLUR_SECONDS = 0.01
+
 
 @dataclass(slots=True)
 class SinkJudgement:
@@ -68,16 +70,18 @@ def judge(
     journaled: Iterable[bytes] = (),
     tail_seconds: float = 0.0,
     connections: int = 1,
+    subscribed: Sequence[Sequence[float]] = (),
 ) -> Judgement:
     """Hold the ledgers of the hub's lives against what arrived.
 
     `sent` are the bytes as another subscriber saw them, `journaled` the bodies found in the journal of a killed bridge.
     `tail_seconds` is 0 where no connection ended. `connections` is to how many subscribers a change goes while the
-    bridge is among them.
+    bridge is among them. `subscribed` are the moments, a list for each life, at which the bridge subscribed on a new
+    connection: what was sent before went to the old one, though the hub may not have noticed its end yet.
     """
     arrived = {name: identities(records) for name, records in received.items()}
     anywhere = set().union(*arrived.values(), filter(None, map(identity_of, journaled)))
-    lost = _tails(lives, anywhere, tail_seconds, connections)
+    lost = _tails(lives, anywhere, tail_seconds, connections, subscribed)
     told = {identity_of_change(c) for life in lives for c in life if c.sent_to >= connections}
     due = (told | (anywhere & _all(lives))) - lost
     sinks = {name: _judge_sink(records, lives, due, sent or {}) for name, records in received.items()}
@@ -89,16 +93,23 @@ def _all(lives: Sequence[Sequence[Change]]) -> set[Identity]:
 
 
 def _tails(
-    lives: Sequence[Sequence[Change]], anywhere: set[Identity], tail_seconds: float, connections: int
+    lives: Sequence[Sequence[Change]],
+    anywhere: set[Identity],
+    tail_seconds: float,
+    connections: int,
+    subscribed: Sequence[Sequence[float]],
 ) -> set[Identity]:
     """Find what was sent last on a connection that ended, and arrived nowhere.
 
-    A run is a stretch of the ledger without a change that went to fewer subscribers than there should be; the last run
-    of the last life ends with the test and not with a connection, so nothing of it may be lost.
+    A run is a stretch of the ledger without a change that went to fewer subscribers than there should be, and without
+    a new subscription; the last run of the last life ends with the test and not with a connection, so nothing of it may
+    be lost.
     """
     lost: set[Identity] = set()
     for number, life in enumerate(lives):
-        for run in _runs(life, connections, ended=number < len(lives) - 1):
+        moments = subscribed[number] if number < len(subscribed) else ()
+        starts = {_start(life, anywhere, moment) for moment in moments}
+        for run in _runs(life, connections, starts, ended=number < len(lives) - 1):
             for change in reversed(run):
                 if identity_of_change(change) in anywhere or run[-1].at - change.at > tail_seconds:
                     break
@@ -106,9 +117,26 @@ def _tails(
     return lost if tail_seconds > 0 else set()
 
 
-def _runs(life: Sequence[Change], connections: int, *, ended: bool) -> list[list[Change]]:
+def _start(life: Sequence[Change], anywhere: set[Identity], moment: float) -> int:
+    """Find the first change that went to a new connection: after the last loss around the moment of its subscription.
+
+    The ledger's times are those after the sending, cut to milliseconds, so that the moment alone does not tell.
+    """
+    lost = [
+        index
+        for index, change in enumerate(life)
+        if abs(change.at - moment) <= _BLUR_SECONDS and identity_of_change(change) not in anywhere
+    ]
+    if lost:
+        return lost[-1] + 1
+    return next((index for index, change in enumerate(life) if change.at >= moment), len(life))
+
+
+def _runs(life: Sequence[Change], connections: int, starts: set[int], *, ended: bool) -> list[list[Change]]:
     runs: list[list[Change]] = [[]]
-    for change in life:
+    for index, change in enumerate(life):
+        if index in starts and runs[-1]:
+            runs.append([])
         if change.sent_to >= connections:
             runs[-1].append(change)
         elif runs[-1]:

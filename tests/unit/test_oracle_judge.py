@@ -154,6 +154,27 @@ def test_a_tail_longer_than_a_socket_holds_is_missing() -> None:
     assert result.lost_on_the_wire == 5
 
 
+def test_a_new_subscription_ends_the_run_of_a_connection_that_the_hub_takes_for_alive() -> None:
+    """A thawed hub goes on sending to a dead connection after the new one is there: those losses are the old one's."""
+    arrived = {"mqtt": deliver(LEDGER[:8] + LEDGER[15:])}
+
+    told = judge([LEDGER], arrived, tail_seconds=1, subscribed=[[LEDGER[14].at + 0.002]])
+    untold = judge([LEDGER], arrived, tail_seconds=1)
+
+    assert told.faults() == {}
+    assert told.lost_on_the_wire == 7
+    assert len(untold.sinks["mqtt"].missing) == 7
+
+
+def test_a_hole_after_a_new_subscription_is_missing() -> None:
+    """What follows the subscription by more than the blur of the hub's clock went to the new connection."""
+    arrived = {"mqtt": deliver(LEDGER[:15] + LEDGER[18:])}
+
+    result = judge([LEDGER], arrived, tail_seconds=1, subscribed=[[LEDGER[14].at + 0.002]])
+
+    assert len(result.sinks["mqtt"].missing) == 2
+
+
 def test_the_end_of_the_test_is_no_end_of_a_connection() -> None:
     """The last run of the last life has no tail to lose, the one of a hub that was killed has."""
     killed = judge([LEDGER, []], {"mqtt": deliver(LEDGER[:-2])}, tail_seconds=1)
