@@ -69,12 +69,12 @@ async def _reader(writer: Writer, state: State, sink: str) -> Reader:
             sink,
             cursor - known,
         )
-    reader = Reader(cursor, known)
+    reader = Reader(cursor, cursor)  # not `known`: a restart leads here again, so nothing has to be written first
     first = await writer.call(lambda store: store.read(cursor, 1, 0))
     until = first[0].last if first else cursor
     reader.body_bytes = await writer.call(lambda store: store.body_bytes(until))
     if first:
-        probe = Reader(cursor, known)  # what it finds damaged is told when it is read to be delivered
+        probe = Reader(cursor, cursor)  # what it finds damaged is told when it is read to be delivered
         probe.take(first, until)
         page = probe.ahead(until - cursor)
         if page is not None:

@@ -118,6 +118,25 @@ async def test_a_new_sink_starts_at_the_oldest_message_that_is_kept(opening: Ope
         assert [m.version for m in await read_all(journal, "mqtt", 20)] == list(range(21, 41))
 
 
+@pytest.mark.parametrize("before", [(), ("kafka", "mqtt")], ids=["new", "back again"])
+async def test_a_sink_that_comes_later_reads_on_however_much_it_missed(
+    opening: Opening, before: tuple[str, ...]
+) -> None:
+    """A place that no cursor on disk leads to is no reason to wait for the disk."""
+    if before:
+        async with opening(*before):
+            pass
+    async with opening("kafka", cursor_every_events=10) as journal:
+        for first in range(1, 41, 20):
+            await journal.append(messages(first, 20))
+        await read_all(journal, "kafka", 40)
+
+    async with opening("kafka", "mqtt", cursor_every_events=10) as journal:
+        await journal.append(messages(41, 5))
+
+        assert [m.version for m in await read_all(journal, "mqtt", 5)] == list(range(41, 46))
+
+
 async def test_a_sink_that_fell_out_of_memory_reads_the_disk_and_misses_nothing(opening: Opening) -> None:
     async with opening(memory_max_bytes=30_000) as journal:
         for first in range(1, 5001, 100):
