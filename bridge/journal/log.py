@@ -93,13 +93,13 @@ class Journal:
 
         False when it would exceed the capacity: nothing of it is stored then. Cancelling leaves open whether it is.
         """
-        size = sum(len(message.body) for message in messages)
+        chunks = _chunks(messages, self._given + 1)
+        letters = [_set_aside(record) for record in unreadable]
+        size = sum(len(chunk.rows) for chunk in chunks) + sum(len(letter.data) for letter in letters)
         if self.used_bytes + size >= self.limits.capacity_bytes:
             return False
-        first = self._given + 1
         self._given += len(messages)
-        letters = [_set_aside(record) for record in unreadable]
-        await asyncio.shield(self._write(Change(chunks=_chunks(messages, first), dead_letters=letters), messages))
+        await asyncio.shield(self._write(Change(chunks=chunks, dead_letters=letters), messages))
         return True
 
     async def read(self, sink: str, limit: int) -> Page:
@@ -172,7 +172,7 @@ class Journal:
             )
         if count:
             reader.body_bytes -= sum(len(message.body) for message in page.messages[:count])
-            reader.oldest_at = page.messages[count].received_at if count < len(page.messages) else None
+            reader.oldest_at = page.messages[min(count, len(page.messages) - 1)].received_at
             self._move(sink, reader, page.seqs[count - 1])
         if buried:
             await self._cursors_written()
@@ -267,11 +267,13 @@ class Journal:
         for sink, cursor in moved.items():
             self._readers[sink].durable = cursor
         if messages:
-            self.head += len(messages)
-            self._tail.add(messages)
             size = sum(len(message.body) for message in messages)
             for reader in self._readers.values():
                 reader.body_bytes += size
+                if reader.cursor == self.head:  # also where nobody reads: the sink may be down
+                    reader.oldest_at = messages[0].received_at
+            self.head += len(messages)
+            self._tail.add(messages)
             self._arrived.set()
 
     def _check(self) -> None:

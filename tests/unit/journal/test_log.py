@@ -180,6 +180,41 @@ async def test_what_does_not_fit_is_refused_whole_and_what_is_stored_stays(openi
         assert await journal.append(messages(1, 10, b"x" * 20_000)), "drained, it takes messages again"
 
 
+async def test_what_is_set_aside_counts_as_well(opening: Opening) -> None:
+    """A hub that sends rubbish fills the journal's share, not what is kept for cursors: that would stop the bridge."""
+    rubbish = [Unreadable("json", "cut", b"{" * 65_536, 5.0)] * 17
+    async with opening("kafka", max_bytes=4 * 2**20, memory_max_bytes=2**20) as journal:
+        await journal.append(messages(1, 5))
+        while await journal.append((), rubbish):
+            pass
+
+        assert [m.version for m in await read_all(journal, "kafka", 5)] == [1, 2, 3, 4, 5]
+        await until(lambda: journal._readers["kafka"].durable == 5, 5, "the cursor on disk")
+
+
+async def test_what_a_row_needs_beside_its_body_counts_as_well(opening: Opening) -> None:
+    """Messages of a byte must not fill what is kept for cursors."""
+    async with opening("kafka", max_bytes=4 * 2**20, memory_max_bytes=2**20) as journal:
+        while await journal.append(messages(1, 10_000, b"1")):
+            pass
+
+        assert journal.failure is None
+
+
+@pytest.mark.parametrize("read_first", [True, False], ids=["lost later", "never connected"])
+async def test_the_age_of_the_oldest_is_known_while_a_sink_is_down(opening: Opening, *, read_first: bool) -> None:
+    """Also when the oldest has fallen out of memory, and nobody has asked for it."""
+    async with opening("kafka", memory_max_bytes=30_000) as journal:
+        if read_first:
+            await journal.append(messages(1, 3))
+            await read_all(journal, "kafka", 3)
+
+        for first in range(101, 1101, 100):
+            await journal.append(messages(first, 100))
+
+        assert journal.lag("kafka").oldest_at == 201.0
+
+
 async def test_dead_letters_keep_the_message_and_the_reason(opening: Opening, path: Path) -> None:
     async with opening("kafka") as journal:
         await journal.append(messages(1, 3), [Unreadable("json", "cut", b'{"p":', 5.0)])
