@@ -108,8 +108,12 @@ def own_attributes(message: Message) -> list[tuple[str, str]]:
     return pairs
 
 
+@lru_cache(maxsize=1024)
 def rfc3339(seconds: float) -> str:
-    """Write a moment as RFC 3339 in UTC with milliseconds, the form in which the hub writes its own."""
+    """Write a moment as RFC 3339 in UTC with milliseconds, the form in which the hub writes its own.
+
+    Cached, since in a burst many messages have a time in common.
+    """
     milliseconds = round(seconds * 1000)
     second = milliseconds // 1000
     return _second(second) + _MILLISECONDS[milliseconds - second * 1000]

@@ -12,7 +12,14 @@ from struct import iter_unpack
 import msgspec
 
 from bridge.errors import Rejected, Unavailable
-from bridge.message import LICENCE_ACTIVATED, Message, own_attributes, shared_attributes
+from bridge.message import (
+    LICENCE_ACTIVATED,
+    Message,
+    own_attributes,
+    percent_encoded,
+    rfc3339,
+    shared_attributes,
+)
 
 __all__ = [
     "LICENCE_TOPIC",
@@ -25,6 +32,7 @@ __all__ = [
     "record_of",
     "segment",
     "topic_of",
+    "varint",
 ]
 
 LICENCE_TOPIC = "portos.licence"
@@ -35,11 +43,10 @@ _RESERVED_PREFIXES = ("portos.bridge.", "portos.state.")
 _RESERVED = frozenset({LICENCE_TOPIC, OTHER_TOPIC})
 _LONGEST_SEGMENT = 200
 _ILLEGAL = re.compile(rb"[^A-Za-z0-9]")
-_HEADERS = {
-    name: f"ce_{name}"
-    for name in ("id", "recordedtime", "time", "expirytime", "subject", "resourceid", "resourceversion")
-}
-_CONTENT_TYPE = ("content-type", b"application/json")
+_UUID_CHARACTERS = 36
+_SHORT = 63  # bytes: longer ones have a length of two bytes
+_LENGTHS = tuple(chr(2 * length) for length in range(_SHORT + 1))
+_CONTENT_TYPE = ("content-type", "application/json")
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -48,14 +55,14 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     topic: str
     key: bytes
     value: bytes
-    headers: list[tuple[str, bytes]]
+    headers: bytes
+    """Their number and the headers themselves, as they stand in a record."""
 
 
 def record_of(message: Message, template: str, site: str) -> Record | Rejected:
     """Turn a message into a record, or reject one whose resource would land on a topic that is the bridge's own."""
     resource = message.resource
-    headers = [(_HEADERS[name], text.encode()) for name, text in own_attributes(message)]
-    headers += _shared_headers(site, message.event, resource, message.action)
+    headers = _usual_headers(message, site) or _any_headers(message, site)
     if resource is None:
         topic = LICENCE_TOPIC if message.event == LICENCE_ACTIVATED else OTHER_TOPIC
         return Record(topic, site.encode(), message.body, headers)
@@ -65,10 +72,70 @@ def record_of(message: Message, template: str, site: str) -> Record | Rejected:
     return Record(topic, (message.resource_id or "").encode(), message.body, headers)
 
 
+def _usual_headers(message: Message, site: str) -> bytes | None:
+    """Write the headers of a change of a resource in one go; None if anything about it is out of the ordinary.
+
+    Lengths below 64 are one byte below 0x80, which is the same as text: so the whole is one string of ASCII. It gives
+    what `_any_headers` gives, three times as fast.
+    """
+    resource, resource_id, version, created_at = (
+        message.resource,
+        message.resource_id,
+        message.version,
+        message.created_at,
+    )
+    if resource is None or resource_id is None or version is None or created_at is None:
+        return None
+    if message.expires_at is not None or len(message.id) != _UUID_CHARACTERS:
+        return None
+    subject = f"{percent_encoded(resource)}/{percent_encoded(resource_id)}"
+    if len(subject) > _SHORT or len(resource_id) > _SHORT or not resource_id.isascii() or not resource_id.isprintable():
+        return None
+    count, shared = _shared_headers(site, message.event, resource, message.action)
+    digits = str(version)
+    own = (
+        f"\x0ace_id\x48{message.id}\x1ece_recordedtime\x30{rfc3339(message.received_at)}"
+        f"\x0ece_time\x30{rfc3339(created_at)}\x14ce_subject{_LENGTHS[len(subject)]}{subject}"
+        f"\x1ace_resourceid{_LENGTHS[len(resource_id)]}{resource_id}"
+        f"\x24ce_resourceversion{_LENGTHS[len(digits)]}{digits}"
+    )
+    return varint(count + 6) + shared + own.encode("ascii")
+
+
+def _any_headers(message: Message, site: str) -> bytes:
+    own = own_attributes(message)
+    count, shared = _shared_headers(site, message.event, message.resource, message.action)
+    parts = [varint(count + len(own)), shared]
+    for name, text in own:
+        data = text.encode()
+        parts += _header_head(f"ce_{name}", len(data)), data
+    return b"".join(parts)
+
+
 @lru_cache(maxsize=1024)
-def _shared_headers(site: str, event: str, resource: str | None, action: str | None) -> tuple[tuple[str, bytes], ...]:
-    shared = shared_attributes(site, event, resource, action)
-    return (_CONTENT_TYPE, *((f"ce_{name}", text.encode()) for name, text in shared))
+def _shared_headers(site: str, event: str, resource: str | None, action: str | None) -> tuple[int, bytes]:
+    """Give the number and the bytes of those headers that all messages of one event, resource and action share."""
+    pairs = [_CONTENT_TYPE, *((f"ce_{name}", text) for name, text in shared_attributes(site, event, resource, action))]
+    encoded = ((name, text.encode()) for name, text in pairs)
+    return len(pairs), b"".join(_header_head(name, len(data)) + data for name, data in encoded)
+
+
+@lru_cache(maxsize=4096)
+def _header_head(name: str, size: int) -> bytes:
+    """Write what stands before a header's value: the name with its length, and the value's length."""
+    return varint(len(name)) + name.encode() + varint(size)
+
+
+@lru_cache(maxsize=65_536)
+def varint(number: int) -> bytes:
+    """Write a number of at least 0 as Kafka's variable-length integer (zigzag)."""
+    rest = number << 1
+    digits = bytearray()
+    while rest > 0x7F:  # noqa: PLR2004 - seven bits a byte
+        digits.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    digits.append(rest)
+    return bytes(digits)
 
 
 @lru_cache(maxsize=1024)

@@ -13,18 +13,21 @@ The only file that imports aiokafka. Why it is written as it is (aiokafka 0.14.0
 """
 
 import asyncio
+import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.record.util import calc_crc32c
 
 from bridge.errors import Rejected, Unavailable
 from bridge.message import Message
 from bridge.ports import Outcome, Sink
+from sinks.kafka.batch import Batch
 from sinks.kafka.config import KafkaConfig
 from sinks.kafka.records import Record, meaning, partition_of, record_of
 
@@ -127,7 +130,7 @@ class _KafkaSink:
         lanes, stop = await self._sorted(batch, outcomes)
         if not self._progress and lanes:
             place, lane = next(iter(lanes.items()))
-            await self._run(place, [lane.popleft()], outcomes)
+            await self._run(place, deque([lane.popleft()]), outcomes)
         async with asyncio.TaskGroup() as group:
             for place, lane in lanes.items():
                 group.create_task(self._run(place, lane, outcomes), name=f"kafka {place[0]} {place[1]}")
@@ -177,14 +180,13 @@ class _KafkaSink:
         except TimeoutError:
             return False
 
-    async def _run(self, place: _Place, lane: Iterable[_Item], outcomes: dict[int, Outcome]) -> None:
+    async def _run(self, place: _Place, lane: deque[_Item], outcomes: dict[int, Outcome]) -> None:
         """Hand over the records of one partition in order and note what became of them."""
-        waiting = deque(lane)
         on_the_way: deque[_Sent] = deque()
         try:
-            while waiting and self._over is None:
+            while lane and self._over is None:
                 first = place not in self._most_records
-                sent = await self._hand_over(place, waiting, outcomes)
+                sent = await self._hand_over(place, lane, outcomes)
                 if sent is None:
                     break
                 on_the_way.append(sent)
@@ -200,28 +202,31 @@ class _KafkaSink:
         """Fill the next batch of a partition and give it to the producer; None if there is nothing (more) to give."""
         topic, partition = place
         most = self._most_records.get(place, 1)
-        builder = self._producer.create_batch()
+        batch = self._new_batch()
         numbers: list[int] = []
         while waiting and len(numbers) < most:
             number, record = waiting[0]
-            if builder.append(timestamp=None, key=record.key, value=record.value, headers=record.headers) is None:
+            if not batch.add(record):
                 break
             waiting.popleft()
-            if not numbers and builder.size() > self._config.max_request_bytes:
-                outcomes[number] = _too_large(builder.size(), self._config.max_request_bytes)
-                builder = self._producer.create_batch()
+            if not numbers and batch.size() > self._config.max_request_bytes:
+                outcomes[number] = _too_large(batch.size(), self._config.max_request_bytes)
+                batch = self._new_batch()
                 continue
             numbers.append(number)
         if not numbers:
             return None
-        builder.close()  # it goes at once, and nothing is added to it
         try:
-            answer = await self._producer.send_batch(builder, topic, partition=partition)
+            answer = await self._producer.send_batch(batch, topic, partition=partition)
         except (KafkaError, AssertionError) as error:  # it asserts that the partition exists
             self._over = self._over or _unavailable(error, f"topic {topic}")
             return None
         self._most_records[place] = min(2 * most, _LARGEST_BATCH_RECORDS)
         return _Sent(numbers, answer)
+
+    def _new_batch(self) -> Batch:
+        gzip = self._config.compression == "gzip"
+        return Batch(self._config.batch_bytes, time.time_ns() // 1_000_000, calc_crc32c, gzip=gzip)
 
     async def _note(self, place: _Place, on_the_way: deque[_Sent], outcomes: dict[int, Outcome]) -> None:
         """Wait for the answer to the oldest batch on the way and note it for each of its messages."""

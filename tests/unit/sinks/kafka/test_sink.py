@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from aiokafka.errors import (
@@ -12,13 +11,14 @@ from aiokafka.errors import (
     OutOfOrderSequenceNumber,
     UnknownTopicOrPartitionError,
 )
-from aiokafka.producer.message_accumulator import BatchBuilder
 
 from bridge.contract import sample
 from bridge.errors import Rejected, Unavailable
 from bridge.message import Message
+from sinks.kafka.batch import Batch
 from sinks.kafka.config import KafkaConfig
 from sinks.kafka.sink import _KafkaSink
+from tests.unit.sinks.kafka.reading import values_of
 
 Answer = Callable[[list[bytes]], Exception | None]
 
@@ -32,34 +32,13 @@ class Client:
         return self.answers
 
 
-class Batch:
-    """A builder that remembers the values it was given."""
-
-    def __init__(self, most_bytes: int) -> None:
-        self.builder = BatchBuilder(most_bytes, 0)
-        self.values: list[bytes] = []
-
-    def append(self, **record: Any) -> object | None:
-        taken: object | None = self.builder.append(**record)
-        if taken is not None:
-            self.values.append(record["value"])
-        return taken
-
-    def size(self) -> int:
-        return int(self.builder.size())
-
-    def close(self) -> None:
-        self.builder.close()
-
-
 class Producer:
     """A producer that notes what it is handed and when it answers; `answer` decides what the broker says of a batch."""
 
-    def __init__(self, answer: Answer = lambda _: None, most_bytes: int = 65_536) -> None:
+    def __init__(self, answer: Answer = lambda _: None) -> None:
         self.client = Client()
         self.topics = {"portos.tickets": {0}, "portos.many": set(range(6))}
         self.answer = answer
-        self.most_bytes = most_bytes
         self.log: list[tuple[str, list[bytes]]] = []
         self.answers: list[asyncio.Future[None]] = []
         self.bricked: set[str] = set()
@@ -71,18 +50,16 @@ class Producer:
             raise UnknownTopicOrPartitionError
         return self.topics[topic]
 
-    def create_batch(self) -> Batch:
-        return Batch(self.most_bytes)
-
     async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> asyncio.Future[None]:
-        assert batch.builder.closed()
+        assert batch.closed()
+        values = values_of(batch)
         place = f"{topic}-{partition}"
-        self.log.append((f"sent {place}", batch.values))
+        self.log.append((f"sent {place}", values))
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.answers.append(answer)
         self.handed_over.set()
         if not self.held:
-            asyncio.get_running_loop().call_later(0.001, self._settle, place, batch.values, answer)
+            asyncio.get_running_loop().call_later(0.001, self._settle, place, values, answer)
         return answer
 
     def _settle(self, place: str, values: list[bytes], answer: asyncio.Future[None]) -> None:
@@ -226,7 +203,7 @@ async def test_what_was_on_the_way_behind_an_error_is_not_confirmed() -> None:
 
 async def test_a_record_above_the_limit_is_rejected_before_it_is_sent() -> None:
     """What is larger than MAX_REQUEST_BYTES never reaches the producer, and its neighbours do."""
-    producer = Producer(most_bytes=2_000)
+    producer = Producer()
     batch = messages(9)
     batch[4] = sample(4, body=b"x" * 5_000)
 
@@ -240,7 +217,7 @@ async def test_a_record_above_the_limit_is_rejected_before_it_is_sent() -> None:
 
 async def test_a_record_above_the_batch_size_goes_alone() -> None:
     """BATCH_BYTES bounds batches, not records."""
-    producer = Producer(most_bytes=2_000)
+    producer = Producer()
     batch = messages(9)
     batch[4] = sample(4, body=b"x" * 3_000)
 
@@ -252,7 +229,7 @@ async def test_a_record_above_the_batch_size_goes_alone() -> None:
 
 async def test_only_too_large_records_are_an_answer_too() -> None:
     """A batch in which nothing can be sent gives its outcomes without any broker."""
-    producer = Producer(most_bytes=2_000)
+    producer = Producer()
     batch = [sample(number, body=b"x" * 5_000) for number in range(3)]
 
     outcomes = await sink_on(producer, batch_bytes=2_000, max_request_bytes=4_000).deliver(batch)
