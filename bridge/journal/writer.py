@@ -49,11 +49,15 @@ class Writer:
         self._store = store
         self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[_Write | _Call[object] | None] = SimpleQueue()
+        self._failed: StorageFailed | None = None
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     def write(self, change: Change) -> "asyncio.Future[Written]":
-        """Ask for a change; the future is done when it is on disk, or failed with `StorageFailed`."""
+        """Ask for a change; the future is done when it is on disk, or failed with `StorageFailed`.
+
+        After one that failed no other is written: a full disk may take the next, and a hole would be in between.
+        """
         job = _Write(change, self._loop.create_future())
         self._jobs.put(job)
         return job.done
@@ -90,27 +94,39 @@ class Writer:
         for write in writes[1:]:
             change.merge(write.change)
         futures = [write.done for write in writes]
+        if self._failed is not None:
+            self._post(_fail, futures, self._failed)
+            return
         try:
             started = time.perf_counter()
             self._store.write(change)
             seconds = time.perf_counter() - started
             written = Written(seconds, self._store.used_bytes())
-        except StorageFailed as error:
-            self._post(_fail, futures, error)
+        except Exception as error:  # noqa: BLE001 - as below
+            self._failed = _final(error)
+            self._post(_fail, futures, self._failed)
         else:
             self._post(_resolve, futures, written)
 
     def _answer(self, job: _Call[object]) -> None:
         try:
             result = job.function(self._store)
-        except StorageFailed as error:
-            self._post(_fail, [job.done], error)
+        except Exception as error:  # noqa: BLE001 - whatever it is: a thread that ended would let all wait for ever
+            self._post(_fail, [job.done], _final(error))
         else:
             self._post(_resolve, [job.done], result)
 
     def _post(self, deliver: Callable[..., None], futures: "Sequence[asyncio.Future[T]]", what: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(deliver, futures, what)
+
+
+def _final(error: Exception) -> StorageFailed:
+    if isinstance(error, StorageFailed):
+        return error
+    failed = StorageFailed(f"journal: {error!r}")
+    failed.__cause__ = error
+    return failed
 
 
 def _resolve(futures: "Sequence[asyncio.Future[T]]", result: T) -> None:
