@@ -31,16 +31,23 @@ class Deadline:
 
     @contextmanager
     def within(self, seconds: float, what: str) -> Iterator[None]:
-        """Raise `Unavailable` (reason `timeout`) when what is done inside takes longer."""
+        """Raise `Unavailable` (reason `timeout`) when what is done inside takes longer.
+
+        Who was cancelled or left behind meanwhile is cancelled here, whatever the library made of it: a task must not
+        go on beside its successor, nor after the stop.
+        """
         self.start(seconds, what)
         try:
             yield
         except asyncio.CancelledError:
-            if self._was_late():
+            late = self._cancelled > 0
+            if late and not self._cancelled_by_others():
                 raise Unavailable(f"{what} took longer than {seconds:g} s", reason="timeout") from None
             raise
         finally:
             self.stop()
+        if self._given_up.done() or self._cancelled_by_others():
+            raise asyncio.CancelledError(f"{what} went on after the cancellation")
 
     def start(self, seconds: float, what: str) -> None:
         """Begin a deadline that ends with `stop`, or with the task."""
@@ -85,11 +92,12 @@ class Deadline:
         self._task.cancel()
         self._timer = self._loop.call_later(_INSIST_SECONDS, self._expire, what)
 
-    def _was_late(self) -> bool:
-        """Tell our own cancellation from one that came from outside, and take ours back."""
-        if not self._cancelled or self._task is None:
+    def _cancelled_by_others(self) -> bool:
+        """Take our own cancellations back, and tell whether there is one that came from outside."""
+        if self._task is None:
             return False
         remaining = self._task.cancelling()
         for _ in range(self._cancelled):
             remaining = self._task.uncancel()
-        return remaining == 0
+        self._cancelled = 0
+        return remaining > 0

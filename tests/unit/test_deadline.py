@@ -69,6 +69,71 @@ async def test_a_library_that_swallows_its_cancellation_is_left_behind(monkeypat
         await task
 
 
+async def test_a_task_that_comes_back_after_it_was_left_behind_does_nothing_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has a successor by then."""
+    monkeypatch.setattr(module, "_INSIST_SECONDS", 0.02)
+    deadline = Deadline()
+    acted = False
+
+    async def work() -> None:
+        nonlocal acted
+        with deadline.within(0.01, "delivering"):
+            await ignore_cancellation(0.3)
+        acted = True
+
+    task = asyncio.create_task(work())
+    assert await deadline.supervise(task) == "delivering"
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not acted
+
+
+async def test_a_cancellation_that_a_library_swallows_holds_all_the_same() -> None:
+    deadline = Deadline()
+    rounds = 0
+
+    async def work() -> None:
+        nonlocal rounds
+        while True:
+            rounds += 1
+            with deadline.within(5, "delivering"), contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+
+    task = asyncio.create_task(work())
+    supervisor = asyncio.create_task(deadline.supervise(task))
+    await asyncio.sleep(0.01)
+
+    supervisor.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(supervisor, 2)
+    assert task.cancelled()
+    assert rounds == 1
+
+
+async def test_an_answer_that_came_late_leaves_no_cancellation_behind() -> None:
+    """What a library confirms in spite of its cancellation is believed, and the next deadline starts afresh."""
+    deadline = Deadline()
+
+    async def work() -> str:
+        with deadline.within(0.01, "delivering"), contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        try:
+            with deadline.within(0.01, "delivering again"):
+                await asyncio.sleep(60)
+        except Unavailable as error:
+            return str(error)
+        return "in time"
+
+    task = asyncio.create_task(work())
+
+    assert await deadline.supervise(task) == ""
+    assert task.result() == "delivering again took longer than 0.01 s"
+
+
 async def test_a_cancellation_from_outside_is_no_lateness() -> None:
     deadline = Deadline()
     seen: list[str] = []

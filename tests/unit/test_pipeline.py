@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from bridge import deadline as deadline_module
 from bridge.deadline import Deadline
 from bridge.errors import Rejected, StorageFailed, Unavailable
 from bridge.journal import Journal, Limits, open_journal
@@ -344,6 +345,31 @@ async def test_a_connection_that_never_opens_is_tried_again(caplog: pytest.LogCa
 
     assert not state.connected
     assert "connecting took longer" in state.last_error
+
+
+async def test_a_delivery_that_was_left_behind_never_settles_anything(
+    journal: Journal, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer comes when its successor is further on: the cursor would go back."""
+    monkeypatch.setattr(deadline_module, "_INSIST_SECONDS", 0.02)
+    came_back = asyncio.Event()
+
+    async def answer_much_too_late(batch: Sequence[Message]) -> Sequence[Outcome]:
+        while not came_back.is_set():
+            with suppress(asyncio.CancelledError):
+                await came_back.wait()
+        return [None] * len(batch)
+
+    broker = Broker(script={1: answer_much_too_late})
+    await journal.append(messages(1, 35))
+
+    async with delivering(journal, catalogue, broker):
+        await until(lambda: journal.cursor("kafka") == 35, 10, "all delivered by the successor")
+        came_back.set()
+        await asyncio.sleep(0.05)
+
+    assert broker.held == ids(1, 35)
+    assert journal.cursor("kafka") == 35
 
 
 async def test_a_connection_that_does_not_close_is_left_and_the_next_is_opened() -> None:
