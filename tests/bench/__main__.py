@@ -1,0 +1,142 @@
+"""`python -m tests.bench`: the contenders in turn, round after round, and one table at the end."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from confluent_kafka import KafkaException
+
+from tests.bench.contender import NAMES, OURS, PEER, Contender, contender, port_80_is_free
+from tests.bench.measure import latency, throughput
+from tests.bench.report import Figures, table
+from tests.bench.subscriber import ceiling
+from tests.brokers import Hub, KafkaBroker, MqttBroker, start_hub, start_kafka, start_mqtt, start_simulator
+from tests.support import free_port
+
+__all__ = ["main"]
+
+Broker = KafkaBroker | MqttBroker
+Run = tuple[str, Callable[[Contender], dict[str, float]]]
+
+
+def main() -> int:
+    """Measure, print the table, and give 0 if every run gave figures and nothing was missing of ours."""
+    options = _options()
+    started = time.monotonic()
+    with ExitStack() as stack:
+        contenders = _contenders(options.contenders.split(","))
+        hub = stack.enter_context(_closing(_hub(contenders)))
+        brokers = {name: stack.enter_context(_closing(broker)) for name, broker in _brokers(options.only)}
+        print(_where(hub, brokers), flush=True)
+        figures: Figures = {}
+        failed = 0
+        for number in range(options.rounds):
+            for what, run in _runs(options, hub, brokers):
+                for who in contenders:
+                    failed += not _one(f"round {number + 1}: {what}, {who.name}", who, run, figures)
+    print(table(figures, [who.name for who in contenders], OURS, PEER, markdown=options.markdown))
+    print(
+        f"latency holds the hub's stamp, which is cut to whole milliseconds; {time.monotonic() - started:.0f} s in all"
+    )
+    missing = sum(sum(rounds.get(OURS, ())) for name, rounds in figures.items() if name.endswith("missing"))
+    return 1 if failed or missing else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure the bridge beside its peers.")
+    parser.add_argument(
+        "--events", type=int, default=60_000, help="events of a burst; half of it for MQTT (%(default)s)"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each measurement (%(default)s)")
+    parser.add_argument("--only", choices=("kafka", "mqtt", "latency"), help="leave out all other measurements")
+    parser.add_argument("--contenders", default=",".join(NAMES), help="who takes part (%(default)s)")
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    return parser.parse_args()
+
+
+def _contenders(names: Sequence[str]) -> list[Contender]:
+    """Take those that can run; without the real hub only ours, since the peers are measured on that one."""
+    ready: list[Contender] = []
+    for name in names:
+        if name not in NAMES:
+            raise SystemExit(f"no contender {name!r}; there are {', '.join(NAMES)}")
+        found: Contender | str
+        if name != OURS and not os.environ.get("TEST_PORTOS_SERVER"):
+            found = "set TEST_PORTOS_SERVER, the hub that all are measured on"
+        elif name == "naive" and not port_80_is_free():
+            found = "its library finds a hub on port 80 only, and that is taken or forbidden"
+        else:
+            found = contender(name)
+        if isinstance(found, str):
+            print(f"without {name}: {found}")
+        else:
+            ready.append(found)
+    return ready
+
+
+def _hub(contenders: Sequence[Contender]) -> Hub:
+    server = os.environ.get("TEST_PORTOS_SERVER")
+    if not server:
+        return start_simulator("--rate", "0")
+    if any(who.name == "naive" for who in contenders):
+        control = free_port()
+        return Hub("real", [server, "--Port", "80", "--ControlPort", str(control)], 80, control)
+    return start_hub()
+
+
+def _brokers(only: str | None) -> Iterator[tuple[str, Broker]]:
+    """Start what can be started, and say what cannot."""
+    starts: dict[str, Callable[[], Broker]] = {"kafka": start_kafka, "mqtt": start_mqtt}
+    for name, start in starts.items():
+        if only in (None, "latency", name):
+            try:
+                yield name, start()
+            except (pytest.skip.Exception, pytest.fail.Exception) as reason:
+                print(f"without {name}: {reason}")
+
+
+def _runs(options: argparse.Namespace, hub: Hub, brokers: dict[str, Broker]) -> Iterator[Run]:
+    for sink, broker in brokers.items():
+        if options.only != "latency":
+            events = options.events if sink == "kafka" else options.events // 2
+            yield f"{sink} throughput", lambda who, s=sink, b=broker, n=events: throughput(who, hub, b, s, n)
+    for sink, broker in brokers.items():
+        if options.only in (None, "latency"):
+            yield f"{sink} latency", lambda who, s=sink, b=broker: latency(who, hub, b, s)
+
+
+def _one(title: str, who: Contender, run: Callable[[Contender], dict[str, float]], figures: Figures) -> bool:
+    try:
+        values = run(who)
+    except (AssertionError, KafkaException, OSError, ValueError) as error:
+        print(f"{title}: no figures: {error}", flush=True)
+        return False
+    for name, value in values.items():
+        figures.setdefault(name, {}).setdefault(who.name, []).append(value)
+    print(
+        f"{title}: " + ", ".join(f"{name.partition(': ')[2]} {value:,.1f}" for name, value in values.items()),
+        flush=True,
+    )
+    return True
+
+
+def _where(hub: Hub, brokers: dict[str, Broker]) -> str:
+    parts = ", ".join(f"{name}={broker.level}" for name, broker in brokers.items())
+    text = f"hub={hub.level}, {parts}, {os.cpu_count()} cores; the MQTT subscriber's code takes {ceiling():,.0f}/s"
+    return text if hub.level == "real" else f"{text}\nours alone, on our own simulator: set TEST_PORTOS_SERVER for more"
+
+
+@contextmanager
+def _closing(part: Hub | Broker) -> "Iterator[Hub | Broker]":
+    try:
+        yield part
+    finally:
+        part.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""Who is measured: our bridge and other people's, each as a process with one sink, and what the kernel says of it."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tests.brokers import Hub, KafkaBroker, MqttBroker
+from tests.brokers.process import Program
+from tests.chaos.bridge_process import BridgeProcess
+from tests.support import wait_until
+
+__all__ = ["NAMES", "OURS", "PEER", "Contender", "Place", "Usage", "contender", "port_80_is_free", "running", "usage"]
+
+OURS, PEER = "ours", "dotnet"
+NAMES = (OURS, PEER, "node", "naive")
+_INSTALL_SECONDS = 180
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a contender works: the hub, the one broker it fills, and the resource that this round changes."""
+
+    hub: Hub
+    broker: KafkaBroker | MqttBroker
+    sink: str
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A bridge under its name; `start` gives the id of its process (group) and how to end it."""
+
+    name: str
+    start: Callable[[Place, Path], tuple[int, Callable[[], object]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """CPU time and memory of a process and all its children."""
+
+    cpu_seconds: float
+    resident_mib: float
+    peak_mib: float
+
+
+def contender(name: str) -> Contender | str:
+    """Make ready what is known under this name, or say why it cannot take part."""
+    if name == OURS:
+        return Contender(OURS, _start_ours)
+    variable = f"TEST_{name.upper()}_BRIDGE"
+    where = os.environ.get(variable, "")
+    if not where:
+        return f"set {variable}"
+    try:
+        return Contender(name, partial(_start_peer, _command(name, Path(where))))
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"it cannot be installed: {error}"
+
+
+def port_80_is_free() -> bool:
+    """Say whether the hub can listen where stock signalrcore can find it: it leaves the port out of `Host`."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", 80))
+        except OSError:
+            return False
+    return True
+
+
+def _command(name: str, where: Path) -> list[str]:
+    """Install a peer's libraries outside of its folder, once, and say how to start it."""
+    if name == PEER:
+        return [str(where)]
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "portos-bench" / name
+    script = "bridge.mjs" if name == "node" else "bridge.py"
+    if not (home / "complete").exists():
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        for file in where.iterdir():
+            shutil.copyfile(file, home / file.name)
+        for command in _installation(name, home):
+            subprocess.run(command, cwd=home, check=True, timeout=_INSTALL_SECONDS, stdout=subprocess.DEVNULL)
+        (home / "complete").touch()
+    program = "node" if name == "node" else str(home / "venv" / "bin" / "python")
+    return [program, str(home / script)]
+
+
+def _installation(name: str, home: Path) -> Sequence[Sequence[str]]:
+    if name == "node":
+        return [["npm", "install", "--no-audit", "--no-fund", "--silent"]]
+    pip = [str(home / "venv" / "bin" / "python"), "-m", "pip", "install", "--quiet", "-r", "requirements.txt"]
+    return [[sys.executable, "-m", "venv", "venv"], pip]
+
+
+def _start_peer(command: Sequence[str], place: Place, folder: Path) -> tuple[int, Callable[[], object]]:
+    hub, broker = place.hub, place.broker
+    address = broker.bootstrap if place.sink == "kafka" else f"{broker.host}:{broker.port}"
+    options = ["--url", hub.url, "--user", hub.username, "--password", hub.password, f"--{place.sink}", address]
+    program = Program([*command, *options], folder / "log")
+    program.start(partial(_subscribed, hub), 30)
+    return program.pid, program.kill
+
+
+def _start_ours(place: Place, folder: Path) -> tuple[int, Callable[[], object]]:
+    hub, broker = place.hub, place.broker
+    sink = (
+        {"SINK__KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap}
+        if place.sink == "kafka"
+        else {"SINK__MQTT__URL": broker.url}
+    )
+    settings = {
+        "SINKS": place.sink,
+        "HUB__URL": hub.url,
+        "AUTH__USERNAME": hub.username,
+        "AUTH__PASSWORD": hub.password,
+        "AUTH__DEVICE_NAME": "BENCH",
+        "SUBSCRIBE__RESOURCES": place.resource,
+    }
+    bridge = BridgeProcess(folder, settings | sink)
+    bridge.start()
+    return bridge.pid, bridge.kill9
+
+
+def _subscribed(hub: Hub) -> bool:
+    """Say whether somebody has subscribed to licences too, which every contender does last."""
+    return any("licence" in topic for line in hub.state()["connections"] for topic in line["topics"])
+
+
+@contextmanager
+def running(who: Contender, place: Place) -> Iterator[int]:
+    """Have a contender run and be subscribed; gives its process id. It and its journal are gone afterwards."""
+    wait_until(lambda: not place.hub.state()["connections"], 30, "the last contender has left the hub")
+    folder = Path(tempfile.mkdtemp(prefix=f"bench-{who.name}-"))
+    try:
+        pid, stop = who.start(place, folder)
+        try:
+            wait_until(lambda: _subscribed(place.hub), 10, f"{who.name} is subscribed")
+            yield pid
+        finally:
+            stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def usage(session: int) -> Usage:
+    """Sum over all processes of a session, ended children included."""
+    cpu = resident = peak = 0
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rpartition(") ")[2].split()
+            if int(fields[3]) != session:
+                continue
+            status = (entry / "status").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended while we looked
+        cpu += sum(map(int, fields[11:15]))  # utime, stime and those of the children it has waited for: proc(5)
+        resident += _kib("VmRSS", status)
+        peak += _kib("VmHWM", status)
+    return Usage(cpu / _TICKS, resident / 1024, peak / 1024)
+
+
+def _kib(name: str, status: str) -> int:
+    found = re.search(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE)
+    return int(found[1]) if found else 0

@@ -1,0 +1,70 @@
+"""One contender, one broker, one round: what it gives, as figures by name."""
+
+from uuid import uuid4
+
+from tests.bench.contender import Contender, Place, running, usage
+from tests.bench.load import burst, watching
+from tests.bench.report import percentile
+from tests.brokers import Hub, KafkaBroker, MqttBroker
+from tests.support import wait_until
+
+__all__ = ["RATES", "latency", "throughput"]
+
+RATES = (100, 1000)
+_WARM_EVENTS = 5_000
+_WARM_SAMPLES = 50
+_WARM_SECONDS = 60
+_LATENCY_SECONDS = 10
+
+
+def throughput(who: Contender, hub: Hub, broker: KafkaBroker | MqttBroker, sink: str, events: int) -> dict[str, float]:
+    """Send events as fast as the bridge takes them, after a warm-up; measure at the broker and in the kernel."""
+    place = _place(hub, broker, sink)
+    with watching(place, _WARM_EVENTS, events, sampled=False) as watch, running(who, place) as pid:
+        burst(place, _WARM_EVENTS, 0)
+        wait_until(watch.warm, _WARM_SECONDS, f"the warm-up of {who.name} has arrived")
+        before = usage(pid).cpu_seconds
+        burst(place, events, 0)
+        seen = watch.result()
+        cpu_seconds = usage(pid).cpu_seconds - before
+    if seen.count < 2:
+        raise AssertionError(f"{seen.count} of {events} messages arrived")
+    return {
+        f"{sink}: messages/s": (seen.count - 1) / (seen.last_at - seen.first_at),
+        f"{sink}: CPU us a message": cpu_seconds / seen.count * 1e6,
+        f"{sink}: missing": events - seen.count,
+    }
+
+
+def latency(who: Contender, hub: Hub, broker: KafkaBroker | MqttBroker, sink: str) -> dict[str, float]:
+    """Send at a few rates and take the time from the hub's stamp to a subscriber; memory at the highest of them."""
+    figures: dict[str, float] = {}
+    place = _place(hub, broker, sink)
+    with running(who, place) as pid:
+        for rate in RATES:
+            figures |= _at_rate(place, rate)
+        used = usage(pid)
+    figures[f"{sink}: RSS at {RATES[-1]:,}/s, MiB"] = used.resident_mib
+    figures[f"{sink}: peak RSS, MiB"] = used.peak_mib
+    return figures
+
+
+def _at_rate(place: Place, rate: int) -> dict[str, float]:
+    events = rate * _LATENCY_SECONDS
+    with watching(place, _WARM_SAMPLES, events, sampled=True) as watch:
+        burst(place, _WARM_SAMPLES + events, rate)
+        seen = watch.result()
+    if not seen.latencies:
+        raise AssertionError(f"none of {events} messages arrived")
+    name = f"{place.sink}: {rate:,}/s"
+    return {
+        f"{name} p50, ms": percentile(seen.latencies, 0.5) * 1000,
+        f"{name} p99, ms": percentile(seen.latencies, 0.99) * 1000,
+        f"{name} max, ms": max(seen.latencies) * 1000,
+        f"{name} missing": events - seen.count,
+    }
+
+
+def _place(hub: Hub, broker: KafkaBroker | MqttBroker, sink: str) -> Place:
+    """Take a resource of its own for every round, and so topics of its own: the peers' names cannot be set."""
+    return Place(hub, broker, sink, f"bench{uuid4().hex[:8]}")

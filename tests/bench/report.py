@@ -1,0 +1,57 @@
+"""From measured figures to one table.
+
+Pure. A figure is the list of what the rounds gave; a cell shows its smallest, median and largest value.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+from statistics import median
+
+__all__ = ["Figures", "cell", "percentile", "ratio", "table"]
+
+Figures = dict[str, dict[str, list[float]]]
+"""What was measured: name of the figure -> contender -> a value for each round."""
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Give the smallest value that at least this share of all values do not exceed (nearest rank)."""
+    if not values:
+        raise ValueError("no values, no percentile")
+    return sorted(values)[max(ceil(share * len(values)), 1) - 1]
+
+
+def cell(values: Sequence[float]) -> str:
+    """Show the rounds of one figure: smallest, median and largest."""
+    if not values:
+        return "-"
+    return " / ".join(_number(value) for value in (min(values), median(values), max(values)))
+
+
+def ratio(rounds: Mapping[str, Sequence[float]], ours: str, other: str) -> str:
+    """Show our median as a multiple of the other's."""
+    mine, its = rounds.get(ours), rounds.get(other)
+    if not mine or not its or not median(its):
+        return "-"
+    return f"{median(mine) / median(its):.2f}"
+
+
+def table(figures: Figures, contenders: Sequence[str], ours: str, other: str, *, markdown: bool = False) -> str:
+    """Lay all figures out, one a line and one contender a column, with the ratio of ours to the other's at the end."""
+    compared = ours in contenders and other in contenders
+    head = ["min / median / max", *contenders, *([f"{ours}:{other}"] if compared else [])]
+    lines = [head]
+    for name, rounds in figures.items():
+        end = [ratio(rounds, ours, other)] if compared else []
+        lines.append([name, *(cell(rounds.get(contender, ())) for contender in contenders), *end])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    if markdown:
+        rule = ["---", *["---:"] * (len(head) - 1)]
+        return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *lines[1:]))
+    return "\n".join(
+        "  ".join(text.ljust(width) if not index else text.rjust(width) for index, (text, width) in enumerate(pairs))
+        for pairs in (list(zip(line, widths, strict=True)) for line in lines)
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 or value == round(value) else f"{value:.1f}"
