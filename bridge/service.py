@@ -14,6 +14,7 @@ from typing import Any
 
 from bridge import __version__
 from bridge.admin import Check, admin
+from bridge.deadline import Deadline
 from bridge.errors import BridgeError
 from bridge.health import Heartbeat
 from bridge.journal import Journal, Limits, capacity, open_journal
@@ -26,13 +27,15 @@ from bridge.portos.auth import tokens
 from bridge.portos.source import connect
 from bridge.portos.versions import Repeats
 from bridge.portos.web import http_session
-from bridge.ports import SourceActivity
+from bridge.ports import Source, SourceActivity
 from bridge.settings import Settings
 from bridge.settings.loading import Configuration
 
 __all__ = ["run"]
 
 _log = logging.getLogger(__name__)
+
+_STORE_SECONDS = 5  # what is received and not stored is bounded by the source's memory: 20 commits
 
 
 async def run(configuration: Configuration) -> int:
@@ -133,17 +136,31 @@ class _Bridge:
             yield opened
 
     async def _take_in(self, journal: Journal, stop: asyncio.Event) -> None:
-        """Feed the journal from the hub until told to stop; leaves unsubscribed and logged out."""
+        """Feed the journal from the hub until told to stop; leaves unsubscribed, with all stored, and logged out."""
         settings, activity = self._settings, self._activity
         repeats = Repeats(settings.journal.dedupe_seconds)
         intake = Intake(journal, self._catalogue, self._source_link, activity, repeats.repeats)
+        leaving, reading = asyncio.Event(), asyncio.Lock()
+
+        async def read(source: Source, deadline: Deadline) -> None:
+            async with reading:
+                await intake.read(source, deadline)
+
         async with http_session(settings.hub) as http, tokens(settings.hub, settings.auth, activity, http) as granted:
-            open_source = partial(connect, settings.hub, settings.subscribe, settings.site, granted, activity, http)
+            open_source = partial(
+                connect, settings.hub, settings.subscribe, settings.site, granted, activity, http, leaving
+            )
             async with asyncio.TaskGroup() as group:
-                source = group.create_task(keep(self._source_link, open_source, intake.read), name="hub")
+                source = group.create_task(keep(self._source_link, open_source, read), name="hub")
                 await stop.wait()
                 self._stopping = True
-                source.cancel()
+                leaving.set()
+                try:
+                    async with asyncio.timeout(settings.hub.close_seconds + _STORE_SECONDS), reading:
+                        source.cancel()
+                except TimeoutError:
+                    _log.error("the disk is too slow to store what the hub has sent last: some of it is lost")
+                    source.cancel()
 
     async def _deliver(self, name: str, journal: Journal) -> None:
         plugin, config = self._configuration.sinks[name]

@@ -55,7 +55,7 @@ async def _portos(settings: Settings) -> bool:
     async with http_session(hub) as http, tokens(hub, settings.auth, activity, http) as granted:
         if not await _tried("Portos gives a token", granted.token(), hub.connect_seconds):
             return False
-        subscribed = connect(hub, settings.subscribe, settings.site, granted, activity, http)
+        subscribed = connect(hub, settings.subscribe, settings.site, granted, activity, http, asyncio.Event())
         what = f"the hub subscribes us to {', '.join(settings.subscribe.resources)}"
         return await _tried(
             what, _entered(subscribed), hub.connect_seconds + 3 * hub.answer_seconds + hub.close_seconds

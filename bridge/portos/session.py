@@ -1,7 +1,8 @@
 """The session on an open WebSocket: handshake, subscriptions, then batches until the connection ends.
 
-Three tasks run beside it: the reader is the only one that ends a connection which the peer has ended, so that nothing
-which arrived before is lost; the writer empties the outbox; the pulse pings and notices silence.
+Four tasks run beside it: the reader is the only one that ends a connection which the peer has ended, so that nothing
+which arrived before is lost; the writer empties the outbox; the pulse pings and notices silence; the last waits for an
+orderly stop.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ _LOST_WHILE_CONNECTING: Final = {"silence": "timeout", "oversize": "protocol", "
 
 
 class Session:
-    """A `Source`, once subscribed. `read`, `write` and `pulse` run beside it; whoever opened the socket closes it."""
+    """A `Source`, once subscribed. Its four tasks run beside it; whoever opened the socket closes it."""
 
     def __init__(
         self,
@@ -82,9 +83,18 @@ class Session:
         raise self._ended or Unavailable("the connection has been left", reason="planned")
 
     async def leave(self) -> None:
-        """Unsubscribe if there is still somebody to hear it, and end the session; what nobody fetched is gone."""
+        """End the session in order, where nobody fetches any more: what was received and not fetched is gone."""
         self._leaving = True
         self._backlog.clear()
+        await self._unsubscribe()
+
+    async def leave_when(self, told: asyncio.Event) -> None:
+        """End the session in order when told to; what was received until then can still be fetched."""
+        await told.wait()
+        await self._unsubscribe()
+
+    async def _unsubscribe(self) -> None:
+        """Unsubscribe if there is still somebody to hear it, and end the session."""
         with suppress(TimeoutError, InvocationFailedError):  # the connection ends anyway
             async with asyncio.timeout(self._settings.close_seconds):
                 while self._subscribed and self._ended is None:

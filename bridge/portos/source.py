@@ -32,12 +32,15 @@ async def connect(  # noqa: PLR0913 - each is something of its own; the composit
     tokens: Tokens,
     activity: SourceActivity,
     http: aiohttp.ClientSession,
+    leaving: asyncio.Event,
     *,
     queue_max_bytes: int = 16_777_216,
     queue_max_events: int = 20_000,
 ) -> AsyncIterator[Source]:
     """Open a connection and subscribe; leaving unsubscribes and closes, within the hub's `close_seconds`.
 
+    Whoever wants what was received to the last event sets `leaving`: the connection is unsubscribed, and `batches` ends
+    in `Unavailable` (reason `planned`) behind that event. What nobody has fetched when the context is left is gone.
     Raises `Unavailable` with the reasons of a connect (`unauthorized`, `forbidden`, `refused`, `timeout`, `tls`,
     `protocol`); `batches` ends in one with those of a disconnect (`server_close`, `silence`, `network`, `protocol`,
     `oversize`).
@@ -45,7 +48,12 @@ async def connect(  # noqa: PLR0913 - each is something of its own; the composit
     socket = await _opened(hub, tokens, http)
     session = Session(hub, site, activity, socket, Backlog(queue_max_bytes, queue_max_events))
     try:
-        async with beside(hub_reader=session.read(), hub_writer=session.write(), hub_pulse=session.pulse()):
+        async with beside(
+            hub_reader=session.read(),
+            hub_writer=session.write(),
+            hub_pulse=session.pulse(),
+            hub_leaver=session.leave_when(leaving),
+        ):
             try:
                 await session.subscribe(requests(subscribe))
                 yield session

@@ -100,7 +100,9 @@ class Watch:
         async with http_session(hub) as http, tokens(hub, auth, self.activity, http) as provider:
             while True:
                 try:
-                    async with connect(hub, subscribe, "default", provider, self.activity, http) as source:
+                    async with connect(
+                        hub, subscribe, "default", provider, self.activity, http, asyncio.Event()
+                    ) as source:
                         self.connects += 1
                         self.connected.set()
                         async for batch in source.batches():

@@ -243,6 +243,7 @@ async def connected(
     tokens: FixedTokens | None = None,
     activity: SourceActivity | None = None,
     queue: dict[str, int] | None = None,
+    leaving: asyncio.Event | None = None,
     **changes: Any,
 ) -> AsyncIterator[Source]:
     """Connect a source to the hub."""
@@ -251,7 +252,14 @@ async def connected(
     async with (
         http_session(parts) as http,
         connect(
-            parts, subscribe, "default", tokens or FixedTokens(), activity or SourceActivity(), http, **(queue or {})
+            parts,
+            subscribe,
+            "default",
+            tokens or FixedTokens(),
+            activity or SourceActivity(),
+            http,
+            leaving or asyncio.Event(),
+            **(queue or {}),
         ) as source,
     ):
         yield source

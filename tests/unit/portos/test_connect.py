@@ -375,7 +375,9 @@ async def test_a_hundred_connections_leave_nothing_behind(hub: ScriptedHub) -> N
     parts, tokens, activity = settings(hub), FixedTokens(), SourceActivity()
     async with http_session(parts) as http:
         for attempt in range(101):
-            async with connect(parts, Subscribe(resources=("tickets",)), "default", tokens, activity, http):
+            async with connect(
+                parts, Subscribe(resources=("tickets",)), "default", tokens, activity, http, asyncio.Event()
+            ):
                 pass
             if attempt == 0:
                 threads, tasks = threading.active_count(), len(asyncio.all_tasks())

@@ -362,6 +362,37 @@ async def test_after_the_longest_pause_events_are_dropped_and_counted(
     assert len([record for record in caplog.records if "dropped" in record.message]) == 1
 
 
+async def test_an_orderly_stop_gives_all_that_was_received(hub: ScriptedHub) -> None:
+    """What waits when the stop comes, and what the hub sends until it has taken back the subscription, is not lost."""
+
+    async def go_on_until_unsubscribed(peer: Peer) -> None:
+        await peer.send(*[notification(number) for number in range(5)])
+        unsubscribe = await peer.next()
+        await peer.send(notification(5))
+        await peer.complete(unsubscribe)
+        await peer.serve()
+
+    hub.script = after_subscribing(go_on_until_unsubscribed)
+    leaving, activity = asyncio.Event(), SourceActivity()
+    received: list[int | None] = []
+    async with connected(hub, leaving=leaving, activity=activity) as source:
+        await until(lambda: activity.frames.get("invocation") == 5, 5, "five events wait")
+        leaving.set()
+
+        async def take_all() -> None:
+            async for batch in source.batches():
+                received.extend(message.version for message in batch.messages)
+
+        with pytest.raises(Unavailable) as caught:
+            await take_all()
+
+    assert received == list(range(6))
+    assert caught.value.reason == "planned"
+    assert [record.get("target") for record in hub.peers[0].received if record.get("type") == 1][-2:] == [
+        "Unsubscribe"
+    ] * 2
+
+
 async def test_leaving_a_paused_connection_does_not_wait_for_the_pause(hub: ScriptedHub) -> None:
     """A stop under back-pressure ends within the closing time (row 21)."""
     hub.script = after_subscribing(flood)

@@ -1,0 +1,89 @@
+"""The composition root: what only the parts together can promise."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from bridge import service
+from bridge.message import Message
+from bridge.ports import Unreadable
+from bridge.service import _Bridge
+from bridge.settings import Settings
+from bridge.settings.core import Auth, Subscribe
+from bridge.settings.loading import Configuration
+from tests.support import until
+from tests.unit.portos.scripted_hub import Peer, ScriptedHub, notification, scripted_hub, settings
+
+
+class SlowJournal:
+    """Takes a batch only when the disk, which the test holds up, is ready."""
+
+    def __init__(self) -> None:
+        self.ready = asyncio.Event()
+        self.asked = asyncio.Event()
+        self.versions: list[int | None] = []
+
+    async def append(self, messages: Sequence[Message], _: Sequence[Unreadable] = ()) -> bool:
+        self.asked.set()
+        await self.ready.wait()
+        self.versions += [message.version for message in messages]
+        return True
+
+
+def bridge(hub: ScriptedHub) -> _Bridge:
+    """A bridge of that hub without any sink."""
+    parts = Settings(
+        sinks=("none",),
+        hub=settings(hub),
+        auth=Auth(username="950", password="secret", device_name="BRIDGE1"),
+        subscribe=Subscribe(resources=("tickets", "orders")),
+    )
+    return _Bridge(Configuration(parts, {}))
+
+
+async def test_what_was_received_is_stored_before_an_orderly_stop() -> None:
+    """A stop that comes while the disk is busy loses nothing of what waits behind it, and unsubscribes and logs out."""
+    journal, stop = SlowJournal(), asyncio.Event()
+
+    async def talk(peer: Peer) -> None:
+        await peer.accept()
+        await peer.send(notification(0))
+        await journal.asked.wait()
+        await peer.send(*[notification(number) for number in range(1, 50)])
+        await peer.serve()
+
+    async with scripted_hub() as hub:
+        hub.script = talk
+        whole = bridge(hub)
+        taking_in = asyncio.create_task(whole._take_in(journal, stop))  # type: ignore[arg-type]  # a disk that the test holds up
+        await until(lambda: whole._activity.frames.get("invocation") == 50, 5, "all is received")
+
+        stop.set()
+        await until(lambda: "Unsubscribe" in str(hub.peers[0].received), 5, "unsubscribed")
+        journal.ready.set()
+        await asyncio.wait_for(taking_in, 5)
+
+        assert journal.versions == list(range(50))
+        assert hub.asked("DELETE", "/api/auth") == 1
+        assert len(hub.peers) == 1
+
+
+async def test_a_disk_that_hangs_does_not_hold_up_the_stop_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "_STORE_SECONDS", 0.1)
+    journal, stop = SlowJournal(), asyncio.Event()
+
+    async def talk(peer: Peer) -> None:
+        await peer.accept()
+        await peer.send(notification(0))
+        await peer.serve()
+
+    async with scripted_hub() as hub:
+        hub.script = talk
+        taking_in = asyncio.create_task(bridge(hub)._take_in(journal, stop))  # type: ignore[arg-type]  # as above
+        await asyncio.wait_for(journal.asked.wait(), 5)
+
+        stop.set()
+
+        await asyncio.wait_for(taking_in, 3)
+    assert journal.versions == []
