@@ -16,6 +16,7 @@ import aiohttp
 from pydantic import SecretStr
 
 from bridge.errors import ConfigError, Unavailable
+from bridge.log import redact
 from bridge.portos import web
 from bridge.portos.grant import Grant, expiry, granted, renewal
 from bridge.portos.tasks import beside
@@ -227,6 +228,8 @@ class _Login(_Streak):
     def _take(self, grant: Grant, refresh_token: str | None) -> _Session:
         now, expires_at = time.time(), expiry(grant.token)
         refresh_token = grant.refresh_token or refresh_token
+        for secret in filter(None, (grant.token, refresh_token)):
+            redact(secret)  # none of our texts has it, but a library's might
         self._session = _Session(grant.token, refresh_token, renewal(now, expires_at, self._auth))
         self._good = True
         self._activity.token_expires_at = expires_at

@@ -12,6 +12,7 @@ import msgspec
 from yarl import URL
 
 from bridge.errors import Unavailable
+from bridge.log import redact
 from bridge.portos import web
 
 __all__ = ["Endpoint", "negotiate"]
@@ -55,6 +56,8 @@ async def negotiate(http: aiohttp.ClientSession, hub: URL, token: str) -> Endpoi
             raise Unavailable(f"the hub refused to negotiate: {answer.error[:200]!r}", reason="refused")
         if answer.url is None:
             return _opened_by(answer, endpoint)
+        if answer.access_token:
+            redact(answer.access_token)
         endpoint = _redirected(endpoint, answer.url, answer.access_token)
     raise Unavailable(f"the hub redirected more than {_MAX_REDIRECTS} times", reason="protocol")
 

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
+from bridge import log
 from bridge.errors import ConfigError, Unavailable
 from bridge.portos.auth import Tokens, tokens
 from bridge.portos.grant import Grant, expiry, granted, renewal
@@ -61,6 +62,20 @@ async def test_a_login_sends_the_documented_names(hub: ScriptedHub) -> None:
 
     assert got == hub.tokens[0]
     assert hub.bodies == [{"UserName": "950", "Password": PASSWORD, "DeviceName": "BRIDGE1"}]
+
+
+async def test_what_a_login_answers_is_kept_out_of_every_log(hub: ScriptedHub) -> None:
+    """Both tokens are known to the redaction by value, since they need not look like tokens."""
+
+    async def log_in(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"tokenId": "plain-token-of-portos", "refreshToken": "what-renews-it"})
+
+    hub.login = log_in
+    async with provided(hub) as provider:
+        await provider.token()
+
+    shown = log.redacted("a library says plain-token-of-portos and what-renews-it")
+    assert shown == "a library says ********** and **********"
 
 
 async def test_a_good_token_is_given_again(hub: ScriptedHub) -> None:

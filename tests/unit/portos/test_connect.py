@@ -12,6 +12,7 @@ import pytest
 import trustme
 from aiohttp import web
 
+from bridge import log
 from bridge.errors import ConfigError, Unavailable
 from bridge.portos.source import connect, requests
 from bridge.portos.web import http_session
@@ -419,13 +420,14 @@ async def test_a_redirect_with_a_token_is_followed_with_that_token(hub: Scripted
     """Another server is spoken to with the token that the answer brought, never with ours (row 25)."""
     async with scripted_hub() as other:
         target = f"{other.url}/client{HUB}?hub=main"
-        hub.negotiate = answering(web.json_response({"url": target, "accessToken": "theirs"}))  # type: ignore[assignment]
+        hub.negotiate = answering(web.json_response({"url": target, "accessToken": "their-token"}))  # type: ignore[assignment]
 
         async with connected(hub):
             pass
 
     assert other.requests[0] == ("POST", f"/client{HUB}/negotiate")
-    assert set(other.bearers) == {"Bearer theirs"}
+    assert set(other.bearers) == {"Bearer their-token"}
+    assert "their-token" not in log.redacted("a library says their-token")
 
 
 @pytest.mark.parametrize(
