@@ -148,7 +148,15 @@ class _Bridge:
 
         async with http_session(settings.hub) as http, tokens(settings.hub, settings.auth, activity, http) as granted:
             open_source = partial(
-                connect, settings.hub, settings.subscribe, settings.site, granted, activity, http, leaving
+                connect,
+                settings.hub,
+                settings.subscribe,
+                settings.site,
+                granted,
+                activity,
+                http,
+                leaving,
+                queue_max_bytes=settings.journal.memory_max_bytes // 4,
             )
             async with asyncio.TaskGroup() as group:
                 source = group.create_task(keep(self._source_link, open_source, read), name="hub")
