@@ -65,6 +65,15 @@ class Distribution:
         self._counts[bisect_left(self._bounds, value)] += times
         self._sum += value * times
 
+    def observe_ages(self, moments: Iterable[float], now: float) -> None:
+        """Count how long ago each of some moments was."""
+        bounds, counts, total = self._bounds, self._counts, 0.0
+        for moment in moments:
+            age = now - moment
+            counts[bisect_left(bounds, age)] += 1
+            total += age
+        self._sum += total
+
     def add_to(self, family: HistogramMetricFamily, labels: Sequence[str]) -> None:
         """Write the buckets, cumulated as the exposition format wants them, and the sum."""
         names = [*(str(float(bound)) for bound in self._bounds), "+Inf"]

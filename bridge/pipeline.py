@@ -142,9 +142,9 @@ class Intake:
 
     def _count(self, messages: Sequence[Message], repeated: int) -> None:
         catalogue = self._catalogue
-        kinds = Counter((catalogue.resource(message.resource), message.action or "unknown") for message in messages)
+        kinds = Counter([(message.resource, message.action) for message in messages])
         for (resource, action), count in kinds.items():
-            catalogue.received.labels(catalogue.site, resource, action).inc(count)
+            catalogue.received.labels(catalogue.site, catalogue.resource(resource), action or "unknown").inc(count)
         if repeated:
             catalogue.duplicate.labels(catalogue.site, "exact").inc(repeated)
 
@@ -229,9 +229,9 @@ class Delivery:
             error = verdict.error
             result = "held" if error.hold else "timeout" if error.reason == "timeout" else "unavailable"
             catalogue.attempts.labels(name, result).inc(len(page.messages) - verdict.settled)
-        done = [
-            message for index, message in enumerate(page.messages[: verdict.settled]) if index not in verdict.buried
-        ]
+        done: Sequence[Message] = page.messages[: verdict.settled]
+        if verdict.buried:
+            done = [message for index, message in enumerate(done) if index not in verdict.buried]
         self._rejected.inc(len(verdict.buried))
         if not done:
             return
@@ -241,8 +241,6 @@ class Delivery:
         self._delivered_bytes.inc(sum(len(message.body) for message in done))
         self._last_delivered.set(now)
         catalogue.publish[name].observe(seconds, len(done))
-        delivery, end_to_end = catalogue.delivery[name].observe, catalogue.end_to_end[name].observe
-        for message in done:
-            delivery(now - message.received_at)
-            if message.created_at is not None:
-                end_to_end(now - message.created_at)
+        catalogue.delivery[name].observe_ages([message.received_at for message in done], now)
+        created = [message.created_at for message in done if message.created_at is not None]
+        catalogue.end_to_end[name].observe_ages(created, now)

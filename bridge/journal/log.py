@@ -24,6 +24,7 @@ from bridge.ports import Unreadable
 
 __all__ = ["Buried", "Journal", "Lag", "Limits"]
 
+_FREE_EVERY_EVENTS = 1000  # deleting costs a statement of its own; what is idle has nothing left to delete
 _READ_AHEAD_EVENTS = 1000
 _READ_AHEAD_BYTES = 4 * 1024 * 1024
 _UNREADABLE_MAX_BYTES = 65_536
@@ -107,10 +108,12 @@ class Journal:
         reader = self._readers[sink]
         while True:
             self._check()
-            if reader.cursor - reader.durable > self.limits.cursor_every_events:
-                await self._cursors_written()  # the send gate: no more is sent than a crash may repeat
+            # The send gate: no more is given out than a crash may repeat, a window and what is not yet recorded.
+            room = reader.durable + limit + self.limits.cursor_every_events - reader.cursor
+            if room <= 0:
+                await self._cursors_written()
                 continue
-            page = reader.ahead(limit) or self._newest(reader, limit)
+            page = reader.ahead(min(limit, room)) or self._newest(reader, min(limit, room))
             if page is not None:
                 reader.oldest_at = page.messages[0].received_at
                 return page
@@ -151,7 +154,7 @@ class Journal:
         """Move a sink's cursor over the first `count` messages of a page.
 
         Those in `buried`, by index, become dead letters. Waits for the disk only when something is buried; otherwise
-        the next `read` does, if too much is not yet there.
+        recording goes on beside the next delivery, and `read` waits if it falls behind.
         """
         self._check()
         reader = self._readers[sink]
@@ -181,7 +184,9 @@ class Journal:
         reader.cursor = seq
         self._moved[sink] = seq
         self._tail.forget(self._floor())
-        if self._flush is None:
+        if seq - reader.asked >= self.limits.cursor_every_events:
+            self._write(Change())
+        elif self._flush is None:
             self._flush = asyncio.get_running_loop().call_later(self.limits.cursor_every_seconds, self._flush_now)
         if seq == self.head:
             self._settled.set()
@@ -244,11 +249,15 @@ class Journal:
         """Ask for a change, with everything that waits for the next transaction; nobody need await the answer."""
         self._check()
         moved, self._moved = self._moved, {}
+        for sink, cursor in moved.items():
+            self._readers[sink].asked = cursor
         change.cursors |= moved
         change.dead_letters += self._letters
         self._letters = []
         floor = self._floor()
-        if floor > self._freed:
+        if floor - self._freed >= _FREE_EVERY_EVENTS or (
+            self._freed < floor and (floor == self._given or change.clean)
+        ):
             change.settled = self._freed = floor
         self._last_write = self._writer.write(change)
         self._last_write.add_done_callback(lambda done: self._written(done, moved, messages))

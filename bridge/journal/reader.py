@@ -27,11 +27,13 @@ class Page:
 class Reader:
     """See the module; `body_bytes` is what is unsettled, `oldest_at` when the first of it was received, if known.
 
-    `told` is the last damaged row that was told of, since a chunk may be read more than once.
+    `asked` is the last cursor that is on its way to the disk. `told` is the last damaged row that was told of, since a
+    chunk may be read more than once.
     """
 
     cursor: int
     durable: int
+    asked: int = 0
     body_bytes: int = 0
     oldest_at: float | None = None
     told: int = 0

@@ -7,8 +7,9 @@ sync is final for the process, since a second fsync after a failed one proves no
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from bridge.errors import StorageFailed
@@ -17,6 +18,7 @@ __all__ = ["Change", "Chunk", "DeadLetter", "State", "Store"]
 
 _PAGE_BYTES = 4096
 _WAL_PAGES = 1024  # 4 MiB: a flipped bit in the WAL cuts its tail, so the tail is kept short
+_UNASKED_BYTES = 65_536
 _SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE chunk (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, body_bytes INTEGER NOT NULL, rows BLOB NOT NULL);
@@ -26,6 +28,10 @@ CREATE TABLE dead_letter (
     error TEXT NOT NULL, attempts INTEGER NOT NULL, failed_at REAL NOT NULL, data BLOB NOT NULL);
 CREATE TABLE session (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 """
+_INSERT_DEAD_LETTER = (
+    "INSERT INTO dead_letter (sink, seq, event_id, reason, error, attempts, failed_at, data)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,8 @@ class Store:
 
     def __init__(self, path: Path, max_bytes: int) -> None:
         self._path = path
+        self._used_bytes = self._grown_bytes = 0
+        self._freed = True  # so that the first question is asked
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
             self._configure(max_bytes)
@@ -138,39 +146,25 @@ class Store:
         return State(head, first or head + 1, cursors, bool(session.get("clean", 1)), letters)
 
     def write(self, change: Change) -> None:
-        """Carry out a change as one transaction; it is on disk when this returns."""
-        run, many = self._db.execute, self._db.executemany
+        """Carry out a change as one transaction; it is on disk when this returns.
+
+        Few statements, and one alone without BEGIN and COMMIT: each of them gives up the interpreter's lock and has to
+        get it back from a busy event loop.
+        """
+        statements = list(_statements(change))
         try:
-            run("BEGIN IMMEDIATE")
-            for chunk in change.chunks:
-                run(
-                    "INSERT INTO chunk VALUES (?, ?, ?, ?)",
-                    (chunk.first, chunk.last, chunk.body_bytes, chunk.rows),
-                )
-            if change.cursors:
-                many("INSERT OR REPLACE INTO cursor VALUES (?, ?)", list(change.cursors.items()))
-            for letter in change.dead_letters:
-                run(
-                    "INSERT INTO dead_letter (sink, seq, event_id, reason, error, attempts, failed_at, data)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        letter.sink,
-                        letter.seq,
-                        letter.event_id,
-                        letter.reason,
-                        letter.error,
-                        letter.attempts,
-                        letter.failed_at,
-                        letter.data,
-                    ),
-                )
-            if change.settled:
-                run("DELETE FROM chunk WHERE last <= ?", (change.settled,))
-            if change.clean is not None:
-                run("INSERT OR REPLACE INTO session VALUES ('clean', ?)", (int(change.clean),))
-            run("COMMIT")
+            if len(statements) == 1:
+                self._db.execute(*statements[0])
+            else:
+                self._db.execute("BEGIN IMMEDIATE")
+                for statement, values in statements:
+                    self._db.execute(statement, values)
+                self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._failed("writing", error) from error
+        self._grown_bytes += sum(len(chunk.rows) for chunk in change.chunks)
+        self._grown_bytes += sum(len(letter.data) for letter in change.dead_letters)
+        self._freed = self._freed or bool(change.settled)
 
     def read(self, after: int, limit: int, max_bytes: int) -> Sequence[Chunk]:
         """Read the chunks that hold the next messages after a sequence number.
@@ -196,10 +190,13 @@ class Store:
         return int(self._db.execute("SELECT total(body_bytes) FROM chunk WHERE first > ?", (after,)).fetchone()[0])
 
     def used_bytes(self) -> int:
-        """Tell how much of the file is in use."""
-        pages = self._db.execute("PRAGMA page_count").fetchone()[0]
-        free = self._db.execute("PRAGMA freelist_count").fetchone()[0]
-        return int((pages - free) * _PAGE_BYTES)
+        """Tell how much of the file is in use, to 64 KiB."""
+        if self._freed or self._grown_bytes > _UNASKED_BYTES:
+            pages = self._db.execute("PRAGMA page_count").fetchone()[0]
+            free = self._db.execute("PRAGMA freelist_count").fetchone()[0]
+            self._used_bytes = int((pages - free) * _PAGE_BYTES)
+            self._grown_bytes, self._freed = 0, False
+        return self._used_bytes + self._grown_bytes
 
     def close(self) -> None:
         """Give the file back, with the WAL folded into it where that still works."""
@@ -208,3 +205,29 @@ class Store:
     def _failed(self, doing: str, error: sqlite3.Error) -> StorageFailed:
         name = getattr(error, "sqlite_errorname", "")
         return StorageFailed(f"journal {self._path}: {doing} failed: {error!r} {name}".rstrip())
+
+
+def _statements(change: Change) -> Iterator[tuple[str, tuple[object, ...]]]:
+    for chunk in change.chunks:
+        yield "INSERT INTO chunk VALUES (?, ?, ?, ?)", (chunk.first, chunk.last, chunk.body_bytes, chunk.rows)
+    if change.cursors:
+        places = ", ".join(["(?, ?)"] * len(change.cursors))
+        yield f"INSERT OR REPLACE INTO cursor VALUES {places}", tuple(chain(*change.cursors.items()))  # noqa: S608 - marks
+    for letter in change.dead_letters:
+        yield (
+            _INSERT_DEAD_LETTER,
+            (
+                letter.sink,
+                letter.seq,
+                letter.event_id,
+                letter.reason,
+                letter.error,
+                letter.attempts,
+                letter.failed_at,
+                letter.data,
+            ),
+        )
+    if change.settled:
+        yield "DELETE FROM chunk WHERE last <= ?", (change.settled,)
+    if change.clean is not None:
+        yield "INSERT OR REPLACE INTO session VALUES ('clean', ?)", (int(change.clean),)

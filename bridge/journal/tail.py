@@ -29,7 +29,7 @@ class Tail:
         self._messages.extend(messages)
         self._bytes += sum(len(message.body) for message in messages) + _MESSAGE_BYTES * len(messages)
         while self._bytes > self._max_bytes and self._gone < len(self._messages):
-            self._drop()
+            self._drop(1)
         self._cut()
 
     def after(self, seq: int, limit: int) -> Sequence[Message]:
@@ -49,14 +49,17 @@ class Tail:
 
     def forget(self, seq: int) -> None:
         """Drop everything up to a sequence number: no sink needs it any more."""
-        while self.first <= seq and self._gone < len(self._messages):
-            self._drop()
+        self._drop(min(seq + 1 - self.first, len(self._messages) - self._gone))
         self._cut()
 
-    def _drop(self) -> None:
-        self._bytes -= len(self._messages[self._gone].body) + _MESSAGE_BYTES
-        self._gone += 1
-        self.first += 1
+    def _drop(self, count: int) -> None:
+        if count <= 0:
+            return
+        end = self._gone + count
+        dropped = self._messages[self._gone : end]
+        self._bytes -= sum(len(message.body) for message in dropped) + _MESSAGE_BYTES * count
+        self._gone = end
+        self.first += count
 
     def _cut(self) -> None:
         if self._gone >= _TRIM_EVENTS or self._gone == len(self._messages):

@@ -158,6 +158,22 @@ async def test_no_more_is_given_out_than_a_crash_may_repeat(opening: Opening) ->
         assert journal._readers["kafka"].durable == 11
 
 
+async def test_recording_goes_on_beside_the_next_delivery_and_never_falls_behind_the_bound(opening: Opening) -> None:
+    """At any moment at most a window and CURSOR_EVERY_EVENTS are given out and not recorded."""
+    window, unrecorded = 20, 10
+    async with opening("kafka", cursor_every_events=unrecorded, cursor_every_seconds=3600) as journal:
+        await journal.append(messages(1, 3000))
+        done, most = 0, 0
+
+        while done < 3000:
+            page = await asyncio.wait_for(journal.read("kafka", window), 10)
+            most = max(most, page.seqs[-1] - journal._readers["kafka"].durable)
+            await journal.settle("kafka", page, len(page.messages), {})
+            done = page.seqs[-1]
+
+    assert most <= window + unrecorded
+
+
 async def test_a_settled_cursor_reaches_the_disk_in_time_without_any_event(opening: Opening) -> None:
     async with opening("kafka", cursor_every_seconds=0.02) as journal:
         await journal.append(messages(1, 5))
