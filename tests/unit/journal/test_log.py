@@ -1,6 +1,8 @@
 """The journal on a real disk: nothing stored is lost, every sink has its own place, the bounds hold."""
 
 import asyncio
+import logging
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -106,6 +108,25 @@ async def test_settled_messages_are_deleted_only_when_all_sinks_have_passed(open
     async with opening() as journal:
         await read_all(journal, "mqtt", 100)
     assert rows(path, "SELECT count(*) FROM chunk") == [(0,)]
+
+
+async def test_messages_behind_a_place_in_the_middle_of_a_commit_are_kept(opening: Opening) -> None:
+    """What was stored together is not settled together: the rest is still there after a restart."""
+    async with opening("kafka") as journal:
+        await journal.append(messages(1, 100))
+        await read_all(journal, "kafka", 60)
+
+    async with opening("kafka") as journal:
+        assert [m.version for m in await read_all(journal, "kafka", 40)] == list(range(61, 101))
+        assert journal.corrupt_rows == 0
+
+
+async def test_a_commit_is_synced_to_the_disk(opening: Opening) -> None:
+    """SQLite's own default in WAL mode loses everything since the last checkpoint when the power fails."""
+    async with opening() as journal:
+        asked = journal._writer.call(lambda store: store._db.execute("PRAGMA synchronous").fetchone())
+
+        assert await asked == (2,)
 
 
 async def test_a_new_sink_starts_at_the_oldest_message_that_is_kept(opening: Opening) -> None:
@@ -241,6 +262,28 @@ async def test_dead_letters_keep_the_message_and_the_reason(opening: Opening, pa
     kept = rows(path, "SELECT sink, seq, event_id, reason, error, attempts FROM dead_letter ORDER BY id")
     assert kept == [("source", None, None, "json", "cut", 1), ("kafka", 2, "id-2", "too_large", "2 MB", 2)]
     assert rows(path, "SELECT data FROM dead_letter WHERE sink = 'source'") == [(b'{"p":',)]
+
+
+async def test_the_log_tells_how_the_last_session_ended(
+    opening: Opening, path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    names = [path.name, f"{path.name}-wal"]
+    crashed = tmp_path / "crashed"
+    crashed.mkdir()
+
+    async with opening():
+        for name in names:
+            shutil.copy(path.with_name(name), crashed / name)
+    async with opening():
+        pass
+    for name in names:
+        shutil.copy(crashed / name, path.with_name(name))
+    async with opening():
+        pass
+
+    told = [record.getMessage() for record in caplog.records if "the last session ended" in record.getMessage()]
+    assert ["in order" in text for text in told] == [True, True, False]
 
 
 async def test_a_second_process_is_told_that_the_journal_has_an_owner(opening: Opening, path: Path) -> None:
