@@ -18,10 +18,22 @@ from tests.brokers.process import Program
 from tests.chaos.bridge_process import BridgeProcess
 from tests.support import wait_until
 
-__all__ = ["NAMES", "OURS", "PEER", "Contender", "Place", "Usage", "contender", "port_80_is_free", "running", "usage"]
+__all__ = [
+    "NAIVE",
+    "NAMES",
+    "OURS",
+    "PEER",
+    "Contender",
+    "Place",
+    "Usage",
+    "contender",
+    "port_80_is_free",
+    "running",
+    "usage",
+]
 
-OURS, PEER = "ours", "dotnet"
-NAMES = (OURS, PEER, "node", "naive")
+OURS, PEER, NAIVE = "ours", "dotnet", "naive"
+NAMES = (OURS, PEER, "node", NAIVE)
 _INSTALL_SECONDS = 180
 _TICKS = os.sysconf("SC_CLK_TCK")
 

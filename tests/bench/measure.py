@@ -12,9 +12,9 @@ __all__ = ["RATES", "latency", "throughput"]
 
 RATES = (100, 1000)
 _WARM_EVENTS = 5_000
-_WARM_SAMPLES = 50
 _WARM_SECONDS = 60
 _LATENCY_SECONDS = 10
+_LATENCY_WARM_SECONDS = 1
 
 
 def throughput(who: Contender, hub: Hub, broker: KafkaBroker | MqttBroker, sink: str, events: int) -> dict[str, float]:
@@ -50,9 +50,9 @@ def latency(who: Contender, hub: Hub, broker: KafkaBroker | MqttBroker, sink: st
 
 
 def _at_rate(place: Place, rate: int) -> dict[str, float]:
-    events = rate * _LATENCY_SECONDS
-    with watching(place, _WARM_SAMPLES, events, sampled=True) as watch:
-        burst(place, _WARM_SAMPLES + events, rate)
+    warm, events = rate * _LATENCY_WARM_SECONDS, rate * _LATENCY_SECONDS
+    with watching(place, warm, events, sampled=True) as watch:
+        burst(place, warm + events, rate)
         seen = watch.result()
     if not seen.latencies:
         raise AssertionError(f"none of {events} messages arrived")
