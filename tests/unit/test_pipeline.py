@@ -27,8 +27,8 @@ TIMES = Times(1.0, 0.2, 30.0, Pauses(0.001, 0.002, 0.01))
 LOST = Unavailable("lost", reason="network")
 
 
-def link(name: str = "sink kafka") -> Link:
-    return Link(name, TIMES, Gauges(lambda _: None, lambda _: None, lambda _: None, lambda _: None))
+def link(name: str = "sink kafka", held: Callable[[bool], None] = lambda _: None) -> Link:
+    return Link(name, TIMES, Gauges(lambda _: None, lambda _: None, lambda _: None, held))
 
 
 @pytest.fixture
@@ -71,8 +71,14 @@ class Broker:
 
 
 @asynccontextmanager
-async def delivering(journal: Journal, catalogue: Catalogue, broker: Broker, window: int = 10) -> AsyncIterator[Link]:
-    state = link()
+async def delivering(
+    journal: Journal,
+    catalogue: Catalogue,
+    broker: Broker,
+    window: int = 10,
+    held: Callable[[bool], None] = lambda _: None,
+) -> AsyncIterator[Link]:
+    state = link(held=held)
     delivery = Delivery("kafka", journal, catalogue, state, window, 0.3)
     task = asyncio.create_task(keep(state, broker.connect, delivery.run))
     try:
@@ -155,6 +161,24 @@ async def test_a_rejected_message_is_buried_and_its_neighbours_are_delivered(
     assert broker.connections == 1
     assert value(catalogue, "sink_dead_lettered_events_total", sink="kafka", reason="too_large") == 1
     assert value(catalogue, "sink_attempts_total", sink="kafka", result="rejected") == 1
+
+
+async def test_a_hold_is_over_once_something_is_delivered(journal: Journal, catalogue: Catalogue) -> None:
+    broker = Broker()
+
+    async def hold(batch: Sequence[Message]) -> Sequence[Outcome]:
+        raise Unavailable("no such topic", reason="missing_topic", hold=True)
+
+    broker.script[1] = hold
+    await journal.append(messages(1, 3))
+
+    holds: list[bool] = []
+
+    async with delivering(journal, catalogue, broker, held=holds.append):
+        await until(lambda: journal.lag("kafka").events == 0, 5, "delivered")
+        await until(lambda: holds[-1:] == [False], 5, "no longer held")
+
+    assert True in holds
 
 
 async def test_a_message_refused_again_and_again_is_buried_after_its_limit_only(

@@ -1,0 +1,84 @@
+"""The state of one peer's connections: how long the series of failures is, and what an operator is told."""
+
+from dataclasses import dataclass, field
+
+from bridge.errors import Unavailable
+from bridge.link import Gauges, Link, Times
+from bridge.policy import Pauses
+
+LOST = Unavailable("broken pipe", reason="network")
+HELD = Unavailable("no such topic", reason="missing_topic", hold=True)
+
+
+@dataclass
+class Counts:
+    """What a link has counted."""
+
+    attempts: list[str] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
+    connected: bool = False
+    held: bool = False
+
+    def set_connected(self, up: bool) -> None:  # noqa: FBT001 - the signature of a gauge
+        self.connected = up
+
+    def set_held(self, held: bool) -> None:  # noqa: FBT001 - the signature of a gauge
+        self.held = held
+
+
+def link(counts: Counts, stable_seconds: float = 3600) -> Link:
+    gauges = Gauges(counts.attempts.append, counts.losses.append, counts.set_connected, counts.set_held)
+    return Link("sink kafka", Times(1, 1, stable_seconds, Pauses(0.5, 30, 60)), gauges)
+
+
+def test_failures_in_a_row_are_counted_over_short_connections() -> None:
+    """A peer that takes every connection and drops it at once is still failing: the pauses grow."""
+    state = link(Counts())
+
+    state.ended(LOST)
+    state.began()
+    state.ended(LOST)
+    state.ended(LOST)
+
+    assert state.failures == 3
+    assert state.outage_seconds > 0
+
+
+def test_a_connection_that_lasted_ends_the_series() -> None:
+    """The next outage begins anew, with short pauses."""
+    state = link(Counts(), stable_seconds=0)
+    state.ended(LOST)
+    state.ended(LOST)
+    before = state.outage_seconds
+
+    state.began()
+    state.ended(LOST)
+
+    assert state.failures == 1
+    assert state.outage_seconds < before
+
+
+def test_an_attempt_and_a_loss_are_counted_apart() -> None:
+    counts = Counts()
+    state = link(counts)
+
+    state.ended(LOST)
+    state.began()
+    state.ended(HELD)
+
+    assert counts.attempts == ["network", "ok"]
+    assert counts.losses == ["missing_topic"]
+
+
+def test_a_hold_lasts_until_the_connection_has_done_what_it_is_for() -> None:
+    """Being connected is no sign that the missing topic is there now."""
+    counts = Counts()
+    state = link(counts)
+
+    state.began()
+    state.ended(HELD)
+    state.began()
+    assert (counts.connected, counts.held) == (True, True)
+
+    state.proved()
+    assert (counts.connected, counts.held) == (True, False)
