@@ -37,6 +37,7 @@ __all__ = ["MqttSink", "connect"]
 _TICK_SECONDS = 1.0
 _WRITE_BYTES = 65_536
 _LAST_PACKET_ID = 0xFFFF
+_QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 
 
 @asynccontextmanager
@@ -229,7 +230,8 @@ class MqttSink(asyncio.Protocol):
         """Take acknowledgements, and leave any other packet to paho-mqtt."""
         # Mosquitto leaves Nagle's algorithm on: without our ACK at once the end of a window waits 40 ms for it.
         # The kernel forgets this option at will (tcp(7)), so it is set again and again.
-        self._transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        if _QUICK_ACK is not None:
+            self._transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
         try:
             whole, self._received = packets(self._received + data)
         except ValueError as error:

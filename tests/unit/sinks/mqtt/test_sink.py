@@ -14,6 +14,7 @@ from bridge.contract import sample
 from bridge.errors import Rejected, Unavailable
 from bridge.ports import Outcome, Sink
 from sinks.mqtt import plugin
+from sinks.mqtt import sink as module
 from tests.support import free_port, until
 from tests.unit.sinks.mqtt.fake_broker import DISCONNECT, PINGREQ, PUBLISH, FakeBroker, puback
 
@@ -52,6 +53,14 @@ async def test_a_session_of_mqtt_3_is_new_as_well() -> None:
         pass
 
     assert broker.connect == b"\x00\x04MQTT\x04\x02\x00\x1e" + b"\x00\x15portos-bridge-default"
+
+
+async def test_it_delivers_where_there_is_no_quick_acknowledgement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TCP_QUICKACK is Linux's alone; elsewhere the sink is slower, and works."""
+    monkeypatch.setattr(module, "_QUICK_ACK", None)
+
+    async with FakeBroker() as broker:
+        assert await delivered(broker) == [None] * len(BATCH)
 
 
 async def test_user_name_and_password_are_sent() -> None:
