@@ -97,6 +97,17 @@ async def test_the_first_refused_token_asks_for_the_next_attempt_at_once(hub: Sc
     assert tokens.asked == 2
 
 
+async def test_a_token_that_is_taken_ends_the_series_of_refusals(hub: ScriptedHub) -> None:
+    """The next 401, days later, is a first one again."""
+    tokens = FixedTokens()
+    tokens.refused()
+
+    async with connected(hub, tokens=tokens):
+        pass
+
+    assert tokens.refusals == 0
+
+
 async def test_tokens_refused_again_and_again_are_held(hub: ScriptedHub) -> None:
     """A hub that takes no token at all gets one attempt a minute, not a storm of logins (row 8)."""
     hub.negotiate = answering(web.Response(status=401))  # type: ignore[assignment]
