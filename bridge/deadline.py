@@ -78,6 +78,9 @@ class Deadline:
                 if self._timer is None:
                     self.start(_INSIST_SECONDS, "ending")
         self.stop()
+        if not task.done():
+            # Else asyncio.run() would wait for it at the end. The name is documented ("Extending", Python 3.11).
+            asyncio._unregister_task(task)  # noqa: SLF001 - see above
         if cancelled is not None:
             raise cancelled
         return "" if task.done() else self._late

@@ -172,3 +172,21 @@ async def test_stopping_does_not_wait_for_a_library_that_never_ends(monkeypatch:
         await supervisor
     assert time.monotonic() - started < 0.4
     await task
+
+
+def test_the_program_ends_without_what_was_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an orderly stop the process is gone, whatever hangs."""
+    monkeypatch.setattr(module, "_INSIST_SECONDS", 0.02)
+    started = time.monotonic()
+
+    async def program() -> None:
+        deadline = Deadline()
+        task = asyncio.create_task(ignore_cancellation(5))
+        supervisor = asyncio.create_task(deadline.supervise(task))
+        await asyncio.sleep(0.01)
+        supervisor.cancel()
+        await asyncio.wait([supervisor])
+
+    asyncio.run(program())
+
+    assert time.monotonic() - started < 2
