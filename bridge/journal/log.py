@@ -255,8 +255,9 @@ class Journal:
         change.dead_letters += self._letters
         self._letters = []
         floor = self._floor()
+        half_full = self.used_bytes * 2 > self.limits.capacity_bytes
         if floor - self._freed >= _FREE_EVERY_EVENTS or (
-            self._freed < floor and (floor == self._given or change.clean)
+            self._freed < floor and (floor == self._given or change.clean or half_full)
         ):
             change.settled = self._freed = floor
         self._last_write = self._writer.write(change)

@@ -217,6 +217,19 @@ async def test_what_does_not_fit_is_refused_whole_and_what_is_stored_stays(openi
         assert await journal.append(messages(1, 10, b"x" * 20_000)), "drained, it takes messages again"
 
 
+async def test_a_full_journal_has_room_again_as_soon_as_some_of_it_is_settled(opening: Opening) -> None:
+    """Few large messages fill it long before there are so many that deleting them pays."""
+    async with opening("kafka", max_bytes=4 * 2**20, memory_max_bytes=2**20) as journal:
+        stored = 0
+        while await journal.append(messages(stored + 1, 1, b"x" * 20_000)):
+            stored += 1
+
+        await read_all(journal, "kafka", 20)
+        await until(lambda: journal._readers["kafka"].durable == 20, 5, "the cursor on disk")
+
+        assert await journal.append(messages(stored + 1, 1, b"x" * 20_000))
+
+
 async def test_what_is_set_aside_counts_as_well(opening: Opening) -> None:
     """A hub that sends rubbish fills the journal's share, not what is kept for cursors: that would stop the bridge."""
     rubbish = [Unreadable("json", "cut", b"{" * 65_536, 5.0)] * 17
