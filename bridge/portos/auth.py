@@ -164,7 +164,7 @@ class _Login(_Streak):
     async def _refreshed(self) -> _Session | None:
         """Refresh the session; None if there is none that can be.
 
-        Other errors lead to no login: the session still holds, and a second one might cost a seat of the licence.
+        Other errors lead to no login while the session still holds: a second one might cost a seat of the licence.
         """
         session = self._session
         if session is None or session.refresh_token is None:
@@ -174,7 +174,7 @@ class _Login(_Streak):
         try:
             grant = await self._post("/api/auth/refresh", request)
         except Unavailable as error:
-            if error.reason in ("unauthorized", "protocol"):
+            if error.reason in ("unauthorized", "protocol") or _over(session.token):
                 _log.info("the session cannot be renewed, a new login is next: %s", error)
                 self._session = None
                 self._renewable.clear()
@@ -239,6 +239,11 @@ class _Login(_Streak):
     def _count(self, result: str) -> None:
         counts = self._activity.token_requests
         counts[result] = counts.get(result, 0) + 1
+
+
+def _over(token: str) -> bool:
+    expires_at = expiry(token)
+    return expires_at is not None and expires_at <= time.time()
 
 
 def _revealed(secret: SecretStr | None) -> str:

@@ -155,6 +155,21 @@ async def test_a_refresh_that_fails_for_another_cause_leads_to_no_login(hub: Scr
     assert hub.asked("POST", "/api/auth") == 1
 
 
+async def test_a_session_that_is_over_is_replaced_whatever_the_refresh_answers(hub: ScriptedHub) -> None:
+    """A server that fails at every refresh, after its restart perhaps, does not keep the bridge out for ever."""
+    hub.lifetime_seconds = 0.2
+    hub.refresh = refuse(500)
+    async with provided(hub) as provider:
+        first = await provider.token()
+        await until(lambda: time.time() > (expiry(first) or 0), 2, "the token's expiry")
+        provider.refused()
+
+        second = await provider.token()
+
+    assert second == hub.tokens[1] != first
+    assert hub.asked("POST", "/api/auth") == 2
+
+
 async def test_an_accepted_token_ends_the_series_of_refusals(hub: ScriptedHub) -> None:
     """The first refusal after a good connection is a first one again."""
     async with provided(hub) as provider:
