@@ -117,7 +117,15 @@ class KafkaProgram:
         self._start()
 
     def _start(self) -> None:
-        self.program.start(lambda: "Kafka Server started" in self.program.output() and _answers(self.bootstrap), 120)
+        try:
+            self.program.start(self._ready, 120)
+        except ChildProcessError:
+            if "--cluster-id" not in self.program.output():
+                raise
+            self.program.start(self._ready, 120)  # its random cluster id began with a dash, one in 64 does
+
+    def _ready(self) -> bool:
+        return "Kafka Server started" in self.program.output() and _answers(self.bootstrap)
 
     def pause(self) -> None:
         self.program.pause()
