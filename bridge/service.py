@@ -7,19 +7,16 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
 
-from bridge import __version__
-from bridge.admin import Check, admin
+from bridge.admin import admin
 from bridge.deadline import Deadline
 from bridge.errors import BridgeError
 from bridge.health import Heartbeat
 from bridge.journal import Journal, Limits, capacity, open_journal
 from bridge.link import Gauges, Link, Times
-from bridge.log import redacted
 from bridge.metrics import CONNECT_RESULTS, SINK_DISCONNECTS, SOURCE_DISCONNECTS, Catalogue, known
 from bridge.pipeline import Delivery, Intake, keep
 from bridge.policy import Pauses
@@ -30,6 +27,7 @@ from bridge.portos.web import http_session
 from bridge.ports import Source, SourceActivity
 from bridge.settings import Settings
 from bridge.settings.loading import Configuration
+from bridge.status import Status, journal_numbers, lag_reading
 
 __all__ = ["run"]
 
@@ -79,7 +77,6 @@ class _Bridge:
         self._configuration = configuration
         self._settings = settings
         self._started_at = time.time()
-        self._stopping = False
         self._activity = SourceActivity()
         self._heartbeat = Heartbeat()
         self._catalogue = Catalogue(
@@ -96,27 +93,37 @@ class _Bridge:
         }
 
     async def run(self, stop: asyncio.Event) -> None:
-        settings = self._settings
-        async with (
-            self._journal() as journal,
-            admin(
-                settings.admin.host,
-                settings.admin.port,
-                self._catalogue.registry,
-                self._alive,
-                partial(self._ready, journal),
-                partial(self._status, journal),
-            ),
-            asyncio.TaskGroup() as group,
-        ):
-            eternal = [group.create_task(self._heartbeat.beat(), name="heartbeat")]
-            eternal += [
-                group.create_task(self._deliver(name, journal), name=f"sink {name}") for name in self._sink_links
-            ]
-            await self._take_in(journal, stop)
-            await self._drain(journal)
-            for task in eternal:
-                task.cancel()
+        admin_port = self._settings.admin
+        async with self._journal() as journal:
+            status = Status(
+                self._settings,
+                self._started_at,
+                stop.is_set,
+                self._heartbeat,
+                self._activity,
+                self._source_link,
+                self._sink_links,
+                journal,
+            )
+            async with (
+                admin(
+                    admin_port.host,
+                    admin_port.port,
+                    self._catalogue.registry,
+                    status.alive,
+                    status.ready,
+                    status.whole,
+                ),
+                asyncio.TaskGroup() as group,
+            ):
+                eternal = [group.create_task(self._heartbeat.beat(), name="heartbeat")]
+                eternal += [
+                    group.create_task(self._deliver(name, journal), name=f"sink {name}") for name in self._sink_links
+                ]
+                await self._take_in(journal, stop)
+                await self._drain(journal)
+                for task in eternal:
+                    task.cancel()
         _log.info("stopped in order")
 
     @asynccontextmanager
@@ -132,7 +139,7 @@ class _Bridge:
         async with open_journal(
             journal.path, sinks, journal.max_bytes, limits, self._catalogue.commit.observe
         ) as opened:
-            self._catalogue.watch(self._activity, partial(_journal_numbers, opened), partial(_lag, opened))
+            self._catalogue.watch(self._activity, partial(journal_numbers, opened), partial(lag_reading, opened))
             yield opened
 
     async def _take_in(self, journal: Journal, stop: asyncio.Event) -> None:
@@ -161,7 +168,6 @@ class _Bridge:
             async with asyncio.TaskGroup() as group:
                 source = group.create_task(keep(self._source_link, open_source, read), name="hub")
                 await stop.wait()
-                self._stopping = True
                 leaving.set()
                 try:
                     async with asyncio.timeout(settings.hub.close_seconds + _STORE_SECONDS), reading:
@@ -186,49 +192,6 @@ class _Bridge:
         except TimeoutError:
             left = {name: journal.lag(name).events for name in self._sink_links}
             _log.warning("not everything was delivered before the stop; it stays in the journal: %s", left)
-
-    def _alive(self) -> Sequence[Check]:
-        return [("event loop", self._heartbeat.alive, f"at most {self._heartbeat.worst_lag_seconds:.3f} s late")]
-
-    def _ready(self, journal: Journal) -> Sequence[Check]:
-        source = self._source_link
-        return [
-            ("running", not self._stopping, "stopping" if self._stopping else "since the start"),
-            ("journal", journal.failure is None and not journal.full, _journal_text(journal)),
-            (
-                "hub",
-                source.connected,
-                "subscribed" if source.connected else redacted(source.last_error) or "connecting",
-            ),
-        ]
-
-    def _status(self, journal: Journal) -> Mapping[str, Any]:
-        activity = self._activity
-        return {
-            "version": __version__,
-            "site": self._settings.site,
-            "startedAt": self._started_at,
-            "stopping": self._stopping,
-            "hub": {
-                **_link_status(self._source_link),
-                "resources": list(self._settings.subscribe.resources),
-                "lastFrameAt": activity.last_frame_at,
-                "lastEventAt": activity.last_event_at,
-            },
-            "journal": {
-                "events": journal.events,
-                "bytes": journal.used_bytes,
-                "capacityBytes": journal.limits.capacity_bytes,
-                "head": journal.head,
-                "corruptRows": journal.corrupt_rows,
-            },
-            "sinks": {
-                name: {**_link_status(link), **_lag_status(journal, name)} for name, link in self._sink_links.items()
-            },
-            "checks": [
-                {"name": name, "ok": ok, "text": text} for name, ok, text in (*self._alive(), *self._ready(journal))
-            ],
-        }
 
 
 def _hub_times(settings: Settings) -> Times:
@@ -262,39 +225,3 @@ def _sink_gauges(catalogue: Catalogue, sink: str) -> Gauges:
         connected=lambda up: catalogue.sink_connected.labels(sink).set(up),
         held=lambda held: catalogue.sink_held.labels(sink).set(held),
     )
-
-
-def _journal_numbers(journal: Journal) -> Mapping[str, float]:
-    return {
-        "events": journal.events,
-        "bytes": journal.used_bytes,
-        "capacity_bytes": journal.limits.capacity_bytes,
-        "corrupt_records": journal.corrupt_rows,
-    }
-
-
-def _lag(journal: Journal, sink: str) -> tuple[int, int, float]:
-    lag = journal.lag(sink)
-    age = 0.0 if lag.oldest_at is None else max(0.0, time.time() - lag.oldest_at)
-    return lag.events, lag.body_bytes, age
-
-
-def _journal_text(journal: Journal) -> str:
-    if journal.failure is not None:
-        return str(journal.failure)
-    return f"{journal.used_bytes} of {journal.limits.capacity_bytes} bytes used"
-
-
-def _link_status(link: Link) -> Mapping[str, Any]:
-    return {
-        "connected": link.connected,
-        "held": link.held,
-        "since": link.since,
-        "failures": link.failures,
-        "lastError": redacted(link.last_error),
-    }
-
-
-def _lag_status(journal: Journal, sink: str) -> Mapping[str, Any]:
-    events, size, seconds = _lag(journal, sink)
-    return {"cursor": journal.cursor(sink), "lagEvents": events, "lagBytes": size, "lagSeconds": round(seconds, 3)}

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bridge.journal import Journal, Limits, open_journal
 from bridge.metrics import Catalogue, Distribution
 from bridge.ports import SourceActivity
-from bridge.service import _journal_numbers, _lag
+from bridge.status import journal_numbers, lag_reading
 from tests.unit.journal.conftest import messages
 
 NAMES = Path(__file__).with_name("metrics.golden.txt")
@@ -79,7 +79,7 @@ def test_a_distribution_puts_each_value_into_the_first_bucket_that_holds_it() ->
 
 
 def lag(journal: Journal, sink: str) -> tuple[int, int, float]:
-    return _lag(journal, sink)
+    return lag_reading(journal, sink)
 
 
 async def test_lag_is_zero_when_idle_grows_when_a_sink_is_down_and_survives_a_restart(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ async def test_lag_is_zero_when_idle_grows_when_a_sink_is_down_and_survives_a_re
         assert lag(journal, "kafka") == (0, 0, 0.0)
         assert lag(journal, "mqtt")[:2] == (4, 40)
         assert 90 <= lag(journal, "mqtt")[2] < 95
-        assert _journal_numbers(journal)["events"] == 4
+        assert journal_numbers(journal)["events"] == 4
 
 
 def _fields(message: object) -> list[object]:

@@ -1,0 +1,110 @@
+"""What the bridge tells of itself: the checks behind the probes, `/status`, and the journal's numbers for the metrics.
+
+Reads what the parts know and keeps nothing. Made by `bridge.service`, served by `bridge.admin`.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bridge import __version__
+from bridge.admin import Check
+from bridge.health import Heartbeat
+from bridge.journal import Journal
+from bridge.link import Link
+from bridge.log import redacted
+from bridge.ports import SourceActivity
+from bridge.settings import Settings
+
+__all__ = ["Status", "journal_numbers", "lag_reading"]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The parts that are asked; `started_at` is in seconds since the epoch."""
+
+    settings: Settings
+    started_at: float
+    stopping: Callable[[], bool]
+    heartbeat: Heartbeat
+    activity: SourceActivity
+    hub: Link
+    sinks: Mapping[str, Link]
+    journal: Journal
+
+    def alive(self) -> Sequence[Check]:
+        """Check what a restart would cure."""
+        return [("event loop", self.heartbeat.alive, f"at most {self.heartbeat.worst_lag_seconds:.3f} s late")]
+
+    def ready(self) -> Sequence[Check]:
+        """Check whether the bridge takes in what the hub says; a sink that is down does not count."""
+        journal, hub, stopping = self.journal, self.hub, self.stopping()
+        return [
+            ("running", not stopping, "stopping" if stopping else "since the start"),
+            ("journal", journal.failure is None and not journal.full, _journal_text(journal)),
+            ("hub", hub.connected, "subscribed" if hub.connected else redacted(hub.last_error) or "connecting"),
+        ]
+
+    def whole(self) -> Mapping[str, Any]:
+        """Give everything, as JSON takes it."""
+        journal, activity = self.journal, self.activity
+        return {
+            "version": __version__,
+            "site": self.settings.site,
+            "startedAt": self.started_at,
+            "stopping": self.stopping(),
+            "hub": {
+                **_link(self.hub),
+                "resources": list(self.settings.subscribe.resources),
+                "lastFrameAt": activity.last_frame_at,
+                "lastEventAt": activity.last_event_at,
+            },
+            "journal": {
+                "events": journal.events,
+                "bytes": journal.used_bytes,
+                "capacityBytes": journal.limits.capacity_bytes,
+                "head": journal.head,
+                "corruptRows": journal.corrupt_rows,
+            },
+            "sinks": {name: {**_link(link), **_lag(journal, name)} for name, link in self.sinks.items()},
+            "checks": [{"name": name, "ok": ok, "text": text} for name, ok, text in (*self.alive(), *self.ready())],
+        }
+
+
+def journal_numbers(journal: Journal) -> Mapping[str, float]:
+    """Read the journal's numbers, as `bridge.metrics.Readings` names them."""
+    return {
+        "events": journal.events,
+        "bytes": journal.used_bytes,
+        "capacity_bytes": journal.limits.capacity_bytes,
+        "corrupt_records": journal.corrupt_rows,
+    }
+
+
+def lag_reading(journal: Journal, sink: str) -> tuple[int, int, float]:
+    """Read a sink's lag: events, bytes, and the age of the oldest in seconds."""
+    lag = journal.lag(sink)
+    age = 0.0 if lag.oldest_at is None else max(0.0, time.time() - lag.oldest_at)
+    return lag.events, lag.body_bytes, age
+
+
+def _journal_text(journal: Journal) -> str:
+    if journal.failure is not None:
+        return str(journal.failure)
+    return f"{journal.used_bytes} of {journal.limits.capacity_bytes} bytes used"
+
+
+def _link(link: Link) -> Mapping[str, Any]:
+    return {
+        "connected": link.connected,
+        "held": link.held,
+        "since": link.since,
+        "failures": link.failures,
+        "lastError": redacted(link.last_error),
+    }
+
+
+def _lag(journal: Journal, sink: str) -> Mapping[str, Any]:
+    events, size, seconds = lag_reading(journal, sink)
+    return {"cursor": journal.cursor(sink), "lagEvents": events, "lagBytes": size, "lagSeconds": round(seconds, 3)}
