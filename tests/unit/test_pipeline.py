@@ -314,6 +314,8 @@ async def test_unreadable_records_are_counted_once_and_kept(journal: Journal, ca
     async with taking_in(journal, catalogue, hub, SourceActivity()):
         await until(lambda: len(hub.heads) == 2, 5, "both batches")
 
+    kept = journal._writer.call(lambda store: store._db.execute("SELECT sink, data FROM dead_letter").fetchall())
+    assert await kept == [("source", b"{")]
     assert journal.head == 1
     assert value(catalogue, "events_invalid_total", site="default", reason="json") == 1
 
