@@ -3,14 +3,18 @@
 import inspect
 import subprocess
 import sys
+from typing import Any
 
 import aiokafka
+import pytest
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.producer.sender import Sender
 
+from bridge.errors import Unavailable
 from bridge.settings import SinkConfig
-from sinks.kafka import KafkaConfig, plugin
+from sinks.kafka import KafkaConfig, plugin, sink
+from tests.support import free_port
 
 
 def test_the_settings_can_be_read_without_the_client_library() -> None:
@@ -26,6 +30,23 @@ def test_the_plugin_names_its_settings() -> None:
     """The entry point gives the model that the bridge fills."""
     assert plugin.config is KafkaConfig
     assert issubclass(KafkaConfig, SinkConfig)
+
+
+async def test_the_producer_waits_for_all_replicas_and_is_idempotent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weaker choices, aiokafka's own defaults among them, lose or reorder events."""
+    options: dict[str, Any] = {}
+
+    class Seen(aiokafka.AIOKafkaProducer):  # type: ignore[misc]
+        def __init__(self, **given: Any) -> None:
+            options.update(given)
+            super().__init__(**given)
+
+    monkeypatch.setattr(sink, "AIOKafkaProducer", Seen)
+    with pytest.raises(Unavailable):
+        async with plugin.connect(KafkaConfig(bootstrap_servers=(f"127.0.0.1:{free_port()}",))):
+            pytest.fail("nobody listens there")
+
+    assert (options["acks"], options["enable_idempotence"]) == ("all", True)
 
 
 async def test_the_private_names_that_closing_needs_are_there() -> None:
