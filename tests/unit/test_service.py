@@ -2,18 +2,23 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from bridge import service
+from bridge.journal import Limits, open_journal
 from bridge.message import Message
 from bridge.ports import Unreadable
 from bridge.service import _Bridge
 from bridge.settings import Settings
-from bridge.settings.core import Auth, Subscribe
+from bridge.settings.core import Auth, Stop, Subscribe
 from bridge.settings.loading import Configuration
 from tests.support import until
+from tests.unit.journal.conftest import messages
 from tests.unit.portos.scripted_hub import Peer, ScriptedHub, notification, scripted_hub, settings
+
+LIMITS = Limits(2**22, 2**20, 100, 0.02)
 
 
 class SlowJournal:
@@ -31,9 +36,10 @@ class SlowJournal:
         return True
 
 
-def bridge(hub: ScriptedHub) -> _Bridge:
+def bridge(hub: ScriptedHub, drain_seconds: float = 5) -> _Bridge:
     """A bridge of that hub without any sink."""
     parts = Settings(
+        stop=Stop(drain_seconds=drain_seconds),
         sinks=("none",),
         hub=settings(hub),
         auth=Auth(username="950", password="secret", device_name="BRIDGE1"),
@@ -87,3 +93,27 @@ async def test_a_disk_that_hangs_does_not_hold_up_the_stop_for_ever(monkeypatch:
 
         await asyncio.wait_for(taking_in, 3)
     assert journal.versions == []
+
+
+async def test_a_stop_waits_until_the_sinks_have_what_is_stored(tmp_path: Path) -> None:
+    sinks = ("kafka", "mqtt")
+    async with scripted_hub() as hub, open_journal(tmp_path / "j.db", sinks, 2**22, LIMITS) as journal:
+        await journal.append(messages(1, 3))
+        draining = asyncio.create_task(bridge(hub)._drain(journal))
+        for sink in sinks:
+            page = await journal.read(sink, 3)
+            assert not draining.done()
+            await journal.settle(sink, page, 3, {})
+
+        await asyncio.wait_for(draining, 2)
+
+
+async def test_a_stop_does_not_wait_for_a_sink_that_is_down(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What is left is told, and stays for the next start."""
+    async with scripted_hub() as hub, open_journal(tmp_path / "j.db", ["kafka"], 2**22, LIMITS) as journal:
+        await journal.append(messages(1, 3))
+
+        await asyncio.wait_for(bridge(hub, drain_seconds=0.05)._drain(journal), 2)
+
+        assert journal.lag("kafka").events == 3
+    assert "not everything was delivered" in caplog.text
