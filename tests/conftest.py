@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.brokers import (
@@ -21,6 +22,11 @@ _PEERS = ("TEST_DOTNET_BRIDGE", "TEST_NODE_BRIDGE", "TEST_NAIVE_BRIDGE")
 
 for _name in [name for name in os.environ if name.upper().startswith("PORTOS_BRIDGE_")]:
     del os.environ[_name]  # an operator's settings must not reach a test
+
+
+# Two busy cores are no property of the code; the time-outs of tests are those of pytest.
+hypothesis.settings.register_profile("bridge", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("bridge")
 
 
 def pytest_report_header() -> list[str]:
