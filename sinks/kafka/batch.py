@@ -8,15 +8,16 @@ that of Kafka's protocol guide, "Record Batch"; all records of a batch carry the
 import zlib
 from collections.abc import Callable
 from struct import Struct
+from typing import cast
 
 from sinks.kafka.records import Record, varint
 
 __all__ = ["Batch"]
 
-_HEAD = Struct(
-    ">qiibIhiqqqhii"
-)  # base offset, length, leader epoch, magic, CRC, attributes, last offset, times, producer
-_AFTER_CRC = Struct(">hiqqqhii")
+_UP_TO_CRC = Struct(">qiibI")  # base offset, length, leader epoch, magic, CRC
+_AFTER_CRC = Struct(">hiqqqhii")  # attributes, last offset, two times, producer, number of records
+_CRC_ENDS_AT = _UP_TO_CRC.size
+_ROOM = bytes(_UP_TO_CRC.size + _AFTER_CRC.size)
 _LENGTH_FROM = 12  # the length counts what comes behind it: base offset and length itself do not
 _MAGIC = 2
 _GZIP = 1
@@ -30,16 +31,16 @@ class Batch:
     that changes.
     """
 
-    def __init__(self, max_bytes: int, now_ms: int, crc32c: Callable[[bytes], int], *, gzip: bool) -> None:
+    def __init__(self, max_bytes: int, now_ms: int, crc32c: Callable[[bytes | bytearray], int], *, gzip: bool) -> None:
         self._max_bytes = max_bytes
         self._now_ms = now_ms
         self._crc32c = crc32c
         self._gzip = gzip
         self._parts: list[bytes] = []
         self._count = 0
-        self._size = _HEAD.size
+        self._size = len(_ROOM)
         self._producer = _NO_PRODUCER
-        self._built: bytes | None = None
+        self._built: bytearray | None = None
 
     def add(self, record: Record) -> bool:
         """Add a record, unless that makes the batch larger than allowed; the first one always fits."""
@@ -73,17 +74,19 @@ class Batch:
     def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
         self._producer = (producer_id, producer_epoch, base_sequence)
 
-    def _build(self) -> bytes:
+    def _build(self) -> bytearray:
         if self._built is None:
-            records = b"".join(self._parts)
-            self._parts = []
+            parts, self._parts = self._parts, []
             attributes = 0
             if self._gzip:
                 squeezer = zlib.compressobj(wbits=31)
-                records = squeezer.compress(records) + squeezer.flush()
+                parts = [*map(squeezer.compress, parts), squeezer.flush()]
                 attributes = _GZIP
+            built = bytearray().join((_ROOM, *parts))  # the records are copied once, then the head is filled in
             fields = (attributes, self._count - 1, self._now_ms, self._now_ms, *self._producer, self._count)
-            crc = self._crc32c(_AFTER_CRC.pack(*fields) + records)
-            length = _HEAD.size + len(records) - _LENGTH_FROM
-            self._built = _HEAD.pack(0, length, -1, _MAGIC, crc, *fields) + records
+            _AFTER_CRC.pack_into(built, _CRC_ENDS_AT, *fields)
+            checked = memoryview(built)[_CRC_ENDS_AT:]
+            crc = self._crc32c(cast("bytearray", checked))  # it takes any buffer
+            _UP_TO_CRC.pack_into(built, 0, 0, len(built) - _LENGTH_FROM, -1, _MAGIC, crc)
+            self._built = built
         return self._built

@@ -11,7 +11,7 @@ from sinks.kafka.records import Record
 
 def read(batch: Batch) -> Any:
     """Read a batch, its checksum included."""
-    reader: Any = MemoryRecords(batch._build()).next_batch()
+    reader: Any = MemoryRecords(bytes(batch._build())).next_batch()
     assert reader is not None
     assert reader.validate_crc()
     return reader
