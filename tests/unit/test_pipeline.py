@@ -378,12 +378,13 @@ async def test_a_delivery_that_was_left_behind_never_settles_anything(
 ) -> None:
     """Its answer comes when its successor is further on: the cursor would go back."""
     monkeypatch.setattr(deadline_module, "_INSIST_SECONDS", 0.02)
-    came_back = asyncio.Event()
+    came_back, answered = asyncio.Event(), asyncio.Event()
 
     async def answer_much_too_late(batch: Sequence[Message]) -> Sequence[Outcome]:
         while not came_back.is_set():
             with suppress(asyncio.CancelledError):
                 await came_back.wait()
+        answered.set()
         return [None] * len(batch)
 
     broker = Broker(script={1: answer_much_too_late})
@@ -392,7 +393,7 @@ async def test_a_delivery_that_was_left_behind_never_settles_anything(
     async with delivering(journal, catalogue, broker):
         await until(lambda: journal.cursor("kafka") == 35, 10, "all delivered by the successor")
         came_back.set()
-        await asyncio.sleep(0.05)
+        await answered.wait()
 
     assert broker.held == ids(1, 35)
     assert journal.cursor("kafka") == 35

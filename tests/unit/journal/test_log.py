@@ -212,7 +212,7 @@ async def test_what_does_not_fit_is_refused_whole_and_what_is_stored_stays(openi
         assert stored >= 150
 
         assert [m.version for m in await read_all(journal, "kafka", stored)] == list(range(1, stored + 1))
-        await asyncio.sleep(0.2)
+        await until(lambda: journal._readers["kafka"].durable == stored, 5, "the cursor on disk")
 
         assert await journal.append(messages(1, 10, b"x" * 20_000)), "drained, it takes messages again"
 
