@@ -19,6 +19,7 @@ __all__ = [
     "Message",
     "attributes",
     "event_id",
+    "ordinary_attributes",
     "own_attributes",
     "percent_encoded",
     "rfc3339",
@@ -34,6 +35,8 @@ _PREFIX = hashlib.sha1(UUID("dd01bf0a-0978-532c-bd6e-c06402f5b279").bytes, usedf
 _VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 _encode = msgspec.json.Encoder().encode
 _LONGEST_LEVEL_BYTES = 256
+_ID_CHARACTERS = 36
+_SHORT_CHARACTERS = 63
 _MILLISECONDS = tuple(f".{millisecond:03d}Z" for millisecond in range(1000))
 
 
@@ -106,6 +109,24 @@ def own_attributes(message: Message) -> list[tuple[str, str]]:
     if (version := message.version) is not None:
         pairs.append(("resourceversion", str(version)))
     return pairs
+
+
+def ordinary_attributes(message: Message) -> tuple[str, str, str, str, str, str] | None:
+    """Give the same of an ordinary change of a resource, so that a sink can write them in one go; None of any other.
+
+    The six are `id`, `recordedtime`, `time`, `subject`, `resourceid` and `resourceversion`; all are ASCII, the id has
+    36 characters, the times have 24, and the rest at most 63.
+    """
+    resource, resource_id, version = message.resource, message.resource_id, message.version
+    created_at = message.created_at
+    if resource is None or resource_id is None or version is None or created_at is None:
+        return None
+    subject = f"{percent_encoded(resource)}/{percent_encoded(resource_id)}"
+    if len(subject) > _SHORT_CHARACTERS or len(resource_id) > _SHORT_CHARACTERS or len(message.id) != _ID_CHARACTERS:
+        return None
+    if message.expires_at is not None or not resource_id.isascii() or not resource_id.isprintable():
+        return None
+    return message.id, rfc3339(message.received_at), rfc3339(created_at), subject, resource_id, str(version)
 
 
 @lru_cache(maxsize=1024)

@@ -15,9 +15,8 @@ from bridge.errors import Rejected, Unavailable
 from bridge.message import (
     LICENCE_ACTIVATED,
     Message,
+    ordinary_attributes,
     own_attributes,
-    percent_encoded,
-    rfc3339,
     shared_attributes,
 )
 
@@ -43,9 +42,7 @@ _RESERVED_PREFIXES = ("portos.bridge.", "portos.state.")
 _RESERVED = frozenset({LICENCE_TOPIC, OTHER_TOPIC})
 _LONGEST_SEGMENT = 200
 _ILLEGAL = re.compile(rb"[^A-Za-z0-9]")
-_UUID_CHARACTERS = 36
-_SHORT = 63  # bytes: longer ones have a length of two bytes
-_LENGTHS = tuple(chr(2 * length) for length in range(_SHORT + 1))
+_LENGTHS = tuple(chr(2 * length) for length in range(64))  # of short values; longer ones take two bytes
 _CONTENT_TYPE = ("content-type", "application/json")
 
 
@@ -62,7 +59,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 def record_of(message: Message, template: str, site: str) -> Record | Rejected:
     """Turn a message into a record, or reject one whose resource would land on a topic that is the bridge's own."""
     resource = message.resource
-    headers = _usual_headers(message, site) or _any_headers(message, site)
+    headers = _ordinary_headers(message, site) or _any_headers(message, site)
     if resource is None:
         topic = LICENCE_TOPIC if message.event == LICENCE_ACTIVATED else OTHER_TOPIC
         return Record(topic, site.encode(), message.body, headers)
@@ -72,34 +69,22 @@ def record_of(message: Message, template: str, site: str) -> Record | Rejected:
     return Record(topic, (message.resource_id or "").encode(), message.body, headers)
 
 
-def _usual_headers(message: Message, site: str) -> bytes | None:
-    """Write the headers of a change of a resource in one go; None if anything about it is out of the ordinary.
+def _ordinary_headers(message: Message, site: str) -> bytes | None:
+    """Write the headers of an ordinary change in one go; None where `_any_headers` has to, in three times the time.
 
-    Lengths below 64 are one byte below 0x80, which is the same as text: so the whole is one string of ASCII. It gives
-    what `_any_headers` gives, three times as fast.
+    Lengths below 64 are one byte below 0x80, which is the same as text: so the whole is one string of ASCII.
     """
-    resource, resource_id, version, created_at = (
-        message.resource,
-        message.resource_id,
-        message.version,
-        message.created_at,
-    )
-    if resource is None or resource_id is None or version is None or created_at is None:
+    found = ordinary_attributes(message)
+    if found is None:
         return None
-    if message.expires_at is not None or len(message.id) != _UUID_CHARACTERS:
-        return None
-    subject = f"{percent_encoded(resource)}/{percent_encoded(resource_id)}"
-    if len(subject) > _SHORT or len(resource_id) > _SHORT or not resource_id.isascii() or not resource_id.isprintable():
-        return None
-    count, shared = _shared_headers(site, message.event, resource, message.action)
-    digits = str(version)
+    identity, recorded, created, subject, resource_id, version = found
+    count, shared = _shared_headers(site, message.event, message.resource, message.action)
     own = (
-        f"\x0ace_id\x48{message.id}\x1ece_recordedtime\x30{rfc3339(message.received_at)}"
-        f"\x0ece_time\x30{rfc3339(created_at)}\x14ce_subject{_LENGTHS[len(subject)]}{subject}"
-        f"\x1ace_resourceid{_LENGTHS[len(resource_id)]}{resource_id}"
-        f"\x24ce_resourceversion{_LENGTHS[len(digits)]}{digits}"
+        f"\x0ace_id\x48{identity}\x1ece_recordedtime\x30{recorded}\x0ece_time\x30{created}"
+        f"\x14ce_subject{_LENGTHS[len(subject)]}{subject}\x1ace_resourceid{_LENGTHS[len(resource_id)]}{resource_id}"
+        f"\x24ce_resourceversion{_LENGTHS[len(version)]}{version}"
     )
-    return varint(count + 6) + shared + own.encode("ascii")
+    return varint(count + len(found)) + shared + own.encode("ascii")
 
 
 def _any_headers(message: Message, site: str) -> bytes:

@@ -18,7 +18,7 @@ from sinks.kafka.records import (
     OTHER_TOPIC,
     Record,
     _any_headers,
-    _usual_headers,
+    _ordinary_headers,
     is_reserved,
     meaning,
     murmur2,
@@ -27,6 +27,7 @@ from sinks.kafka.records import (
     segment,
     topic_of,
 )
+from tests.unit.sinks.any_message import any_message
 from tests.unit.sinks.kafka.reading import headers_of
 
 TEMPLATE = "portos.{resource}"
@@ -251,26 +252,12 @@ def test_a_missing_topic_says_what_to_do() -> None:
     assert "create it" in str(found)
 
 
-@given(
-    message=st.builds(
-        Message,
-        id=st.uuids().map(str) | st.just("id"),
-        event=st.sampled_from(["portos.resources.changed", LICENCE_ACTIVATED]),
-        resource=st.none() | NAMES,
-        resource_id=st.none() | NAMES | st.text("abcdef0123456789", min_size=1, max_size=70),
-        version=st.none() | st.integers(0, 2**63 - 1),
-        action=st.sampled_from([None, "created", "updated", "deleted", "unknown"]),
-        created_at=st.none() | st.floats(0, 4e9),
-        expires_at=st.none() | st.floats(0, 4e9),
-        received_at=st.floats(0, 4e9),
-        body=st.just(b"{}"),
-    )
-)
+@given(any_message(NAMES))
 def test_the_quick_way_to_write_headers_gives_what_the_general_one_does(message: Message) -> None:
-    quick = _usual_headers(message, "shop-1")
+    quick = _ordinary_headers(message, "shop-1")
 
     assert quick is None or quick == _any_headers(message, "shop-1")
 
 
 def test_an_ordinary_change_takes_the_quick_way() -> None:
-    assert _usual_headers(sample(4, resource_id="67c6c5a1f0b2d4e6a8091b2c"), "default") is not None
+    assert _ordinary_headers(sample(4, resource_id="67c6c5a1f0b2d4e6a8091b2c"), "default") is not None

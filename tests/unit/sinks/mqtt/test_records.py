@@ -8,11 +8,14 @@ from hypothesis import strategies as st
 from paho.mqtt._packet import decode_publish
 from paho.mqtt.enums import MQTTProtocolVersion
 
+from bridge.contract import sample
 from bridge.errors import Rejected, Unavailable
-from bridge.message import LICENCE_ACTIVATED, RESOURCES_CHANGED, Message, attributes
+from bridge.message import LICENCE_ACTIVATED, RESOURCES_CHANGED, Message, attributes, own_attributes
 from sinks.mqtt.config import MqttConfig
 from sinks.mqtt.records import (
     LARGEST_PACKET_BYTES,
+    _ordinary_properties,
+    _user_properties,
     acknowledged,
     connect_refused,
     disconnected,
@@ -21,6 +24,7 @@ from sinks.mqtt.records import (
     publish_outcome,
     topic_builder,
 )
+from tests.unit.sinks.any_message import any_message
 
 NOW = 1_700_000_000.0
 BODY = b'{"p": {"n": "tickets"}, "spacing":  "kept" }'
@@ -269,3 +273,14 @@ def test_a_length_that_no_answer_has_is_refused(stream: bytes) -> None:
 def test_an_acknowledgement_is_told_from_other_packets(packet: bytes, found: tuple[int, int] | None) -> None:
     """A PUBACK gives identifier and reason code, whose absence means success; anything else is not ours to read."""
     assert acknowledged(packet) == found
+
+
+@given(any_message(st.text(st.characters(exclude_categories=["Cs"]), max_size=150)))
+def test_the_quick_way_to_write_properties_gives_what_the_general_one_does(message: Message) -> None:
+    quick = _ordinary_properties(message)
+
+    assert quick is None or quick == _user_properties(own_attributes(message))
+
+
+def test_an_ordinary_change_takes_the_quick_way() -> None:
+    assert _ordinary_properties(sample(4, resource_id="67c6c5a1f0b2d4e6a8091b2c")) is not None

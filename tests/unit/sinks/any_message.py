@@ -1,0 +1,23 @@
+"""Messages with anything in them that the hub can have sent."""
+
+from hypothesis import strategies as st
+
+from bridge.message import LICENCE_ACTIVATED, RESOURCES_CHANGED, Message
+
+
+def any_message(names: st.SearchStrategy[str]) -> st.SearchStrategy[Message]:
+    """Draw a message whose resource and id are of these names, or ordinary, or missing."""
+    moments = st.floats(0, 4e9)
+    return st.builds(
+        Message,
+        id=st.uuids().map(str) | st.just("id"),
+        event=st.sampled_from([RESOURCES_CHANGED, LICENCE_ACTIVATED]),
+        resource=st.none() | st.just("tickets") | names,
+        resource_id=st.none() | names | st.text("abcdef0123456789", min_size=1, max_size=70),
+        version=st.none() | st.integers(0, 2**63 - 1),
+        action=st.sampled_from([None, "created", "updated", "deleted", "unknown"]),
+        created_at=st.none() | moments,
+        expires_at=st.none() | moments,
+        received_at=moments,
+        body=st.just(b"{}"),
+    )
