@@ -19,8 +19,7 @@ class Unavailable(BridgeError):
     `reason` is a word of a closed set, as it stands in the metrics (`refused`, `timeout`, `network`, ...).
     `hold` says that an operator must remove the cause (a missing right, a missing topic): the pause is long, nothing is
     dropped. `at_once` asks for the next attempt without a pause, `slowly` for the longest pause there is just now.
-    `bury_after` bounds how often one message may cause this error before it is buried; None is never. `one_by_one` says
-    that one message of several is to blame and it is not known which: the next batch holds a single one.
+    `bury_after` bounds how often one message may cause this error before it is buried; None is never.
     """
 
     def __init__(  # noqa: PLR0913 - each is a word of its own to the policy
@@ -32,7 +31,6 @@ class Unavailable(BridgeError):
         at_once: bool = False,
         slowly: bool = False,
         bury_after: int | None = None,
-        one_by_one: bool = False,
     ) -> None:
         super().__init__(text)
         self.reason = reason
@@ -40,7 +38,6 @@ class Unavailable(BridgeError):
         self.at_once = at_once
         self.slowly = slowly
         self.bury_after = bury_after
-        self.one_by_one = one_by_one
 
 
 class Rejected(BridgeError):

@@ -44,7 +44,7 @@ INVALID_REASONS = ("json", "encoding", "shape", "other")
 FRAME_TYPES = ("invocation", "completion", "ping", "close", "ack", "sequence", "other")
 ATTEMPT_RESULTS = ("ok", "unavailable", "held", "rejected", "timeout")
 DROP_REASONS = ("journal_full", "memory_full")
-TOKEN_RESULTS = ("ok", "unauthorized", "forbidden", "failed")
+TOKEN_RESULTS = tuple(result for result in CONNECT_RESULTS if result != "other")
 
 
 def known(word: str, words: Collection[str]) -> str:

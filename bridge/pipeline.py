@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
-from typing import NoReturn, TypeVar
+from typing import NoReturn, Protocol, TypeVar
 
 from bridge.deadline import Deadline
-from bridge.errors import BridgeError, Unavailable
+from bridge.errors import BridgeError, Rejected, Unavailable
 from bridge.journal import Buried, Journal, Page
 from bridge.link import Link
 from bridge.message import Message
@@ -26,6 +26,7 @@ from bridge.ports import Outcome, Sink, Source, SourceActivity
 __all__ = ["Delivery", "Intake", "keep"]
 
 _log = logging.getLogger(__name__)
+_IDLE_SECONDS = 2.0
 T = TypeVar("T")
 
 
@@ -76,7 +77,7 @@ def _reason(link: Link, task: "asyncio.Task[None]", hung_in: str) -> Unavailable
             return Unavailable("the connection ended without a reason", reason="protocol")
         case Unavailable() as error:
             return error
-        case BridgeError() as error:
+        case BridgeError() as error if not isinstance(error, Rejected):  # which is to be returned, never raised
             raise error
         case error:
             # An adapter's library may raise anything; what it does to one link must not stop the others.
@@ -100,6 +101,18 @@ async def _session(
             deadline.start(link.times.close_seconds, "closing")
 
 
+class Repeats(Protocol):
+    """Recognises what was there before."""
+
+    def repeats(self, message: Message, now: float) -> bool:
+        """Say whether a message is a repeat, and remember it."""
+        ...
+
+    def forget(self, messages: Sequence[Message]) -> None:
+        """Take that back for what was not stored."""
+        ...
+
+
 class Intake:
     """What is done with a source's batches: count, drop repeats, store; one for all connections."""
 
@@ -109,7 +122,7 @@ class Intake:
         catalogue: Catalogue,
         link: Link,
         activity: SourceActivity,
-        repeats: Callable[[Message, float], bool],
+        repeats: Repeats,
     ) -> None:
         self._journal = journal
         self._catalogue = catalogue
@@ -124,18 +137,22 @@ class Intake:
         self._link.proved()
         async for batch in source.batches():
             now = time.monotonic()
-            messages = [message for message in batch.messages if not self._repeats(message, now)]
+            messages = [message for message in batch.messages if not self._repeats.repeats(message, now)]
             self._count(batch.messages, len(batch.messages) - len(messages))
             site = self._catalogue.site
             for record in batch.unreadable:
                 self._catalogue.count_invalid(record.reason)
-                _log.warning("the hub sent what cannot be read, kept as a dead letter: %s", record.text)
             nothing_new = not messages and not batch.unreadable
             stored = nothing_new or await self._journal.append(messages, batch.unreadable)
             if stored:
                 self._catalogue.accepted.inc(len(messages))
             else:
+                self._repeats.forget(messages)
                 self._catalogue.dropped.labels(site, "journal_full").inc(len(messages))
+            if batch.unreadable:
+                fate = "kept as dead letters" if stored else "lost, since the journal is full"
+                text = "the hub sent %d records that cannot be read, %s; the first: %s"
+                _log.warning(text, len(batch.unreadable), fate, batch.unreadable[0].text)
             self._tell(overflowing=not stored)
             shed, self._shed = self._activity.dropped - self._shed, self._activity.dropped
             self._catalogue.dropped.labels(site, "memory_full").inc(shed)
@@ -182,7 +199,6 @@ class Delivery:
         self._window_events = window_events
         self._answer_seconds = answer_seconds
         self._stubborn = _Stubborn()
-        self._limit = window_events
         self._ok, self._rejected = (catalogue.attempts.labels(name, result) for result in ("ok", "rejected"))
         self._delivered = catalogue.delivered.labels(name)
         self._delivered_bytes = catalogue.delivered_bytes.labels(name)
@@ -191,7 +207,7 @@ class Delivery:
     async def run(self, sink: Sink, deadline: Deadline) -> None:
         """Deliver page after page in the journal's order until the connection is of no more use."""
         while True:
-            page = await self._journal.read(self._name, self._limit)
+            page = await self._read(sink, deadline)
             started = time.perf_counter()
             outcomes = await self._deliver(sink, page, deadline)
             refusals = self._stubborn.refusals if page.seqs[0] == self._stubborn.seq else 0
@@ -199,11 +215,20 @@ class Delivery:
             self._count(page, verdict, time.perf_counter() - started)
             buried = {index: Buried(why, refusals + 1) for index, why in verdict.buried.items()}
             await self._journal.settle(self._name, page, verdict.settled, buried)
-            self._limit = self._window_events
             if verdict.error is not None:
                 self._remember(page, verdict, verdict.error, refusals)
                 raise verdict.error
             self._link.proved()
+
+    async def _read(self, sink: Sink, deadline: Deadline) -> Page:
+        """Wait for a page; ask the sink now and then whether its connection still stands, so that a loss is seen."""
+        while True:
+            try:
+                async with asyncio.timeout(_IDLE_SECONDS):
+                    return await self._journal.read(self._name, self._window_events)
+            except TimeoutError:
+                with deadline.within(self._answer_seconds, "answering"):
+                    await sink.deliver([])
 
     async def _deliver(self, sink: Sink, page: Page, deadline: Deadline) -> Sequence[Outcome]:
         try:
@@ -213,10 +238,8 @@ class Delivery:
             return [error] * len(page.messages)
 
     def _remember(self, page: Page, verdict: Verdict, error: Unavailable, refusals: int) -> None:
-        """Count the refusals of one message over connections; narrow the window to find the one that is to blame."""
-        if error.one_by_one:
-            self._limit = 1
-        if error.bury_after is None or verdict.settled >= len(page.seqs):
+        """Count the refusals of one message over connections."""
+        if error.bury_after is None or verdict.settled >= len(page.seqs) or verdict.buried.keys() == {0}:
             return
         self._stubborn = _Stubborn(page.seqs[verdict.settled], refusals + 1 if verdict.settled == 0 else 1)
 
@@ -224,7 +247,10 @@ class Delivery:
         catalogue, name = self._catalogue, self._name
         for why in verdict.buried.values():
             catalogue.count_dead_letter(name, why.reason)
-            _log.error("sink %s will never take an event, kept as a dead letter: %s", name, why)
+        if verdict.buried:
+            first = next(iter(verdict.buried.values()))
+            text = "sink %s will never take %d events, kept as dead letters; the first: %s"
+            _log.error(text, name, len(verdict.buried), first)
         if verdict.error is not None:
             error = verdict.error
             result = "held" if error.hold else "timeout" if error.reason == "timeout" else "unavailable"

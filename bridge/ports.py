@@ -73,6 +73,7 @@ class Sink(Protocol):
         """Hand over a batch and report one outcome a message, in the order of the batch.
 
         None only after the broker has confirmed that very message. Raising `Unavailable` says it of the whole batch.
+        An empty batch only asks whether the connection still stands; it is handed over when there is nothing else.
         Never called twice at once, nor after an `Unavailable`; it may be cancelled at any await, after which the sink
         is only closed. Locking is not necessary.
         """

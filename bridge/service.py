@@ -13,7 +13,6 @@ from functools import partial
 
 from bridge.admin import admin
 from bridge.deadline import Deadline
-from bridge.errors import BridgeError
 from bridge.health import Heartbeat
 from bridge.journal import Journal, Limits, capacity, open_journal
 from bridge.link import Gauges, Link, Times
@@ -39,17 +38,9 @@ _STORE_SECONDS = 5  # what is received and not stored is bounded by the source's
 async def run(configuration: Configuration) -> int:
     """Bridge until SIGTERM or SIGINT; return the exit status 0.
 
-    Raises `StorageFailed`, `JournalOwned` or `ConfigError` where the bridge has to stop.
+    Raises `StorageFailed`, `JournalOwned` or `ConfigError` where the bridge has to stop, alone or in a group.
     """
-    bridge = _Bridge(configuration)
-    stop = _stop_signal()
-    try:
-        await bridge.run(stop)
-    except* BridgeError as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error from None
+    await _Bridge(configuration).run(_stop_signal())
     return 0
 
 
@@ -116,7 +107,10 @@ class _Bridge:
                 ),
                 asyncio.TaskGroup() as group,
             ):
-                eternal = [group.create_task(self._heartbeat.beat(), name="heartbeat")]
+                eternal = [
+                    group.create_task(self._heartbeat.beat(), name="heartbeat"),
+                    group.create_task(journal.failed(), name="journal watch"),
+                ]
                 eternal += [
                     group.create_task(self._deliver(name, journal), name=f"sink {name}") for name in self._sink_links
                 ]
@@ -146,7 +140,7 @@ class _Bridge:
         """Feed the journal from the hub until told to stop; leaves unsubscribed, with all stored, and logged out."""
         settings, activity = self._settings, self._activity
         repeats = Repeats(settings.journal.dedupe_seconds)
-        intake = Intake(journal, self._catalogue, self._source_link, activity, repeats.repeats)
+        intake = Intake(journal, self._catalogue, self._source_link, activity, repeats)
         leaving, reading = asyncio.Event(), asyncio.Lock()
 
         async def read(source: Source, deadline: Deadline) -> None:

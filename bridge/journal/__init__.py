@@ -1,6 +1,7 @@
 """The log on disk: what the hub said, until every sink has settled it."""
 
-from bridge.journal.log import Buried, Journal, Lag, Limits
+from bridge.journal.entry import Buried
+from bridge.journal.log import Journal, Lag, Limits
 from bridge.journal.opening import capacity, open_journal
 from bridge.journal.reader import Page
 

@@ -9,26 +9,26 @@ Order that must never change: received, committed, sent, confirmed, cursor commi
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
-from bridge.errors import Rejected, StorageFailed
-from bridge.journal.chunk import CorruptRow, encode
+from bridge.errors import StorageFailed
+from bridge.journal.chunk import CorruptRow
+from bridge.journal.entry import Buried, Letters, buried_letters, chunks_of, corrupt_letter, set_aside
 from bridge.journal.reader import Page, Reader
-from bridge.journal.store import Change, Chunk, DeadLetter
+from bridge.journal.store import Change
 from bridge.journal.tail import Tail
 from bridge.journal.writer import Writer, Written
 from bridge.message import Message
 from bridge.ports import Unreadable
 
-__all__ = ["Buried", "Journal", "Lag", "Limits"]
+__all__ = ["Journal", "Lag", "Limits"]
 
 _FREE_EVERY_EVENTS = 1000  # deleting costs a statement of its own; what is idle has nothing left to delete
+_LETTERS_SHARE = 4
 _READ_AHEAD_EVENTS = 1000
 _READ_AHEAD_BYTES = 4 * 1024 * 1024
-_UNREADABLE_MAX_BYTES = 65_536
-_CHUNK_MAX_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +39,6 @@ class Limits:
     memory_max_bytes: int
     cursor_every_events: int
     cursor_every_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Buried:
-    """A message of a page that becomes a dead letter: why, and after how many attempts."""
-
-    why: Rejected
-    attempts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +53,14 @@ class Lag:
 class Journal:
     """See the module. One task appends; one task per sink reads and settles. Any failure of the disk is final."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - opened in one place, by `bridge.journal.opening`
         self,
         writer: Writer,
         head: int,
         readers: Mapping[str, Reader],
         limits: Limits,
         on_commit: Callable[[float], None],
+        dead_letter_bytes: int = 0,
     ) -> None:
         self.limits = limits
         self.used_bytes = 0
@@ -84,8 +77,9 @@ class Journal:
         self._on_commit = on_commit
         self._arrived = asyncio.Event()
         self._settled = asyncio.Event()
+        self._broken = asyncio.Event()
         self._moved: dict[str, int] = {}
-        self._letters: list[DeadLetter] = []
+        self._letters = Letters(dead_letter_bytes, limits.capacity_bytes // _LETTERS_SHARE)
         self._flush: asyncio.TimerHandle | None = None
         self._last_write: asyncio.Future[Written] | None = None
 
@@ -94,13 +88,15 @@ class Journal:
 
         False when it would exceed the capacity: nothing of it is stored then. Cancelling leaves open whether it is.
         """
-        chunks = _chunks(messages, self._given + 1)
-        letters = [_set_aside(record) for record in unreadable]
+        chunks = chunks_of(messages, self._given + 1)
+        letters = [set_aside(record) for record in unreadable]
         size = sum(len(chunk.rows) for chunk in chunks) + sum(len(letter.data) for letter in letters)
         if self.used_bytes + size >= self.limits.capacity_bytes:
             return False
         self._given += len(messages)
-        await asyncio.shield(self._write(Change(chunks=chunks, dead_letters=letters), messages))
+        for letter in letters:
+            self._letters.add(letter)
+        await asyncio.shield(self._write(Change(chunks=chunks), messages))
         return True
 
     async def read(self, sink: str, limit: int) -> Page:
@@ -139,12 +135,10 @@ class Journal:
 
     def _tell(self, sink: str, reader: Reader, lost: Sequence[CorruptRow]) -> None:
         """Keep a dead letter for each damaged row that a sink has to pass over, and count a row once for all sinks."""
-        now = time.time()
         for row in lost:
             if row.seq <= reader.told:
                 continue
-            why = "the row fails its checksum" if row.data else "the row is gone"
-            self._letters.append(DeadLetter(sink, row.seq, None, "corrupt", why, 0, now, row.data))
+            self._letters.add(corrupt_letter(sink, row))
             reader.told = row.seq
             if row.seq > self._corrupt_to:
                 self.corrupt_rows += 1
@@ -158,21 +152,8 @@ class Journal:
         """
         self._check()
         reader = self._readers[sink]
-        now = time.time()
-        for index, letter in buried.items():
-            message, seq = page.messages[index], page.seqs[index]
-            self._letters.append(
-                DeadLetter(
-                    sink,
-                    seq,
-                    message.id,
-                    letter.why.reason,
-                    str(letter.why),
-                    letter.attempts,
-                    now,
-                    encode([message], seq),
-                )
-            )
+        for letter in buried_letters(sink, page, buried):
+            self._letters.add(letter)
         if count:
             reader.body_bytes -= sum(len(message.body) for message in page.messages[:count])
             reader.oldest_at = page.messages[min(count, len(page.messages) - 1)].received_at
@@ -202,6 +183,12 @@ class Journal:
             self._write(Change())
         if self._last_write is not None:
             await asyncio.shield(self._last_write)
+
+    async def failed(self) -> NoReturn:
+        """Wait until the disk fails, and raise it: also where nobody reads or writes just then."""
+        await self._broken.wait()
+        self._check()
+        raise AssertionError("a broken journal has its failure")
 
     async def drained(self) -> None:
         """Wait until every sink has settled everything that is stored."""
@@ -252,8 +239,7 @@ class Journal:
         for sink, cursor in moved.items():
             self._readers[sink].asked = cursor
         change.cursors |= moved
-        change.dead_letters += self._letters
-        self._letters = []
+        change.dead_letters += self._letters.take()
         floor = self._floor()
         half_full = self.used_bytes * 2 > self.limits.capacity_bytes
         if floor - self._freed >= _FREE_EVERY_EVENTS or (
@@ -268,6 +254,7 @@ class Journal:
         error = done.exception()
         if error is not None:
             self.failure = error if isinstance(error, StorageFailed) else StorageFailed(f"journal: {error!r}")
+            self._broken.set()
             self._arrived.set()
             self._settled.set()
             return
@@ -289,27 +276,3 @@ class Journal:
     def _check(self) -> None:
         if self.failure is not None:
             raise StorageFailed(str(self.failure)) from self.failure
-
-
-def _chunks(messages: Sequence[Message], first: int) -> list[Chunk]:
-    """Lay messages out in chunks of a size that can be read back one by one."""
-    chunks: list[Chunk] = []
-    start = size = 0
-    for index, message in enumerate(messages):
-        if size and size + len(message.body) > _CHUNK_MAX_BYTES:
-            chunks.append(_chunk(messages[start:index], first + start))
-            start, size = index, 0
-        size += len(message.body)
-    if start < len(messages):
-        chunks.append(_chunk(messages[start:], first + start))
-    return chunks
-
-
-def _chunk(messages: Sequence[Message], first: int) -> Chunk:
-    body_bytes = sum(len(message.body) for message in messages)
-    return Chunk(first, first + len(messages) - 1, body_bytes, encode(messages, first))
-
-
-def _set_aside(record: Unreadable) -> DeadLetter:
-    data = record.body[:_UNREADABLE_MAX_BYTES]
-    return DeadLetter("source", None, None, record.reason, record.text, 1, record.received_at, data)

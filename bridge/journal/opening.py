@@ -42,7 +42,7 @@ async def open_journal(
             state = await writer.call(lambda store: store.load())
             readers = {sink: await _reader(writer, state, sink) for sink in sinks}
             await writer.write(Change(clean=False))
-            journal = Journal(writer, state.head, readers, limits, on_commit)
+            journal = Journal(writer, state.head, readers, limits, on_commit, state.dead_letter_bytes)
             journal.used_bytes = await writer.call(lambda store: store.used_bytes())
         except BaseException:
             await writer.close()

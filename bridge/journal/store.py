@@ -6,6 +6,7 @@ sync is final for the process, since a second fsync after a failed one proves no
 `bridge.journal.writer`.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ __all__ = ["Change", "Chunk", "DeadLetter", "State", "Store"]
 _PAGE_BYTES = 4096
 _WAL_PAGES = 1024  # 4 MiB: a flipped bit in the WAL cuts its tail, so the tail is kept short
 _UNASKED_BYTES = 65_536
+_LETTER_BYTES = 512  # what a dead letter takes beside its data, generously
 _SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE chunk (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, body_bytes INTEGER NOT NULL, rows BLOB NOT NULL);
@@ -88,6 +90,7 @@ class State:
     cursors: Mapping[str, int]
     clean: bool
     dead_letters: Mapping[str, int]
+    dead_letter_bytes: int
 
 
 class Store:
@@ -98,10 +101,11 @@ class Store:
         self._used_bytes = self._grown_bytes = 0
         self._freed = True  # so that the first question is asked
         try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))  # it may hold personal data
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
             self._configure(max_bytes)
             self._migrate()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise self._failed("opening", error) from error
 
     def _configure(self, max_bytes: int) -> None:
@@ -139,11 +143,20 @@ class Store:
             first, last = self._db.execute("SELECT min(first), max(last) FROM chunk").fetchone()
             cursors = dict(self._db.execute("SELECT sink, seq FROM cursor"))
             session = dict(self._db.execute("SELECT name, value FROM session"))
-            letters = dict(self._db.execute("SELECT sink, count(*) FROM dead_letter GROUP BY sink"))
+            letters = self._db.execute(
+                "SELECT sink, count(*), total(length(data)) FROM dead_letter GROUP BY 1"
+            ).fetchall()
         except sqlite3.Error as error:
             raise self._failed("reading", error) from error
         head = max(last or 0, *cursors.values(), 0)
-        return State(head, first or head + 1, cursors, bool(session.get("clean", 1)), letters)
+        return State(
+            head=head,
+            oldest=first or head + 1,
+            cursors=cursors,
+            clean=bool(session.get("clean", 1)),
+            dead_letters={sink: count for sink, count, _ in letters},
+            dead_letter_bytes=int(sum(size for _, _, size in letters)),
+        )
 
     def write(self, change: Change) -> None:
         """Carry out a change as one transaction; it is on disk when this returns.
@@ -163,7 +176,7 @@ class Store:
         except sqlite3.Error as error:
             raise self._failed("writing", error) from error
         self._grown_bytes += sum(len(chunk.rows) for chunk in change.chunks)
-        self._grown_bytes += sum(len(letter.data) for letter in change.dead_letters)
+        self._grown_bytes += sum(len(letter.data) + _LETTER_BYTES for letter in change.dead_letters)
         self._freed = self._freed or bool(change.settled)
 
     def read(self, after: int, limit: int, max_bytes: int) -> Sequence[Chunk]:
@@ -202,7 +215,7 @@ class Store:
         """Give the file back, with the WAL folded into it where that still works."""
         self._db.close()
 
-    def _failed(self, doing: str, error: sqlite3.Error) -> StorageFailed:
+    def _failed(self, doing: str, error: sqlite3.Error | OSError) -> StorageFailed:
         name = getattr(error, "sqlite_errorname", "")
         return StorageFailed(f"journal {self._path}: {doing} failed: {error!r} {name}".rstrip())
 

@@ -5,6 +5,7 @@ notification; the same version with other content is news, since a server restor
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from bridge.message import Message
 
@@ -39,3 +40,8 @@ class Repeats:
                 self._known.popitem(last=False)
             return False
         return known[0] == content and now - known[1] <= self._dedupe_seconds
+
+    def forget(self, messages: Sequence[Message]) -> None:
+        """Take back what was remembered of messages that were not stored after all: a repeat of one is news."""
+        for message in messages:
+            self._known.pop(message.id, None)

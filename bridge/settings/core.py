@@ -102,6 +102,8 @@ class Subscribe(Part):
     def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(value)) < len(value):
             raise ValueError("a name occurs twice")
+        if "licence" in value:
+            raise ValueError("licence is no resource: its events are switched on by LICENCE")
         if "*" in value:
             raise ValueError("name each resource; the hub has no documented wildcard")
         return value

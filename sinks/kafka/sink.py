@@ -76,7 +76,7 @@ async def abandon(producer: Any) -> None:
 
     `AIOKafkaProducer.stop()` of an idempotent producer never returns when its brokers are gone (aiokafka#1101), and
     cancelling it leaves tasks. Nothing is lost by not flushing: what was not confirmed is handed over again anyway.
-    Private names of aiokafka 0.14.0; `tests/unit/sinks/kafka/test_abandon.py` says if they change.
+    Private names of aiokafka 0.14.0; `tests/unit/sinks/kafka/test_plugin.py` says if they change.
     """
     producer._closed = True  # noqa: SLF001 - see above; else its finalizer complains
     for connection in producer.client._conns.values():  # noqa: SLF001 - see above

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bridge import deadline as deadline_module
+from bridge import pipeline
 from bridge.deadline import Deadline
 from bridge.errors import Rejected, StorageFailed, Unavailable
 from bridge.journal import Journal, Limits, open_journal
@@ -200,28 +201,76 @@ async def test_a_message_refused_again_and_again_is_buried_after_its_limit_only(
     assert value(catalogue, "sink_dead_lettered_events_total", sink="kafka", reason="refused") == 1
 
 
-async def test_blame_is_found_by_handing_over_one_message_at_a_time(journal: Journal, catalogue: Catalogue) -> None:
+async def test_the_next_message_begins_without_the_refusals_of_a_buried_one(
+    journal: Journal, catalogue: Catalogue
+) -> None:
+    """Each message has its own three tries."""
+    refused: list[str] = []
     broker = Broker()
-    sizes: list[int] = []
 
-    async def poisoned(batch: Sequence[Message]) -> Sequence[Outcome]:
-        sizes.append(len(batch))
-        poison = [message.id == "id-1" for message in batch]
-        if not any(poison):
-            broker.held += [message.id for message in batch]
-            return [None] * len(batch)
-        if len(batch) == 1:
-            return [Rejected("too large", reason="too_large")]
-        return [Unavailable("one of them", reason="poison", one_by_one=True)] * len(batch)
+    async def refuse(batch: Sequence[Message]) -> Sequence[Outcome]:
+        refused.append(batch[0].id)
+        return [Unavailable("0x80", reason="refused", bury_after=3)] * len(batch)
 
-    broker.script = dict.fromkeys(range(1, 50), poisoned)
-    await journal.append(messages(1, 8))
+    broker.script = dict.fromkeys(range(1, 7), refuse)
+    await journal.append(messages(1, 3))
 
-    async with delivering(journal, catalogue, broker, window=8):
+    async with delivering(journal, catalogue, broker):
         await until(lambda: journal.lag("kafka").events == 0, 10, "settled")
 
-    assert broker.held == ids(2, 7)
-    assert sizes[:2] == [8, 1]
+    assert refused == ["id-1"] * 3 + ["id-2"] * 3
+    assert broker.held == ["id-3"]
+
+
+async def test_a_sink_that_raises_what_it_should_return_does_not_stop_the_bridge(
+    journal: Journal, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    broker = Broker()
+
+    async def raise_rejected(batch: Sequence[Message]) -> Sequence[Outcome]:
+        raise Rejected("too large", reason="too_large")
+
+    broker.script[1] = raise_rejected
+    await journal.append(messages(1, 3))
+
+    async with delivering(journal, catalogue, broker):
+        await until(lambda: len(broker.held) == 3, 10, "delivered")
+
+
+async def test_what_the_full_journal_refused_is_no_repeat_when_it_comes_again(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    """A hub that sends it again after a reconnect gives a second chance."""
+    limits = Limits(200_000, 2**20, 100, 0.02)
+    async with open_journal(tmp_path / "full.db", ["kafka"], 4 * 2**20, limits) as journal:
+        large, small = messages(1, 5, b"x" * 90_000), messages(1, 1, b"x" * 90_000)
+        hub = Hub([Batch(large), Batch(small)], journal)
+
+        async with taking_in(journal, catalogue, hub, SourceActivity()):
+            await until(lambda: len(hub.heads) == 2, 5, "both batches")
+
+        assert journal.head == 1
+
+
+async def test_a_connection_lost_while_idle_is_noticed(
+    journal: Journal, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With nothing to deliver the sink is asked now and then, so that the status does not show what is long gone."""
+    monkeypatch.setattr(pipeline, "_IDLE_SECONDS", 0.02)
+    asked: list[int] = []
+    broker = Broker()
+
+    async def lost(batch: Sequence[Message]) -> Sequence[Outcome]:
+        asked.append(len(batch))
+        raise Unavailable("the broker is gone", reason="network")
+
+    broker.script[1] = lost
+
+    async with delivering(journal, catalogue, broker):
+        await until(lambda: broker.connections == 2, 5, "a new connection")
+
+    assert asked == [0]
 
 
 async def test_a_dead_sink_does_not_stop_the_other(journal: Journal, catalogue: Catalogue) -> None:
@@ -275,7 +324,7 @@ class Hub:
 @asynccontextmanager
 async def taking_in(journal: Journal, catalogue: Catalogue, hub: Hub, activity: SourceActivity) -> AsyncIterator[Link]:
     state = link("hub")
-    intake = Intake(journal, catalogue, state, activity, Repeats(60).repeats)
+    intake = Intake(journal, catalogue, state, activity, Repeats(60))
     task = asyncio.create_task(keep(state, hub.connect, intake.read))
     try:
         yield state
@@ -306,6 +355,7 @@ async def test_exact_repeats_are_dropped_and_counted(journal: Journal, catalogue
 
     assert journal.head == 4
     assert value(catalogue, "events_duplicate_total", site="default", kind="exact") == 3
+    assert value(catalogue, "events_accepted_total", site="default") == 4
 
 
 async def test_unreadable_records_are_counted_once_and_kept(journal: Journal, catalogue: Catalogue) -> None:
@@ -331,7 +381,7 @@ async def test_what_the_full_journal_does_not_take_is_counted_and_told_once(
             await until(lambda: len(hub.heads) == 3, 5, "all batches")
 
     assert journal.head == 0
-    assert value(catalogue, "events_dropped_total", site="default", reason="journal_full") == 5
+    assert value(catalogue, "events_dropped_total", site="default", reason="journal_full") == 15
     assert value(catalogue, "events_dropped_total", site="default", reason="memory_full") == 4
     assert sum("the journal is full" in record.message for record in caplog.records) == 1
 

@@ -231,12 +231,12 @@ async def test_a_full_journal_has_room_again_as_soon_as_some_of_it_is_settled(op
 
 
 async def test_what_is_set_aside_counts_as_well(opening: Opening) -> None:
-    """A hub that sends rubbish fills the journal's share, not what is kept for cursors: that would stop the bridge."""
+    """A hub that sends rubbish fills a quarter, not what is kept for cursors: that would stop the bridge."""
     rubbish = [Unreadable("json", "cut", b"{" * 65_536, 5.0)] * 17
     async with opening("kafka", max_bytes=4 * 2**20, memory_max_bytes=2**20) as journal:
         await journal.append(messages(1, 5))
-        while await journal.append((), rubbish):
-            pass
+        for _ in range(60):
+            assert await journal.append((), rubbish)
 
         assert [m.version for m in await read_all(journal, "kafka", 5)] == [1, 2, 3, 4, 5]
         await until(lambda: journal._readers["kafka"].durable == 5, 5, "the cursor on disk")
@@ -297,6 +297,37 @@ async def test_the_log_tells_how_the_last_session_ended(
 
     told = [record.getMessage() for record in caplog.records if "the last session ended" in record.getMessage()]
     assert ["in order" in text for text in told] == [True, True, False]
+
+
+async def test_dead_letters_never_use_up_the_journal(
+    opening: Opening, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A hub whose every record is unreadable costs a quarter of the file, and is told of once; notifications go on."""
+    async with opening("kafka", max_bytes=4 * 2**20) as journal:
+        for _ in range(60):
+            assert await journal.append((), [Unreadable("json", "cut", b"x" * 60_000, 5.0)])
+        assert await journal.append(messages(1, 10, b"x" * 20_000))
+
+    async with opening("kafka", max_bytes=4 * 2**20) as journal:
+        assert await journal.append((), [Unreadable("json", "cut", b"y" * 60_000, 5.0)])
+
+    letters, kept = rows(path, "SELECT count(*), total(length(data)) FROM dead_letter")[0]
+    assert letters == 16
+    assert 2**19 < float(str(kept)) <= 2**20
+    assert sum("quarter of the journal" in record.message for record in caplog.records) == 2
+
+
+async def test_a_failing_disk_is_told_also_when_nobody_writes(opening: Opening) -> None:
+    async with opening("kafka") as journal:
+        watching = asyncio.create_task(journal.failed())
+        await journal.append(messages(1, 3))
+        page = await journal.read("kafka", 3)
+        journal._writer._store._db.execute("DROP TABLE cursor")
+
+        await journal.settle("kafka", page, 3, {})
+
+        with pytest.raises(StorageFailed, match="no such table"):
+            await asyncio.wait_for(watching, 5)
 
 
 async def test_a_second_process_is_told_that_the_journal_has_an_owner(opening: Opening, path: Path) -> None:
