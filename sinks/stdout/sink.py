@@ -24,6 +24,8 @@ _UNDIVIDED_BYTES = 4096  # PIPE_BUF of Linux: a writable pipe takes this much, a
 @asynccontextmanager
 async def connect(config: StdoutConfig) -> AsyncIterator["StdoutSink"]:
     """Take standard output as the broker; raise `Unavailable` where it is closed."""
+    if sys.stdout is None:  # what Python makes of a descriptor that was closed before it started
+        raise Unavailable("standard output is closed: start the bridge with it open", reason="refused", hold=True)
     async with connect_to(config, sys.stdout.fileno()) as sink:
         yield sink
 
@@ -55,9 +57,12 @@ class StdoutSink:
             for part, whole_lines in _parts(line(message, self._site) for message in batch):
                 await self._write(part)
                 written += whole_lines
+        except BrokenPipeError:  # no attempt heals this one, only another start
+            text = "whoever read standard output is gone: start the bridge again with a reader"
+            lost = Unavailable(text, reason="server_close", hold=True)
+            return [None] * written + [lost] * (len(batch) - written)
         except OSError as error:
-            reason = "server_close" if isinstance(error, BrokenPipeError) else "refused"
-            lost = Unavailable(f"standard output takes no more: {error!r}", reason=reason)
+            lost = Unavailable(f"standard output takes no more: {error!r}", reason="refused")
             return [None] * written + [lost] * (len(batch) - written)
         return [None] * len(batch)
 

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from bridge.contract import Received, Rig, SinkContract, sample
 from bridge.errors import Unavailable
 from bridge.ports import SinkPlugin
 from sinks.stdout.config import StdoutConfig
-from sinks.stdout.sink import connect_to
+from sinks.stdout.sink import connect, connect_to
 from tests.support import until
 
 
@@ -107,7 +108,7 @@ async def test_a_stuck_reader_holds_up_the_sink_and_nothing_else(pipe: Pipe) -> 
 
 
 async def test_a_reader_that_is_gone_ends_the_sink() -> None:
-    """A broken pipe is an ordinary lost connection, and what was taken before counts."""
+    """A broken pipe never heals, so attempts are held; what was taken before counts."""
     reading, writing = os.pipe()
     try:
         async with connect_to(StdoutConfig(), writing) as sink:
@@ -118,7 +119,9 @@ async def test_a_reader_that_is_gone_ends_the_sink() -> None:
         os.close(writing)
 
     assert first == [None]
-    assert [(type(outcome), outcome.reason) for outcome in second] == [(Unavailable, "server_close")] * 2
+    assert [(type(outcome), outcome.reason, outcome.hold) for outcome in second] == [
+        (Unavailable, "server_close", True)
+    ] * 2
 
 
 async def test_a_long_line_cut_by_a_reader_that_left_is_not_confirmed() -> None:
@@ -186,3 +189,14 @@ async def test_a_closed_descriptor_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         async with connect_to(StdoutConfig(), writing):
             pytest.fail("connected")
+
+
+async def test_a_bridge_started_without_standard_output_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a shell closed the descriptor (`>&-`), Python has no `sys.stdout`: an operator must act, it is no bug."""
+    monkeypatch.setattr(sys, "stdout", None)
+
+    with pytest.raises(Unavailable, match="closed") as refused:
+        async with connect(StdoutConfig()):
+            pytest.fail("connected")
+
+    assert refused.value.hold
