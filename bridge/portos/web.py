@@ -16,6 +16,7 @@ _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 _TRY_LATER: Final = frozenset({408, 423, 425, 429})
 _SERVER_ERROR: Final = 500
+_NOT_PORTOS: Final = frozenset({404, 405, 501})  # what a web server says to a POST that it has no place for
 
 
 def http_session(hub: Hub) -> aiohttp.ClientSession:
@@ -63,6 +64,8 @@ def refusal(doing: str, status: int) -> Unavailable:
         return Unavailable(text, reason="unauthorized")
     if status == _FORBIDDEN:
         return Unavailable(f"{text}: the bridge's user lacks a right", reason="forbidden", hold=True)
+    if status in _NOT_PORTOS:
+        text += "; is PORTOS_BRIDGE_HUB__URL the address of a Portos API?"
     if status in _TRY_LATER or status >= _SERVER_ERROR:
         return Unavailable(text, reason="refused")
     return Unavailable(text, reason="protocol")

@@ -252,6 +252,14 @@ async def test_a_refused_login_is_told_by_code_and_status(
     assert (error.reason, error.hold) == (reason, hold)
 
 
+@pytest.mark.parametrize("status", [404, 405, 501])
+async def test_a_server_that_is_no_portos_raises_the_question_of_the_address(hub: ScriptedHub, status: int) -> None:
+    """Any web server answers a POST somehow: the text names the variable to look at."""
+    hub.login = refuse(status)
+
+    assert "PORTOS_BRIDGE_HUB__URL" in str(await failed(hub))
+
+
 async def test_a_server_that_is_not_there_is_refused() -> None:
     """Without a server a token is unavailable, not an error of the program."""
     error = await failed(ScriptedHub(free_port()))
