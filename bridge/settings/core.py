@@ -120,7 +120,9 @@ class Subscribe(Part):
     def _acknowledged(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         risky = sorted(_SECRET_BEARING & set(info.data.get("resources", ())) - set(value))
         if risky:
-            raise ValueError(f"must name {', '.join(risky)} too, since they may carry secrets and are subscribed")
+            raise ValueError(
+                f"must name {', '.join(risky)} too, since they may hold keys or passwords and are subscribed"
+            )
         return value
 
 
