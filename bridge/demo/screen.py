@@ -1,5 +1,6 @@
 """What a person sees of the demo: a line a second, a headline a scene, a table at the end."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, TextIO
@@ -9,10 +10,11 @@ from bridge.demo.tally import Tally
 __all__ = ["Screen"]
 
 _BOLD, _GREEN, _RED, _DIM, _PLAIN = "\033[1m", "\033[32m", "\033[31m", "\033[2m", "\033[0m"
+_LINE_COLUMNS = 91  # of a line with its latency and the gap behind it
 
 
 class Screen:
-    """Writes to a terminal in colour, and plainly to anything else."""
+    """Writes to a terminal in colour and within its width, and plainly to anything else."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -20,12 +22,10 @@ class Screen:
 
     def opening(self, admin_url: str, hub_url: str, mqtt_port: int) -> None:
         """Say what runs, and where to look while it does."""
-        self.say(
-            f"{self._paint(_BOLD, 'portos-bridge demo')}: hub -> journal on disk -> MQTT broker and standard output"
-        )
+        self.say(f"{self._paint(_BOLD, 'portos-bridge demo')}: hub -> journal on disk -> MQTT and standard output")
         self.say(f"  simulated Portos hub   {hub_url}/signalr/v1/mainHub")
         self.say(f"  MQTT broker            mqtt://127.0.0.1:{mqtt_port}   topics portos/#")
-        self.say(f"  status and metrics     {admin_url}/status   {admin_url}/metrics")
+        self.say(f"  status and metrics     {admin_url}/status and /metrics")
         self.say("")
 
     def line(  # noqa: PLR0913 - the columns
@@ -44,9 +44,13 @@ class Screen:
         latency = f"{median(latencies) * 1000:5.1f} ms" if latencies and hub and mqtt else "       -"
         columns = (
             f"{seconds:5.1f} s  hub {self._lamp(up=hub)}  mqtt {self._lamp(up=mqtt)}  sent {sent:5}  "
-            f"delivered {delivered:5}  waiting {waiting:4}  latency {latency}"
+            f"delivered {delivered:5}  waiting {waiting:4}"
         )
-        self.say(f"{columns}  {self._paint(_DIM, newest)}")
+        if self._has_room_for(_LINE_COLUMNS):
+            columns += f"  latency {latency}"
+        if self._has_room_for(_LINE_COLUMNS + len(newest)):
+            columns += f"  {self._paint(_DIM, newest)}"
+        self.say(columns)
 
     def scene(self, seconds: float, text: str) -> None:
         """Say what happens now."""
@@ -57,26 +61,26 @@ class Screen:
         good = not result.missing and result.accepted
         rows = (
             ("sent by the hub while the bridge listened", f"{result.sent}"),
-            ("told by the hub while nobody listened", f"{result.unheard}   (a hub forgets what nobody hears)"),
+            ("told by the hub while nobody listened", f"{result.unheard}   (a hub forgets them)"),
             ("accepted by the bridge", f"{result.accepted}"),
             ("delivered to the MQTT subscriber", f"{result.delivered}"),
             ("missing of what was accepted", self._paint(_GREEN if good else _RED, f"{result.missing}")),
-            ("repeated", f"{result.repeated}   (after the broker's outage, at most 100)"),
+            ("repeated", f"{result.repeated}   (at most 100 after the outage)"),
             ("blind: without the hub", f"{blind_seconds:.1f} s"),
             ("hub to subscriber, half of all", f"{result.latency_p50 * 1000:.1f} ms"),
-            ("hub to subscriber, 99 % of all", f"{result.latency_p99 * 1000:.0f} ms, the broker's outage included"),
+            ("hub to subscriber, 99 % of all", f"{result.latency_p99 * 1000:.0f} ms, with the outage"),
         )
         self.say("")
         for name, value in rows:
-            self.say(f"  {name:<44}{value}")
+            self.say(f"  {name:<43}{value}")
 
     def onwards(self) -> None:
         """Say how to go on from here."""
         self.say("")
-        self.say(
-            "  Against your own hub and broker: set the variables that `portos-bridge config env` prints, try them"
-        )
-        self.say("  with `portos-bridge check --connect`, then `portos-bridge run`. The README has a ready example.")
+        self.say("  Against your own hub and broker: set the variables that")
+        self.say("  `portos-bridge config env` prints, try them with")
+        self.say("  `portos-bridge check --connect`, then `portos-bridge run`.")
+        self.say("  The README has a ready example.")
 
     def text(self, text: str) -> None:
         """Show a log as it is."""
@@ -87,6 +91,9 @@ class Screen:
         """Write a line at once."""
         self._out.write(text + "\n")
         self._out.flush()
+
+    def _has_room_for(self, columns: int) -> bool:
+        return not self._colour or columns <= shutil.get_terminal_size().columns
 
     def _lamp(self, *, up: bool) -> str:
         return self._paint(_GREEN, "up  ") if up else self._paint(_RED, "down")
