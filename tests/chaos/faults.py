@@ -168,7 +168,7 @@ FAULTS = (
         "hub frozen and thawed",
         hub_frozen,
         _NONE,
-        12.0,  # what was in the hub's hands when it froze was lost with the connection, before the seconds it was frozen
+        12.0,  # what the hub held when it froze was lost with the connection, before the seconds it was frozen
         hub_options={"KeepAliveSeconds": 1},
         settings={"HUB__KEEPALIVE_SECONDS": "1", "HUB__SILENCE_SECONDS": "3"},
     ),
