@@ -45,17 +45,17 @@ async def run(configuration: Configuration) -> int:
 
 
 def _stop_signal() -> asyncio.Event:
-    """Turn SIGTERM and SIGINT into an event; a second signal ends the process at once, and loses nothing stored."""
+    """Turn SIGTERM, SIGINT and SIGHUP into an event; a second signal ends the process at once; what is stored stays."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def received(name: str) -> None:
         _log.info("%s received: stopping in order; once more stops at once", name)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, received, number.name)
     return stop
 

@@ -27,6 +27,7 @@ __all__ = ["Journal", "Lag", "Limits"]
 
 _FREE_EVERY_EVENTS = 1000  # deleting costs a statement of its own; what is idle has nothing left to delete
 _LETTERS_SHARE = 4
+_ROOM_AGAIN = 0.9  # a full journal takes nothing until this share of it is used, or it would go back and forth
 _READ_AHEAD_EVENTS = 1000
 _READ_AHEAD_BYTES = 4 * 1024 * 1024
 
@@ -65,6 +66,8 @@ class Journal:
         self.limits = limits
         self.used_bytes = 0
         self.corrupt_rows = 0
+        self.full = False
+        """Whether the last that came was refused: nothing is taken then until there is room worth the name."""
         self._corrupt_to = 0
         self.failure: StorageFailed | None = None
         self.head = head
@@ -91,7 +94,9 @@ class Journal:
         chunks = chunks_of(messages, self._given + 1)
         letters = [set_aside(record) for record in unreadable]
         size = sum(len(chunk.rows) for chunk in chunks) + sum(len(letter.data) for letter in letters)
-        if self.used_bytes + size >= self.limits.capacity_bytes:
+        capacity = self.limits.capacity_bytes
+        self.full = self.used_bytes + size >= capacity or (self.full and self.used_bytes >= capacity * _ROOM_AGAIN)
+        if self.full:
             return False
         self._given += len(messages)
         for letter in letters:
@@ -213,11 +218,6 @@ class Journal:
     def events(self) -> int:
         """How many messages some sink has still to settle."""
         return self.head - self._floor()
-
-    @property
-    def full(self) -> bool:
-        """Whether the capacity is used up, so that nothing more is taken."""
-        return self.used_bytes >= self.limits.capacity_bytes
 
     async def close(self) -> None:
         """Record every cursor and an orderly end, then give the file back."""

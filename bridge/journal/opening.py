@@ -84,9 +84,9 @@ async def _reader(writer: Writer, state: State, sink: str) -> Reader:
 
 
 def _tell(path: Path, state: State, journal: Journal, sinks: Sequence[str]) -> None:
-    waiting = {sink: journal.lag(sink).events for sink in sinks}
-    ended = "in order" if state.clean else "without warning"
-    _log.info("journal %s opened: the last session ended %s, waiting for the sinks: %s", path, ended, waiting)
+    waiting = ", ".join(f"{sink} {journal.lag(sink).events}" for sink in sinks)
+    last = {None: "it is new", True: "the last session ended in order", False: "the last session ended without warning"}
+    _log.info("journal %s opened: %s; events waiting for the sinks: %s", path, last[state.clean], waiting)
     for sink, count in state.dead_letters.items():
         _log.warning("journal %s holds %d dead letters of %s", path, count, sink)
     for sink in set(state.cursors) - set(sinks):

@@ -88,7 +88,8 @@ class State:
     head: int
     oldest: int
     cursors: Mapping[str, int]
-    clean: bool
+    clean: bool | None
+    """Whether the last session ended in order; None if there was none."""
     dead_letters: Mapping[str, int]
     dead_letter_bytes: int
 
@@ -153,7 +154,7 @@ class Store:
             head=head,
             oldest=first or head + 1,
             cursors=cursors,
-            clean=bool(session.get("clean", 1)),
+            clean=bool(session["clean"]) if "clean" in session else None,
             dead_letters={sink: count for sink, count, _ in letters},
             dead_letter_bytes=int(sum(size for _, _, size in letters)),
         )
