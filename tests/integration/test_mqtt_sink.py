@@ -145,7 +145,7 @@ async def test_a_broker_that_wants_a_password_is_held(local_broker: Callable[[st
 
 
 async def test_a_second_client_of_the_same_name_takes_over(mqtt_broker: MqttBroker) -> None:
-    """The first connection ends with the true reason; never are two sessions of one name alive."""
+    """The first connection ends, with the true reason where the broker tells it; two sessions are never alive."""
     settings = config(mqtt_broker, client_id="third", base_topic="takeover")
 
     async with plugin.connect(settings) as first, plugin.connect(settings) as second:
@@ -153,7 +153,8 @@ async def test_a_second_client_of_the_same_name_takes_over(mqtt_broker: MqttBrok
         with pytest.raises(Unavailable) as raised:
             await first.deliver([sample(2)])
 
-    assert (raised.value.reason, raised.value.slowly) == ("taken_over", True)
+    told = raised.value.reason, raised.value.slowly
+    assert told in {("taken_over", True), ("server_close", False)}  # Mosquitto 2.0.11 just closes, 2.0.21 says why
 
 
 @pytest.mark.parametrize("window", [1, 20, 100])
