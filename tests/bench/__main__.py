@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import pytest
 from confluent_kafka import KafkaException
@@ -97,7 +98,7 @@ def _hub(contenders: Sequence[Contender]) -> Hub:
 
 def _brokers(only: str | None) -> Iterator[tuple[str, Broker]]:
     """Start what can be started, and say what cannot."""
-    starts: dict[str, Callable[[], Broker]] = {"kafka": start_kafka, "mqtt": start_mqtt}
+    starts: dict[str, Callable[[], Broker]] = {"kafka": partial(start_kafka, real=True), "mqtt": start_mqtt}
     for name, start in starts.items():
         if only in (None, "latency", name):
             try:
@@ -120,7 +121,7 @@ def _one(title: str, who: Contender, run: Callable[[Contender], dict[str, float]
     try:
         values = run(who)
     except (AssertionError, KafkaException, OSError, ValueError) as error:
-        print(f"{title}: no figures: {error}", flush=True)
+        print(f"{title}: no figures: {error!r}", flush=True)
         return False
     for name, value in values.items():
         figures.setdefault(name, {}).setdefault(who.name, []).append(value)
