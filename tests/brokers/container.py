@@ -105,3 +105,18 @@ class Container:
 
     def close(self) -> None:
         self._container.stop()
+
+
+class OnContainer:
+    """What can be done to every server that is a `container`."""
+
+    container: Container
+
+    def pause(self) -> None:
+        self.container.pause()
+
+    def resume(self) -> None:
+        self.container.resume()
+
+    def kill(self) -> None:
+        self.container.kill()

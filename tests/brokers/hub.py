@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import sys
 import tempfile
 import urllib.error
@@ -14,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tests.brokers.process import Program
+from tests.brokers.process import OnProgram, Program
 from tests.support import free_port, require, wait_until
 
 __all__ = ["Change", "Hub", "hub_level", "start_hub", "start_simulator"]
@@ -54,7 +53,7 @@ def start_simulator(*options: str) -> "Hub":
     return Hub("simulator", command, port, control)
 
 
-class Hub:
+class Hub(OnProgram):
     """A running hub. Its ledger, sessions and tokens are in memory: a kill loses them, so read the ledger before."""
 
     username = "950"
@@ -164,25 +163,6 @@ class Hub:
     def refuse(self, times: int = 1, message: str = "Subscription refused.") -> None:
         """Refuse the next calls of Subscribe."""
         self._call("/refuse", {"times": times, "message": message})
-
-    def pause(self) -> None:
-        self.program.pause()
-
-    def resume(self) -> None:
-        self.program.resume()
-
-    def kill(self) -> None:
-        self.program.kill()
-
-    def restart(self) -> None:
-        """Start it anew on its port, empty; end the old one first as a crash does if it still runs."""
-        self.program.kill()
-        self._start()
-
-    def close(self) -> None:
-        self.program.resume()
-        self.program.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 _ACTIONS = ("created", "updated", "deleted")

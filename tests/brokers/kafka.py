@@ -1,7 +1,6 @@
 """The Kafka rungs of the ladder: a given address, a container, a start script, librdkafka's mock cluster."""
 
 import os
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Protocol
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from tests.brokers.container import Container, engine
-from tests.brokers.process import Program
+from tests.brokers.container import Container, OnContainer, engine
+from tests.brokers.process import OnProgram, Program
 from tests.support import free_port, unavailable
 
 __all__ = ["GivenKafka", "KafkaBroker", "KafkaContainer", "KafkaMock", "KafkaProgram", "kafka_level", "start_kafka"]
@@ -101,7 +100,7 @@ class GivenKafka:
         """Leave it running."""
 
 
-class KafkaProgram:
+class KafkaProgram(OnProgram):
     """A real single-node Kafka started by the script that TEST_KAFKA_BROKER names: `SCRIPT PORT DATA_FOLDER`."""
 
     level = "process"
@@ -127,25 +126,8 @@ class KafkaProgram:
     def _ready(self) -> bool:
         return "Kafka Server started" in self.program.output() and _answers(self.bootstrap)
 
-    def pause(self) -> None:
-        self.program.pause()
 
-    def resume(self) -> None:
-        self.program.resume()
-
-    def kill(self) -> None:
-        self.program.kill()
-
-    def restart(self) -> None:
-        self.program.kill()
-        self._start()
-
-    def close(self) -> None:
-        self.program.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-class KafkaContainer:
+class KafkaContainer(OnContainer):
     """A real single-node Kafka from its public image; every variable is set, since one replaces the whole default."""
 
     level = "container"
@@ -188,15 +170,6 @@ class KafkaContainer:
         )
         self.container.start(lambda: "Kafka Server started" in self.container.output() and _answers(self.bootstrap), 60)
 
-    def pause(self) -> None:
-        self.container.pause()
-
-    def resume(self) -> None:
-        self.container.resume()
-
-    def kill(self) -> None:
-        self.container.kill()
-
     def restart(self) -> None:
         self.container.kill()
         self.container.start(lambda: _answers(self.bootstrap), 60)
@@ -205,7 +178,7 @@ class KafkaContainer:
         self.container.close()
 
 
-class KafkaMock:
+class KafkaMock(OnProgram):
     """librdkafka's mock cluster in a process of its own, so that it can be paused; it forgets everything when it ends.
 
     It does not check sequence numbers and knows neither SASL, TLS nor size limits (confluent-kafka 2.16.1).
@@ -221,18 +194,5 @@ class KafkaMock:
         self.program.start(lambda: "ready on" in self.program.output(), 30)
         self.bootstrap = self.program.output().split("ready on ")[1].split()[0]
 
-    def pause(self) -> None:
-        self.program.pause()
-
-    def resume(self) -> None:
-        self.program.resume()
-
-    def kill(self) -> None:
-        self.program.kill()
-
     def restart(self) -> None:
         unavailable("kafka", "the mock cluster keeps nothing over a restart: set TEST_KAFKA_BROKER to run this")
-
-    def close(self) -> None:
-        self.program.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)

@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Protocol
 
-from tests.brokers.container import Container, engine
-from tests.brokers.process import Program
+from tests.brokers.container import Container, OnContainer, engine
+from tests.brokers.process import OnProgram, Program
 from tests.support import free_port, unavailable, wait_until
 
 __all__ = ["GivenMqtt", "MosquittoContainer", "MosquittoProgram", "MqttBroker", "mqtt_level", "start_mqtt"]
@@ -123,7 +123,7 @@ class _Mosquitto:
             return False
 
 
-class MosquittoProgram(_Mosquitto):
+class MosquittoProgram(_Mosquitto, OnProgram):
     """Mosquitto as a process of ours."""
 
     level = "process"
@@ -137,32 +137,14 @@ class MosquittoProgram(_Mosquitto):
     def _start(self) -> None:
         self.program.start(lambda: " running" in self.program.output() and self.answers(), 15)
 
-    def pause(self) -> None:
-        self.program.pause()
-
-    def resume(self) -> None:
-        self.program.resume()
-
-    def kill(self) -> None:
-        self.program.kill()
-
-    def restart(self) -> None:
-        self.program.kill()
-        self._start()
-
     def save(self) -> None:
         """Have sessions and subscriptions written to disk, so that they outlive a kill."""
         before = self.saved(self.folder)
         self.program.signal(signal.SIGUSR1)
         wait_until(lambda: self.saved(self.folder) > before, 10, "mosquitto saved its data")
 
-    def close(self) -> None:
-        self.program.resume()
-        self.program.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
-
-class MosquittoContainer(_Mosquitto):
+class MosquittoContainer(_Mosquitto, OnContainer):
     """Mosquitto from its public image."""
 
     level = "container"
@@ -177,15 +159,6 @@ class MosquittoContainer(_Mosquitto):
             volumes={str(config): "/mosquitto/config/mosquitto.conf", str(self.folder / "data"): "/mosquitto/data"},
         )
         self.container.start(lambda: " running" in self.container.output() and self.answers(), 30)
-
-    def pause(self) -> None:
-        self.container.pause()
-
-    def resume(self) -> None:
-        self.container.resume()
-
-    def kill(self) -> None:
-        self.container.kill()
 
     def restart(self) -> None:
         self.container.kill()

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Self
 
 from tests.support import wait_until
 
-__all__ = ["Program"]
+__all__ = ["OnProgram", "Program"]
 
 
 class Program:
@@ -101,3 +102,32 @@ class Program:
     def wait(self, seconds: float) -> int:
         """Wait for its end and give its exit status."""
         return 0 if self._process is None else self._process.wait(seconds)
+
+
+class OnProgram:
+    """What can be done to every server that is a `program` with a `folder` of its own; `_start` starts it."""
+
+    program: Program
+    folder: Path
+
+    def _start(self) -> None:
+        raise NotImplementedError
+
+    def pause(self) -> None:
+        self.program.pause()
+
+    def resume(self) -> None:
+        self.program.resume()
+
+    def kill(self) -> None:
+        self.program.kill()
+
+    def restart(self) -> None:
+        """Start it anew on its port; end the old one first as a crash does if it still runs."""
+        self.program.kill()
+        self._start()
+
+    def close(self) -> None:
+        self.program.resume()
+        self.program.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
