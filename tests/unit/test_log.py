@@ -7,7 +7,6 @@ import io
 import json
 import logging
 import random
-import sys
 import threading
 import time
 import warnings
@@ -17,6 +16,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from bridge import log
+from tests.unit.log_state import restored
 
 CANARY = 'C4nary-"pa\\ss wörd&/+%'
 logger = logging.getLogger("bridge.test")
@@ -25,14 +25,8 @@ logger = logging.getLogger("bridge.test")
 @pytest.fixture(autouse=True)
 def untouched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Put the process's logging back as it was."""
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    monkeypatch.setattr(log, "_redaction", log._Redaction())
-    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
-    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
-    yield
-    logging.captureWarnings(capture=False)
-    root.handlers[:], root.level = before
+    with restored(monkeypatch):
+        yield
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The command line: what it prints, and with which status it ends."""
 
 import http.server
-import logging
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from bridge.commands import config
 from bridge.errors import ConfigError, JournalOwned, StorageFailed, Unavailable
 from bridge.settings.reference import as_markdown
 from tests.support import free_port
+from tests.unit.log_state import restored
 from tests.unit.settings.wrong import WRONG, Wrong, good_environment, spoilt, variable_of
 
 ENTRIES = (
@@ -28,15 +28,9 @@ CANARY = "C4nary-5e6f"
 @pytest.fixture(autouse=True)
 def untouched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let a command set the log up, and put it back as it was."""
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    monkeypatch.setattr(log, "_redaction", log._Redaction())
-    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
-    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
-    root.handlers[:] = []
-    yield
-    logging.captureWarnings(capture=False)
-    root.handlers[:], root.level = before
+    with restored(monkeypatch) as root:
+        root.handlers[:] = []
+        yield
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,20 @@ class Broker:
 
 
 @asynccontextmanager
+async def kept(
+    state: Link, connect: Callable[[], Any], use: Callable[[Any, Deadline], Awaitable[object]]
+) -> AsyncIterator[Link]:
+    """Keep a link going beside the test, and end it as the service does."""
+    task = asyncio.create_task(keep(state, connect, use))
+    try:
+        yield state
+    finally:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
 async def delivering(
     journal: Journal,
     catalogue: Catalogue,
@@ -81,13 +96,8 @@ async def delivering(
 ) -> AsyncIterator[Link]:
     state = link(held=held)
     delivery = Delivery("kafka", journal, catalogue, state, window, 0.3)
-    task = asyncio.create_task(keep(state, broker.connect, delivery.run))
-    try:
+    async with kept(state, broker.connect, delivery.run):
         yield state
-    finally:
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
 
 
 def ids(first: int, count: int) -> list[str]:
@@ -325,13 +335,8 @@ class Hub:
 async def taking_in(journal: Journal, catalogue: Catalogue, hub: Hub, activity: SourceActivity) -> AsyncIterator[Link]:
     state = link("hub")
     intake = Intake(journal, catalogue, state, activity, Repeats(60))
-    task = asyncio.create_task(keep(state, hub.connect, intake.read))
-    try:
+    async with kept(state, hub.connect, intake.read):
         yield state
-    finally:
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
 
 
 async def test_resuming_is_acknowledging(journal: Journal, catalogue: Catalogue) -> None:
