@@ -91,11 +91,13 @@ class Journal:
 
         False when it would exceed the capacity: nothing of it is stored then. Cancelling leaves open whether it is.
         """
+        capacity = self.limits.capacity_bytes
+        if self.full and self.used_bytes >= capacity * _ROOM_AGAIN:
+            return False
         chunks = chunks_of(messages, self._given + 1)
         letters = [set_aside(record) for record in unreadable]
         size = sum(len(chunk.rows) for chunk in chunks) + sum(len(letter.data) for letter in letters)
-        capacity = self.limits.capacity_bytes
-        self.full = self.used_bytes + size >= capacity or (self.full and self.used_bytes >= capacity * _ROOM_AGAIN)
+        self.full = self.used_bytes + size >= capacity
         if self.full:
             return False
         self._given += len(messages)
@@ -246,11 +248,16 @@ class Journal:
             self._freed < floor and (floor == self._given or change.clean or half_full)
         ):
             change.settled = self._freed = floor
+        size = sum(
+            chunk.body_bytes for chunk in change.chunks
+        )  # now: the writer merges what comes next into the change
         self._last_write = self._writer.write(change)
-        self._last_write.add_done_callback(lambda done: self._written(done, moved, messages))
+        self._last_write.add_done_callback(lambda done: self._written(done, moved, messages, size))
         return self._last_write
 
-    def _written(self, done: "asyncio.Future[Written]", moved: Mapping[str, int], messages: Sequence[Message]) -> None:
+    def _written(
+        self, done: "asyncio.Future[Written]", moved: Mapping[str, int], messages: Sequence[Message], size: int
+    ) -> None:
         error = done.exception()
         if error is not None:
             self.failure = error if isinstance(error, StorageFailed) else StorageFailed(f"journal: {error!r}")
@@ -264,7 +271,6 @@ class Journal:
         for sink, cursor in moved.items():
             self._readers[sink].durable = cursor
         if messages:
-            size = sum(len(message.body) for message in messages)
             for reader in self._readers.values():
                 reader.body_bytes += size
                 if reader.cursor == self.head:  # also where nobody reads: the sink may be down

@@ -145,7 +145,7 @@ class Store:
             cursors = dict(self._db.execute("SELECT sink, seq FROM cursor"))
             session = dict(self._db.execute("SELECT name, value FROM session"))
             letters = self._db.execute(
-                "SELECT sink, count(*), total(length(data)) FROM dead_letter GROUP BY 1"
+                "SELECT sink, count(*), total(length(data)) FROM dead_letter GROUP BY sink"
             ).fetchall()
         except sqlite3.Error as error:
             raise self._failed("reading", error) from error
