@@ -131,38 +131,24 @@ def _shared_properties(site: str, event: str, resource: str | None, action: str 
     return _CONTENT_TYPE + _user_properties(shared_attributes(site, event, resource, action))
 
 
-class _Heads(dict[str, str]):
-    """User properties up to the first byte of their value's length, by name; our names are short ASCII."""
-
-    def __missing__(self, name: str) -> str:
-        head = self[name] = f"&\0{chr(len(name))}{name}\0"
-        return head
-
-
-_HEADS = _Heads()
-_SHORT = [chr(length) for length in range(128)]
+_SHORT = [chr(length) for length in range(64)]
 
 
 def _user_properties(pairs: Sequence[tuple[str, str]]) -> bytes:
-    """Write user properties (5.0, 2.2.2.2 and 1.5.7).
-
-    Nearly always all is short ASCII; then one string is encoded for all of them, in a third of the time.
-    """
-    try:
-        joined = "".join([f"{_HEADS[name]}{_SHORT[len(text)]}{text}" for name, text in pairs])
-    except IndexError:
-        return _long_user_properties(pairs)
-    return joined.encode() if joined.isascii() else _long_user_properties(pairs)
-
-
-def _long_user_properties(pairs: Sequence[tuple[str, str]]) -> bytes:
+    """Write user properties (5.0, 2.2.2.2 and 1.5.7); our names are short ASCII."""
     parts: list[bytes] = []
     for name, text in pairs:
         value = text.encode()
         if len(value) > _LONGEST_STRING_BYTES:
             raise Rejected(f"the attribute {name} has {len(value)} bytes; MQTT takes 65535", reason="too_large")
-        parts += (_HEADS[name].encode()[:-1], len(value).to_bytes(2, "big"), value)
+        parts += (_head(name), len(value).to_bytes(2, "big"), value)
     return b"".join(parts)
+
+
+@lru_cache(maxsize=64)
+def _head(name: str) -> bytes:
+    """Write what stands before a user property's value: its identifier and its name."""
+    return b"&" + len(name).to_bytes(2, "big") + name.encode()
 
 
 @lru_cache(maxsize=8192)
