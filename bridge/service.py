@@ -32,11 +32,12 @@ __all__ = ["run"]
 
 _log = logging.getLogger(__name__)
 
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _STORE_SECONDS = 5  # what is received and not stored is bounded by the source's memory: 20 commits
 
 
 async def run(configuration: Configuration) -> int:
-    """Bridge until SIGTERM or SIGINT; return the exit status 0.
+    """Bridge until a signal to stop; return the exit status 0.
 
     Raises `StorageFailed`, `JournalOwned` or `ConfigError` where the bridge has to stop, alone or in a group.
     """
@@ -51,11 +52,11 @@ def _stop_signal() -> asyncio.Event:
 
     def received(name: str) -> None:
         _log.info("%s received: stopping in order; once more stops at once", name)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in _STOP_SIGNALS:
             loop.remove_signal_handler(number)
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in _STOP_SIGNALS:
         loop.add_signal_handler(number, received, number.name)
     return stop
 

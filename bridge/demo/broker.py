@@ -5,7 +5,6 @@ The broker is amqtt, the extra `demo`; it speaks MQTT 3.1.1. The subscriber is w
 
 import hashlib
 import logging
-import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -13,6 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from bridge.demo.port import free_port
 from bridge.errors import ConfigError
 
 __all__ = ["Arrivals", "broker", "subscriber"]
@@ -30,7 +30,7 @@ async def broker() -> AsyncIterator[int]:
         raise ConfigError(["the demo's broker is missing: install the extra, portos-bridge[demo]"]) from error
     for name in ("amqtt", "transitions"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    port = _free_port()
+    port = free_port()
     plugins = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
     running = Broker({"listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}}, "plugins": plugins})
     await running.start()
@@ -56,9 +56,3 @@ def subscriber(port: int, topic: str) -> Iterator[Arrivals]:
     finally:
         client.disconnect()
         client.loop_stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

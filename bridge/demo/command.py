@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import os
-import socket
 import sys
 import tempfile
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from bridge.demo.broker import Arrivals, broker, subscriber
 from bridge.demo.child import Child, child
 from bridge.demo.gate import Gate, gate
+from bridge.demo.port import free_port
 from bridge.demo.screen import Screen
 from bridge.demo.tally import Tally, tally
 from bridge.simulator import Simulator, SimulatorOptions, simulate
@@ -51,7 +51,7 @@ async def _demo(seconds: float) -> int:
             gate(port) as way,
         ):
             with subscriber(port, "portos/#") as arrivals:
-                async with child(hub.url, way.port, _free_port(), folder) as bridge:
+                async with child(hub.url, way.port, free_port(), folder) as bridge:
                     stage = _Stage(screen, hub, way, bridge, arrivals)
                     if not await stage.ready():
                         screen.say("the bridge did not get ready; this is what it said:")
@@ -141,9 +141,3 @@ class _Stage:
                 self.sent[change.sha256] = change.at
             else:
                 self._unheard += 1
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

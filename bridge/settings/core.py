@@ -13,7 +13,6 @@ from bridge.settings.base import CommaList, Part, Positive, Site, Switch
 
 __all__ = ["Admin", "Auth", "Delivery", "Hub", "Journal", "Log", "Metrics", "Settings", "Stop", "Subscribe"]
 
-Action = Literal["created", "updated", "deleted"]
 _SECRET_BEARING = frozenset({"apikeys", "settings", "sessions"})
 _NEEDED = {"jwt": ("username", "password", "device_name"), "static": ("token",)}
 
