@@ -1,6 +1,8 @@
 """A broker in a container, through testcontainers; only images that are there already, nothing is pulled."""
 
+import gc
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -18,9 +20,14 @@ def engine(image: str) -> bool:
     import docker
     from docker.errors import APIError, DockerException
 
-    try:
-        client = docker.from_env(timeout=5)
-    except DockerException:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # the library leaves the socket of a dead engine open
+        try:
+            client = docker.from_env(timeout=5)
+        except DockerException:
+            client = None
+        gc.collect()
+    if client is None:
         return False
     try:
         client.images.get(image)
