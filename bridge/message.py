@@ -15,7 +15,9 @@ import msgspec
 
 __all__ = [
     "LICENCE_ACTIVATED",
+    "OWN_EVENTS",
     "RESOURCES_CHANGED",
+    "RESYNC_REQUIRED",
     "Message",
     "attributes",
     "event_id",
@@ -28,6 +30,10 @@ __all__ = [
 
 RESOURCES_CHANGED = "portos.resources.changed"
 LICENCE_ACTIVATED = "portos.licence.activated"
+OWN_EVENTS = "portos.bridge."
+"""How the names of the bridge's own events begin; what the hub sends under such a name is no notification."""
+RESYNC_REQUIRED = "portos.bridge.resync.required"
+"""Something may have been missed. Its data is made by `bridge.blind`."""
 
 # The namespace of all event ids: the same on every replica and after every restart.
 # Hashing goes on from the hashed namespace and the digits are set by hand: it is done for every message.

@@ -22,6 +22,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from bridge import __version__
+from bridge.blind import CAUSES
 from bridge.ports import SourceActivity
 
 __all__ = ["CONNECT_RESULTS", "SINK_DISCONNECTS", "SOURCE_DISCONNECTS", "Catalogue", "Distribution", "known"]
@@ -33,7 +34,18 @@ _COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 # Closed sets: what an adapter reports beyond them counts as `other`.
 CONNECT_RESULTS = ("ok", "unauthorized", "forbidden", "refused", "timeout", "tls", "protocol", "network", "other")
 SOURCE_DISCONNECTS = (
-    *("server_close", "silence", "network", "unauthorized", "protocol", "oversize", "planned", "timeout", "other"),
+    *(
+        "server_close",
+        "silence",
+        "network",
+        "unauthorized",
+        "protocol",
+        "oversize",
+        "planned",
+        "shed",
+        "timeout",
+        "other",
+    ),
 )
 SINK_DISCONNECTS = (
     *("server_close", "silence", "network", "unauthorized", "refused", "protocol", "timeout", "taken_over"),
@@ -125,15 +137,20 @@ class Catalogue:
             "source_connects", "Attempts to connect and subscribe, by result.", "site", "result"
         )
         self.source_disconnects = self._counter("source_disconnects", "Connections lost, by reason.", "site", "reason")
+        self.blind_seconds = self._counter(
+            "source_blind_seconds", "Time of all told windows in which events may be missed.", "site"
+        ).labels(self.site)
+        self.blind_windows = self._counter(
+            "source_blind_windows", "Windows in which events may be missed, told to the sinks.", "site", "cause"
+        )
 
     def _declare_events(self) -> None:
         self.received = self._counter("events_received", "Notifications from the hub.", "site", "resource", "action")
+        self.generated = self._counter("events_generated", "Events of the bridge's own.", "site", "type")
         self.duplicate = self._counter("events_duplicate", "Notifications repeated by the hub.", "site", "kind")
         self.invalid = self._counter("events_invalid", "Unreadable records, kept as dead letters.", "site", "reason")
         self.dropped = self._counter("events_dropped", "Notifications lost at the intake.", "site", "reason")
-        self.accepted = self._counter("events_accepted", "Notifications stored in the journal.", "site").labels(
-            self.site
-        )
+        self.accepted = self._counter("events_accepted", "Events stored in the journal.", "site").labels(self.site)
 
     def _declare_sinks(self) -> None:
         self.sink_connected = self._gauge("sink_connected", "1 when connected to the broker.", "sink")
@@ -157,6 +174,8 @@ class Catalogue:
             (self.source_connects, product(site, CONNECT_RESULTS)),
             (self.source_disconnects, product(site, SOURCE_DISCONNECTS)),
             (self.received, product(site, (*self._resources, "other"), actions)),
+            (self.blind_windows, product(site, CAUSES)),
+            (self.generated, product(site, ("resync_required",))),
             (self.duplicate, product(site, ("exact",))),
             (self.invalid, product(site, INVALID_REASONS)),
             (self.dropped, product(site, DROP_REASONS)),
@@ -175,6 +194,13 @@ class Catalogue:
     def count_invalid(self, reason: str) -> None:
         """Count a record that could not be read."""
         self.invalid.labels(self.site, known(reason, INVALID_REASONS)).inc()
+
+    def count_window(self, cause: str, seconds: float) -> None:
+        """Count a window that is told, and the event that tells it."""
+        self.blind_windows.labels(self.site, cause).inc()
+        self.blind_seconds.inc(seconds)
+        self.generated.labels(self.site, "resync_required").inc()
+        self.accepted.inc()
 
     def count_dead_letter(self, sink: str, reason: str) -> None:
         """Count an event that a sink will never take."""
@@ -231,6 +257,11 @@ class _AtScrape:
             ("source_last_frame_timestamp_seconds", "Last record from the hub.", activity.last_frame_at),
             ("source_last_event_timestamp_seconds", "Last notification from the hub.", activity.last_event_at),
             ("auth_token_expiry_timestamp_seconds", "When the token expires.", activity.token_expires_at),
+            (
+                "hub_clock_offset_seconds",
+                "How far the hub's clock is ahead, to a second.",
+                activity.clock_offset_seconds,
+            ),
         ):
             family = GaugeMetricFamily(_PREFIX + name, text, labels=("site",))
             if value is not None:

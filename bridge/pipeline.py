@@ -1,29 +1,27 @@
-"""The only loops in the program: from the source to the journal, from the journal to each sink.
+"""The loops of the program: one connection after another, and from the journal to each sink.
 
-`keep` opens one connection after another; what happens on a connection is `Intake.read` or `Delivery.run`. Back-off,
-deadlines, counting and logging of reconnects exist here and nowhere else. Used by `bridge.service`.
+`keep` opens connections; what happens on one is `bridge.intake.Intake.read` or `Delivery.run`. Back-off, deadlines,
+counting and logging of reconnects exist here and nowhere else. Used by `bridge.service`.
 """
 
 import asyncio
 import logging
 import random
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
-from typing import NoReturn, Protocol, TypeVar
+from typing import NoReturn, TypeVar
 
 from bridge.deadline import Deadline
 from bridge.errors import BridgeError, Rejected, Unavailable
 from bridge.journal import Buried, Journal, Page
 from bridge.link import Link
-from bridge.message import Message
 from bridge.metrics import Catalogue
 from bridge.policy import Verdict, judge, pause
-from bridge.ports import Outcome, Sink, Source, SourceActivity
+from bridge.ports import Outcome, Sink
 
-__all__ = ["Delivery", "Intake", "keep"]
+__all__ = ["Delivery", "keep"]
 
 _log = logging.getLogger(__name__)
 _IDLE_SECONDS = 2.0
@@ -99,83 +97,6 @@ async def _session(
             await use(connection, deadline)
         finally:
             deadline.start(link.times.close_seconds, "closing")
-
-
-class Repeats(Protocol):
-    """Recognises what was there before."""
-
-    def repeats(self, message: Message, now: float) -> bool:
-        """Say whether a message is a repeat, and remember it."""
-        ...
-
-    def forget(self, messages: Sequence[Message]) -> None:
-        """Take that back for what was not stored."""
-        ...
-
-
-class Intake:
-    """What is done with a source's batches: count, drop repeats, store; one for all connections."""
-
-    def __init__(
-        self,
-        journal: Journal,
-        catalogue: Catalogue,
-        link: Link,
-        activity: SourceActivity,
-        repeats: Repeats,
-    ) -> None:
-        self._journal = journal
-        self._catalogue = catalogue
-        self._link = link
-        self._activity = activity
-        self._repeats = repeats
-        self._overflowing = False
-        self._shed = 0
-
-    async def read(self, source: Source, _: Deadline) -> None:
-        """Store batch after batch; the source goes on when a batch is on disk."""
-        self._link.proved()
-        async for batch in source.batches():
-            now = time.monotonic()
-            messages = [message for message in batch.messages if not self._repeats.repeats(message, now)]
-            self._count(batch.messages, len(batch.messages) - len(messages))
-            site = self._catalogue.site
-            for record in batch.unreadable:
-                self._catalogue.count_invalid(record.reason)
-            nothing_new = not messages and not batch.unreadable
-            stored = nothing_new or await self._journal.append(messages, batch.unreadable)
-            if stored:
-                self._catalogue.accepted.inc(len(messages))
-            else:
-                self._repeats.forget(messages)
-                self._catalogue.dropped.labels(site, "journal_full").inc(len(messages))
-            if batch.unreadable:
-                fate = "kept as dead letters" if stored else "lost, since the journal is full"
-                text = "the hub sent %d records that cannot be read, %s; the first: %s"
-                _log.warning(text, len(batch.unreadable), fate, batch.unreadable[0].text)
-            self._tell(overflowing=not stored)
-            shed, self._shed = self._activity.dropped - self._shed, self._activity.dropped
-            self._catalogue.dropped.labels(site, "memory_full").inc(shed)
-
-    def _count(self, messages: Sequence[Message], repeated: int) -> None:
-        catalogue = self._catalogue
-        kinds = Counter([(message.resource, message.action) for message in messages])
-        for (resource, action), count in kinds.items():
-            catalogue.received.labels(catalogue.site, catalogue.resource(resource), action or "unknown").inc(count)
-        if repeated:
-            catalogue.duplicate.labels(catalogue.site, "exact").inc(repeated)
-
-    def _tell(self, *, overflowing: bool) -> None:
-        if overflowing == self._overflowing:
-            return
-        self._overflowing = overflowing
-        if overflowing:
-            _log.error(
-                "the journal is full: notifications are lost until a sink has drained it; raise JOURNAL__MAX_BYTES or"
-                " look at the sinks"
-            )
-        else:
-            _log.warning("the journal takes notifications again")
 
 
 @dataclass(slots=True)
@@ -255,7 +176,7 @@ class Delivery:
             error = verdict.error
             result = "held" if error.hold else "timeout" if error.reason == "timeout" else "unavailable"
             catalogue.attempts.labels(name, result).inc(len(page.messages) - verdict.settled)
-        done: Sequence[Message] = page.messages[: verdict.settled]
+        done = page.messages[: verdict.settled]
         if verdict.buried:
             done = [message for index, message in enumerate(done) if index not in verdict.buried]
         self._rejected.inc(len(verdict.buried))

@@ -30,10 +30,18 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a source read since the last batch, oldest first; either part may be empty, not both."""
+    """What a source read since the last batch, oldest first; empty where only `proved_at` has moved on.
+
+    `proved_at`: all that the hub has sent up to then is in this batch or in one before, in seconds since the epoch on
+    this machine's clock; None where that is not known.
+    """
 
     messages: Sequence[Message]
     unreadable: Sequence[Unreadable] = ()
+    proved_at: float | None = None
+
+
+_CLOCK_RESOLUTION_SECONDS = 2.0  # a `Date` header tells a second, and servers keep it for another
 
 
 @dataclass(slots=True)
@@ -42,7 +50,8 @@ class SourceActivity:
 
     `frames` counts the hub's records by type (`invocation`, `completion`, `ping`, `close`, `ack`, `sequence`, `other`).
     Times are seconds since the epoch; None is never. `token_requests` counts logins and refreshes by result: `ok` or a
-    reason of `Unavailable`. `dropped` counts the events that still found the memory full after the longest pause.
+    reason of `Unavailable`. `clock_offset_seconds` is how far the hub's clock is ahead of ours, if known.
+    `dropped` counts the events that still found the memory full after the longest pause.
     """
 
     frames: dict[str, int] = field(default_factory=dict)
@@ -50,8 +59,15 @@ class SourceActivity:
     last_frame_at: float | None = None
     last_event_at: float | None = None
     token_expires_at: float | None = None
+    clock_offset_seconds: float | None = None
     token_requests: dict[str, int] = field(default_factory=dict)
     dropped: int = 0
+
+    @property
+    def clocks_differ_by(self) -> float:
+        """How far the hub's clock is ahead of ours, 0 where that is less than what can be told apart."""
+        offset = self.clock_offset_seconds or 0.0
+        return offset if abs(offset) >= _CLOCK_RESOLUTION_SECONDS else 0.0
 
 
 class Source(Protocol):
@@ -60,8 +76,9 @@ class Source(Protocol):
     def batches(self) -> AsyncIterator[Batch]:
         """Read on, oldest first, until the connection ends in `Unavailable`.
 
-        The caller stores a batch before it asks for the next: the code after `yield` runs only when the batch is on
-        disk.
+        The first batch is given at once, whether or not the hub says anything: its `proved_at` is the moment from which
+        on the hub is heard. The caller stores a batch before it asks for the next: the code after `yield` runs only
+        when the batch is on disk.
         """
         ...
 

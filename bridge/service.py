@@ -12,12 +12,14 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from bridge.admin import admin
+from bridge.blind import Sight
 from bridge.deadline import Deadline
 from bridge.health import Heartbeat
+from bridge.intake import Intake
 from bridge.journal import Journal, Limits, capacity, open_journal
 from bridge.link import Gauges, Link, Times
 from bridge.metrics import CONNECT_RESULTS, SINK_DISCONNECTS, SOURCE_DISCONNECTS, Catalogue, known
-from bridge.pipeline import Delivery, Intake, keep
+from bridge.pipeline import Delivery, keep
 from bridge.policy import Pauses
 from bridge.portos.auth import tokens
 from bridge.portos.source import connect
@@ -141,7 +143,10 @@ class _Bridge:
         """Feed the journal from the hub until told to stop; leaves unsubscribed, with all stored, and logged out."""
         settings, activity = self._settings, self._activity
         repeats = Repeats(settings.journal.dedupe_seconds)
-        intake = Intake(journal, self._catalogue, self._source_link, activity, repeats)
+        previous = journal.previous
+        sight = Sight(previous.proved_at, "stopped" if previous.clean else "unclean_start")
+        resources = settings.subscribe.resources
+        intake = Intake(journal, self._catalogue, self._source_link, activity, repeats, sight, resources)
         leaving, reading = asyncio.Event(), asyncio.Lock()
 
         async def read(source: Source, deadline: Deadline) -> None:

@@ -59,6 +59,7 @@ class Status:
                 "resources": list(self.settings.subscribe.resources),
                 "lastFrameAt": activity.last_frame_at,
                 "lastEventAt": activity.last_event_at,
+                "clockOffsetSeconds": activity.clock_offset_seconds,
             },
             "journal": {
                 "events": journal.events,

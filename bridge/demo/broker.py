@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
@@ -17,8 +18,20 @@ from bridge.errors import ConfigError
 
 __all__ = ["Arrivals", "broker", "subscriber"]
 
-Arrivals = list[tuple[str, float]]
-"""SHA-256 of each payload that arrived, in hexadecimal, and when, in seconds since the epoch."""
+
+@dataclass
+class Arrivals:
+    """What arrived: of each notification its SHA-256 in hexadecimal and the moment; of each told window its payload."""
+
+    notifications: list[tuple[str, float]] = field(default_factory=list)
+    windows: list[bytes] = field(default_factory=list)
+
+    def take(self, topic: str, payload: bytes) -> None:
+        """Take what was published."""
+        if topic.endswith("/bridge/resync"):
+            self.windows.append(payload)
+        else:
+            self.notifications.append((hashlib.sha256(payload).hexdigest(), time.time()))
 
 
 @asynccontextmanager
@@ -43,12 +56,10 @@ async def broker() -> AsyncIterator[int]:
 @contextmanager
 def subscriber(port: int, topic: str) -> Iterator[Arrivals]:
     """Subscribe to a topic, and collect what arrives."""
-    arrivals: Arrivals = []
+    arrivals = Arrivals()
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="demo-subscriber")
     client.on_connect = lambda connected, *_: connected.subscribe(topic, qos=1)
-    client.on_message = lambda _, __, message: arrivals.append(
-        (hashlib.sha256(message.payload).hexdigest(), time.time())
-    )
+    client.on_message = lambda _, __, message: arrivals.take(message.topic, bytes(message.payload))
     client.connect_async("127.0.0.1", port)
     client.loop_start()
     try:

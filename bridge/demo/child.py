@@ -7,21 +7,30 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import msgspec
 
-__all__ = ["Child", "child"]
+from bridge.message import OWN_EVENTS
+
+__all__ = ["RESOURCES", "Child", "child"]
 
 _LINE_BYTES = 16 * 1024 * 1024
 _STOP_SECONDS = 15
+
+RESOURCES: Final = (
+    *("tickets", "orders", "plus", "stocks"),
+    *("devices", "articlecategories", "stocktransfers", "dailysalesreports"),
+)
+"""What the bridge of the demo subscribes to."""
 
 
 class _Line(msgspec.Struct):
     """What the demo reads of a line of the stdout sink."""
 
     data: msgspec.Raw
+    type: str = ""
     resourcename: str = ""
     resourceid: str = ""
     resourceversion: str = ""
@@ -44,6 +53,8 @@ class Child:
         assert self._process.stdout is not None  # noqa: S101 - it was started with a pipe
         while text := await self._process.stdout.readline():
             line = msgspec.json.decode(text, type=_Line)
+            if line.type.startswith(OWN_EVENTS):
+                continue
             self.printed.append(sha256(bytes(line.data)).hexdigest())
             self.newest = (
                 f"{line.resourcename}/{line.resourceid} {line.resourceaction} v{line.resourceversion}"
@@ -61,12 +72,14 @@ class Child:
             return None
 
     async def accepted(self) -> int:
-        """Ask `/metrics` how many events the bridge has accepted."""
+        """Ask `/metrics` how many notifications the bridge has accepted: all that it stored but its own events."""
         async with self._http.get(f"{self.url}/metrics") as answer:
-            for line in (await answer.text()).splitlines():
-                if line.startswith("portos_bridge_events_accepted_total"):
-                    return int(float(line.rsplit(" ", 1)[1]))
-        return 0
+            lines = (await answer.text()).splitlines()
+        stored, own = (
+            sum(int(float(line.rsplit(" ", 1)[1])) for line in lines if line.startswith(f"portos_bridge_events_{name}"))
+            for name in ("accepted_total", "generated_total")
+        )
+        return stored - own
 
     @property
     def ended(self) -> bool:
@@ -93,7 +106,7 @@ async def child(hub_url: str, mqtt_port: int, admin_port: int, folder: Path) -> 
         "AUTH__USERNAME": "950",
         "AUTH__PASSWORD": "secret",
         "AUTH__DEVICE_NAME": "BRIDGE-DEMO",
-        "SUBSCRIBE__RESOURCES": "tickets,orders,plus,stocks,devices,articlecategories,stocktransfers,dailysalesreports",
+        "SUBSCRIBE__RESOURCES": ",".join(RESOURCES),
         "SINK__MQTT__URL": f"mqtt://127.0.0.1:{mqtt_port}",
         "SINK__MQTT__VERSION": "3.1.1",
         "JOURNAL__PATH": str(folder / "journal.db"),

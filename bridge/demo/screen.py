@@ -56,23 +56,24 @@ class Screen:
         """Say what happens now."""
         self.say(f"{seconds:5.1f} s  {self._paint(_BOLD, '-- ' + text)}")
 
-    def table(self, result: Tally, blind_seconds: float) -> None:
+    def table(self, result: Tally) -> None:
         """Say what came of it."""
-        good = not result.missing and result.accepted
+        good = not result.missing and result.accepted > 0
         rows = (
             ("sent by the hub while the bridge listened", f"{result.sent}"),
             ("told by the hub while nobody listened", f"{result.unheard}   (a hub forgets them)"),
+            ("of that, outside the windows told over MQTT", self._verdict(result.hidden, good=not result.hidden)),
             ("accepted by the bridge", f"{result.accepted}"),
             ("delivered to the MQTT subscriber", f"{result.delivered}"),
-            ("missing of what was accepted", self._paint(_GREEN if good else _RED, f"{result.missing}")),
+            ("missing of what was accepted", self._verdict(result.missing, good=good)),
             ("repeated", f"{result.repeated}   (at most 100 after the outage)"),
-            ("blind: without the hub", f"{blind_seconds:.1f} s"),
+            ("told windows", f"{result.windows}: before the first start, and {result.blind:.1f} s without the hub"),
             ("hub to subscriber, half of all", f"{result.latency_p50 * 1000:.1f} ms"),
             ("hub to subscriber, 99 % of all", f"{result.latency_p99 * 1000:.0f} ms, with the outage"),
         )
         self.say("")
         for name, value in rows:
-            self.say(f"  {name:<43}{value}")
+            self.say(f"  {name:<45}{value}")
 
     def onwards(self) -> None:
         """Say how to go on from here."""
@@ -94,6 +95,9 @@ class Screen:
 
     def _has_room_for(self, columns: int) -> bool:
         return not self._colour or columns <= shutil.get_terminal_size().columns
+
+    def _verdict(self, count: int, *, good: bool) -> str:
+        return self._paint(_GREEN if good else _RED, f"{count}")
 
     def _lamp(self, *, up: bool) -> str:
         return self._paint(_GREEN, "up  ") if up else self._paint(_RED, "down")

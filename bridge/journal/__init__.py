@@ -1,8 +1,8 @@
 """The log on disk: what the hub said, until every sink has settled it."""
 
 from bridge.journal.entry import Buried
-from bridge.journal.log import Journal, Lag, Limits
+from bridge.journal.log import Journal, Lag, Limits, Previous
 from bridge.journal.opening import capacity, open_journal
 from bridge.journal.reader import Page
 
-__all__ = ["Buried", "Journal", "Lag", "Limits", "Page", "capacity", "open_journal"]
+__all__ = ["Buried", "Journal", "Lag", "Limits", "Page", "Previous", "capacity", "open_journal"]

@@ -23,7 +23,7 @@ from bridge.journal.writer import Writer, Written
 from bridge.message import Message
 from bridge.ports import Unreadable
 
-__all__ = ["Journal", "Lag", "Limits"]
+__all__ = ["Journal", "Lag", "Limits", "Previous"]
 
 _FREE_EVERY_EVENTS = 1000  # deleting costs a statement of its own; what is idle has nothing left to delete
 _LETTERS_SHARE = 4
@@ -51,6 +51,17 @@ class Lag:
     oldest_at: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """What the last session left: whether it ended in order, and up to when all that the hub had sent was stored.
+
+    Both are None in a journal that is new; the moment is in seconds since the epoch.
+    """
+
+    clean: bool | None = None
+    proved_at: float | None = None
+
+
 class Journal:
     """See the module. One task appends; one task per sink reads and settles. Any failure of the disk is final."""
 
@@ -61,9 +72,11 @@ class Journal:
         readers: Mapping[str, Reader],
         limits: Limits,
         on_commit: Callable[[float], None],
+        previous: Previous,
         dead_letter_bytes: int = 0,
     ) -> None:
         self.limits = limits
+        self.previous = previous
         self.used_bytes = 0
         self.corrupt_rows = 0
         self.full = False
@@ -86,10 +99,13 @@ class Journal:
         self._flush: asyncio.TimerHandle | None = None
         self._last_write: asyncio.Future[Written] | None = None
 
-    async def append(self, messages: Sequence[Message], unreadable: Sequence[Unreadable] = ()) -> bool:
+    async def append(
+        self, messages: Sequence[Message], unreadable: Sequence[Unreadable] = (), proved_at: float | None = None
+    ) -> bool:
         """Store what the hub sent; when this returns True it is on disk.
 
-        False when it would exceed the capacity: nothing of it is stored then. Cancelling leaves open whether it is.
+        `proved_at`, in the same transaction, says up to when all that the hub has sent is stored with it. False when it
+        would exceed the capacity: nothing of it is stored then. Cancelling leaves open whether it is.
         """
         capacity = self.limits.capacity_bytes
         if self.full and self.used_bytes >= capacity * _ROOM_AGAIN:
@@ -103,8 +119,12 @@ class Journal:
         self._given += len(messages)
         for letter in letters:
             self._letters.add(letter)
-        await asyncio.shield(self._write(Change(chunks=chunks), messages))
+        await asyncio.shield(self._write(Change(chunks=chunks, proved_at=proved_at), messages))
         return True
+
+    def prove(self, at: float) -> None:
+        """Record, without waiting for it, that all is stored that the hub has sent up to a moment."""
+        self._write(Change(proved_at=at))
 
     async def read(self, sink: str, limit: int) -> Page:
         """Wait for messages behind a sink's cursor and return up to `limit` of them. Reading again gives the same."""

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from bridge.errors import JournalOwned, StorageFailed
-from bridge.journal.log import Journal, Limits
+from bridge.journal.log import Journal, Limits, Previous
 from bridge.journal.reader import Reader
 from bridge.journal.store import Change, State, Store
 from bridge.journal.writer import Writer
@@ -42,7 +42,8 @@ async def open_journal(
             state = await writer.call(lambda store: store.load())
             readers = {sink: await _reader(writer, state, sink) for sink in sinks}
             await writer.write(Change(clean=False))
-            journal = Journal(writer, state.head, readers, limits, on_commit, state.dead_letter_bytes)
+            previous = Previous(state.clean, state.proved_at)
+            journal = Journal(writer, state.head, readers, limits, on_commit, previous, state.dead_letter_bytes)
             journal.used_bytes = await writer.call(lambda store: store.used_bytes())
         except BaseException:
             await writer.close()

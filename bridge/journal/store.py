@@ -71,6 +71,8 @@ class Change:
     """Every sink has passed this sequence number: chunks up to it are deleted."""
     clean: bool | None = None
     """Whether the process has come to an orderly end, if that changes."""
+    proved_at: float | None = None
+    """Up to when all that the hub has sent is stored, this change included, if that is to be recorded."""
 
     def merge(self, later: "Change") -> None:
         """Add what was asked for later, so that both are one transaction."""
@@ -79,6 +81,7 @@ class Change:
         self.dead_letters += later.dead_letters
         self.settled = max(self.settled, later.settled)
         self.clean = later.clean if later.clean is not None else self.clean
+        self.proved_at = later.proved_at if later.proved_at is not None else self.proved_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,8 @@ class State:
     cursors: Mapping[str, int]
     clean: bool | None
     """Whether the last session ended in order; None if there was none."""
+    proved_at: float | None
+    """Up to when all that the hub had sent was stored; None if that was never known."""
     dead_letters: Mapping[str, int]
     dead_letter_bytes: int
 
@@ -155,6 +160,7 @@ class Store:
             oldest=first or head + 1,
             cursors=cursors,
             clean=bool(session["clean"]) if "clean" in session else None,
+            proved_at=session.get("proved_at"),
             dead_letters={sink: count for sink, count, _ in letters},
             dead_letter_bytes=int(sum(size for _, _, size in letters)),
         )
@@ -245,3 +251,5 @@ def _statements(change: Change) -> Iterator[tuple[str, tuple[object, ...]]]:
         yield "DELETE FROM chunk WHERE last <= ?", (change.settled,)
     if change.clean is not None:
         yield "INSERT OR REPLACE INTO session VALUES ('clean', ?)", (int(change.clean),)
+    if change.proved_at is not None:
+        yield "INSERT OR REPLACE INTO session VALUES ('proved_at', ?)", (change.proved_at,)

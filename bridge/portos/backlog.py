@@ -45,6 +45,15 @@ class Backlog:
         """Wait until the reader has taken so much that there is room again."""
         await self._has_room.wait()
 
+    @property
+    def oldest_at(self) -> float | None:
+        """When the oldest that is still here was received, None if nothing is."""
+        return self._waiting[0].received_at if self._waiting else None
+
+    def wake(self) -> None:
+        """Let the reader take an empty batch if there is nothing else: something was heard that is no event."""
+        self._filled.set()
+
     def clear(self) -> None:
         """Throw away what is there: nobody will fetch it any more."""
         self._waiting.clear()
@@ -60,7 +69,10 @@ class Backlog:
         """Wait for anything and take what is there, oldest first; None when all is taken and nothing will come."""
         await self._filled.wait()
         if not self._waiting:
-            return None
+            if self._closed:
+                return None
+            self._filled.clear()
+            return Batch(())
         if len(self._waiting) <= _MAX_BATCH_EVENTS:
             taken = list(self._waiting)
             self._waiting.clear()

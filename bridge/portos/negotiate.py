@@ -4,7 +4,9 @@ As Microsoft's TransportProtocols.md says, with two rules of our own: at most th
 other origin than the one it was asked for.
 """
 
+import time
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import aiohttp
@@ -23,10 +25,14 @@ _SUCCESS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a WebSocket is to be opened, and with which token; both are secrets."""
+    """Where a WebSocket is to be opened, and with which token; both are secrets.
+
+    `clock_offset_seconds`: how far the clock of whoever answered is ahead of ours, to a second; None if it did not say.
+    """
 
     url: URL
     token: str
+    clock_offset_seconds: float | None = None
 
     def __repr__(self) -> str:
         return f"Endpoint({self.url.host})"
@@ -51,32 +57,42 @@ async def negotiate(http: aiohttp.ClientSession, hub: URL, token: str) -> Endpoi
     """Ask the hub for a connection, following redirects; raises `Unavailable`. Waits without a deadline of its own."""
     endpoint = Endpoint(hub, token)
     for _ in range(_MAX_REDIRECTS + 1):
-        answer = await _ask(http, endpoint)
+        answer, offset = await _ask(http, endpoint)
         if answer.error:
             raise Unavailable(f"the hub refused to negotiate: {answer.error[:200]!r}", reason="refused")
         if answer.url is None:
-            return _opened_by(answer, endpoint)
+            return replace(_opened_by(answer, endpoint), clock_offset_seconds=offset)
         if answer.access_token:
             redact(answer.access_token)
         endpoint = _redirected(endpoint, answer.url, answer.access_token)
     raise Unavailable(f"the hub redirected more than {_MAX_REDIRECTS} times", reason="protocol")
 
 
-async def _ask(http: aiohttp.ClientSession, endpoint: Endpoint) -> _Answer:
+async def _ask(http: aiohttp.ClientSession, endpoint: Endpoint) -> tuple[_Answer, float | None]:
     url = endpoint.url.with_path(endpoint.url.path.rstrip("/") + "/negotiate", keep_query=True)
     url = url.update_query(negotiateVersion="1")
     headers = {"Authorization": f"Bearer {endpoint.token}"}
+    asked_at = time.time()
     try:
         async with http.post(url, headers=headers, allow_redirects=False) as response:
+            offset = _offset(response.headers.get("Date"), (asked_at + time.time()) / 2)
             if response.status != _SUCCESS:
                 raise web.refusal("negotiate", response.status)
             content = await web.body(response)
     except (aiohttp.ClientError, OSError) as error:
         raise web.failure("negotiate", error) from None
     try:
-        return msgspec.json.decode(content, type=_Answer)
+        return msgspec.json.decode(content, type=_Answer), offset
     except (ValueError, RecursionError) as error:
         raise Unavailable(f"negotiate: the answer is not that of a SignalR hub ({error})", reason="protocol") from error
+
+
+def _offset(date: str | None, now: float) -> float | None:
+    """Say how far a `Date` header is ahead of `now`; it cuts off the fraction of its second."""
+    try:
+        return None if date is None else parsedate_to_datetime(date).timestamp() + 0.5 - now
+    except ValueError:
+        return None
 
 
 def _opened_by(answer: _Answer, endpoint: Endpoint) -> Endpoint:

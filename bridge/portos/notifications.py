@@ -11,7 +11,7 @@ from typing import Annotated
 
 import msgspec
 
-from bridge.message import RESOURCES_CHANGED, Message, event_id
+from bridge.message import OWN_EVENTS, RESOURCES_CHANGED, Message, event_id
 from bridge.ports import Unreadable
 
 __all__ = ["UNREADABLE", "read", "unreadable"]
@@ -131,6 +131,8 @@ def _other(envelope: _Envelope, body: bytes, site: str, received_at: float) -> M
     """Make a message of an event that is no change of a resource: it is passed through whatever its payload is."""
     if not envelope.e:
         raise msgspec.ValidationError("The event has no name - at `$.e`")
+    if envelope.e.startswith(OWN_EVENTS):
+        raise msgspec.ValidationError("The event bears a name of the bridge's own - at `$.e`")
     identity = _unversioned(site, envelope.e, None, None, envelope)
     times = _moment(envelope.ca), _moment(envelope.ea)
     return Message(identity, envelope.e, None, None, None, None, *times, received_at, body)

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 import aiohttp
@@ -29,6 +30,7 @@ _log = logging.getLogger(__name__)
 
 _TARGET: Final = "OnEvent"
 _LONGEST_PAUSE_SECONDS: Final = 5  # ASP.NET Core closes a connection that takes nothing for 10 s (TransportSendTimeout)
+_LONGEST_LATENCY_SECONDS: Final = 1  # more than that is no way, but two clocks: windows stay right to a second
 _STALL_SECONDS: Final = 1  # a timer that is later than that shows that the process stood still
 _LOST_WHILE_CONNECTING: Final = {"silence": "timeout", "oversize": "protocol", "protocol": "protocol"}
 
@@ -51,6 +53,9 @@ class Session:
         self._hub = Hub(_TARGET, lambda body, now: read(body, site, now), self._deliver, activity.frames)
         self._clock = asyncio.get_running_loop().time
         self._heard_at = self._clock()
+        self._proved_at: float | None = None
+        self._subscribed_at: float | None = None
+        self._latency = 0.0
         self._subscribed: list[dict[str, object]] = []
         self._ended: Unavailable | None = None
         self._pausing = self._dropping = self._leaving = False
@@ -67,6 +72,7 @@ class Session:
                 async with asyncio.timeout(self._settings.answer_seconds):
                     await self._hub.invoke("Subscribe", request)
                 self._subscribed.append(request)
+            self._subscribed_at = time.time()
         except TimeoutError:
             text = f"the hub did not answer {doing} within {self._settings.answer_seconds:g} s"
             raise Unavailable(text, reason="timeout") from None
@@ -77,9 +83,17 @@ class Session:
             raise Unavailable(f"during {doing}: {self._ended}", reason=reason, slowly=self._ended.slowly) from error
 
     async def batches(self) -> AsyncIterator[Batch]:
-        """Yield all that came, up to 1,000 at a time, and raise `Unavailable` when the last of it is taken."""
+        """Yield all that came, up to 1,000 at a time, and raise `Unavailable` when the last of it is taken.
+
+        The first batch is empty: from its `proved_at` on, the moment of the last subscription, nothing is missed.
+
+        What was heard proves that nothing is missing of what was sent before it, since TCP keeps the order. The hub
+        sent it a little earlier than it was heard, as the time stamps of its events tell.
+        """
+        yield Batch((), proved_at=self._subscribed_at)
         while (batch := await self._backlog.take()) is not None:
-            yield batch
+            waiting = self._backlog.oldest_at
+            yield replace(batch, proved_at=self._proved_at if waiting is None else waiting - self._latency)
         raise self._ended or Unavailable("the connection has been left", reason="planned")
 
     async def leave(self) -> None:
@@ -153,6 +167,9 @@ class Session:
         except HandshakeRefusedError as error:
             self._end(Unavailable(str(error), reason="protocol"))
             return
+        if not self._dropping:
+            self._proved_at = now - self._latency
+            self._backlog.wake()
         if (closing := self._hub.closing) is not None:
             why = f": {closing.error[:200]!r}" if closing.error else ""
             text = f"the hub closed the connection{why}"
@@ -162,11 +179,15 @@ class Session:
         if self._leaving:
             return
         if self._dropping:
-            if self._backlog.full:
-                self._activity.dropped += len(items)
-                return
-            self._dropping = False
+            self._activity.dropped += len(items)
+            if not self._backlog.full:  # a new connection, and with it a window that tells what was dropped
+                self._end(Unavailable("there was no memory for what the hub sent", reason="shed", at_once=True))
+            return
         self._activity.last_event_at = self._activity.last_frame_at
+        first = items[0]
+        if type(first) is Message and first.created_at is not None:
+            latency = first.received_at + self._activity.clocks_differ_by - first.created_at
+            self._latency = min(max(latency, 0), _LONGEST_LATENCY_SECONDS)
         self._backlog.put(items)
 
     async def _pause(self) -> None:

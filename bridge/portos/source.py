@@ -45,7 +45,7 @@ async def connect(  # noqa: PLR0913 - each is something of its own; the composit
     `protocol`); `batches` ends in one with those of a disconnect (`server_close`, `silence`, `network`, `protocol`,
     `oversize`).
     """
-    socket = await _opened(hub, tokens, http)
+    socket = await _opened(hub, tokens, http, activity)
     session = Session(hub, site, activity, socket, Backlog(queue_max_bytes, queue_max_events))
     try:
         async with beside(
@@ -74,14 +74,16 @@ def requests(subscribe: core.Subscribe) -> list[dict[str, object]]:
     return wanted
 
 
-async def _opened(hub: core.Hub, tokens: Tokens, http: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse[bool]:
+async def _opened(
+    hub: core.Hub, tokens: Tokens, http: aiohttp.ClientSession, activity: SourceActivity
+) -> aiohttp.ClientWebSocketResponse[bool]:
     """Get a token, negotiate and open the WebSocket, all under one deadline."""
     address = URL(hub.url + hub.path)
     try:
         async with asyncio.timeout(hub.connect_seconds):
             token = await tokens.token()
             try:
-                socket = await _upgraded(hub, http, address, token)
+                socket = await _upgraded(hub, http, address, token, activity)
             except Unavailable as error:
                 if error.reason == "unauthorized":
                     first = tokens.refused()
@@ -97,9 +99,10 @@ async def _opened(hub: core.Hub, tokens: Tokens, http: aiohttp.ClientSession) ->
 
 
 async def _upgraded(
-    hub: core.Hub, http: aiohttp.ClientSession, address: URL, token: str
+    hub: core.Hub, http: aiohttp.ClientSession, address: URL, token: str, activity: SourceActivity
 ) -> aiohttp.ClientWebSocketResponse[bool]:
     endpoint = await negotiate(http, address, token)
+    activity.clock_offset_seconds = endpoint.clock_offset_seconds
     try:
         return await http.ws_connect(
             endpoint.url,

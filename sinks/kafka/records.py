@@ -14,6 +14,7 @@ import msgspec
 from bridge.errors import Rejected, Unavailable
 from bridge.message import (
     LICENCE_ACTIVATED,
+    RESYNC_REQUIRED,
     Message,
     ordinary_attributes,
     own_attributes,
@@ -21,6 +22,7 @@ from bridge.message import (
 )
 
 __all__ = [
+    "GAPS_TOPIC",
     "LICENCE_TOPIC",
     "OTHER_TOPIC",
     "Record",
@@ -35,10 +37,13 @@ __all__ = [
 ]
 
 LICENCE_TOPIC = "portos.licence"
+GAPS_TOPIC = "portos.bridge.gaps"
+"""What the bridge tells of its own: where something may have been missed."""
 OTHER_TOPIC = "portos.other-events"
 """Events that name no resource and are no licence; `segment` can never give `other-events`, so no resource collides."""
 
 _RESERVED_PREFIXES = ("portos.bridge.", "portos.state.")
+_TOPICS = {LICENCE_ACTIVATED: LICENCE_TOPIC, RESYNC_REQUIRED: GAPS_TOPIC}
 _RESERVED = frozenset({LICENCE_TOPIC, OTHER_TOPIC})
 _LONGEST_SEGMENT = 200
 _ILLEGAL = re.compile(rb"[^A-Za-z0-9]")
@@ -61,7 +66,7 @@ def record_of(message: Message, template: str, site: str) -> Record | Rejected:
     resource = message.resource
     headers = _ordinary_headers(message, site) or _any_headers(message, site)
     if resource is None:
-        topic = LICENCE_TOPIC if message.event == LICENCE_ACTIVATED else OTHER_TOPIC
+        topic = _TOPICS.get(message.event, OTHER_TOPIC)
         return Record(topic, site.encode(), message.body, headers)
     topic = topic_of(template, site, resource)
     if is_reserved(topic):

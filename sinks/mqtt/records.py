@@ -12,6 +12,7 @@ from math import ceil
 from bridge.errors import Rejected, Unavailable
 from bridge.message import (
     LICENCE_ACTIVATED,
+    RESYNC_REQUIRED,
     Message,
     ordinary_attributes,
     own_attributes,
@@ -78,14 +79,15 @@ def topic_builder(config: MqttConfig) -> Callable[[Message], bytes]:
     """Give the function that names the topic of a message; it raises `Rejected` where there is none."""
     template, base, site = config.topic_template, config.base, config.site
     by_id, by_action = "{resource_id}" in template, "{action}" in template
-    licence, other = f"{base}/licence".encode(), f"{base}/{_OTHER_EVENTS}".encode()
+    other = f"{base}/{_OTHER_EVENTS}".encode()
+    topics = {LICENCE_ACTIVATED: f"{base}/licence".encode(), RESYNC_REQUIRED: f"{base}/bridge/resync".encode()}
 
     def topic(message: Message) -> bytes:
         if message.resource is not None:
             resource_id = message.resource_id or "" if by_id else ""
             action = message.action or "unknown" if by_action else ""
             return _resource_topic(template, base, site, (message.resource, resource_id, action))
-        return licence if message.event == LICENCE_ACTIVATED else other
+        return topics.get(message.event, other)
 
     return topic
 

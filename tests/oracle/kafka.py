@@ -16,8 +16,10 @@ _HEADER_PREFIX = "ce_"
 class KafkaReader:
     """Reads what a broker holds; nothing is remembered between two readings, since the broker keeps it all."""
 
-    def __init__(self, bootstrap: str, prefix: str = "portos.") -> None:
-        self.prefix = prefix
+    def __init__(self, bootstrap: str, prefix: str = "portos.", besides: str = "portos.bridge.") -> None:
+        """Read the topics that begin with `prefix`, but not those of the bridge's own events."""
+        self._prefix = prefix
+        self._besides = besides
         self._bootstrap = bootstrap
         self._asking = self._open()
 
@@ -51,7 +53,8 @@ class KafkaReader:
 
     def _partitions(self) -> list[tuple[str, int]]:
         topics = self._asking.list_topics(timeout=_DEADLINE_SECONDS).topics
-        return [(name, at) for name, topic in topics.items() if name.startswith(self.prefix) for at in topic.partitions]
+        read = [name for name in topics if name.startswith(self._prefix) and not name.startswith(self._besides)]
+        return [(name, at) for name in read for at in topics[name].partitions]
 
     def count(self) -> int:
         """Count the records of all topics with the prefix."""

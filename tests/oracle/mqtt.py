@@ -15,6 +15,8 @@ from tests.support import wait_until
 
 __all__ = ["MqttReader"]
 
+_OWN_LEVEL = "/bridge/"
+
 
 class MqttReader:
     """Collects everything a broker publishes below some filters, in the order of arrival, until it is left.
@@ -28,6 +30,7 @@ class MqttReader:
         self._qos = qos
         self._filters = filters or ("portos/#",)
         self._found: list[Received] = []
+        self._own: list[Received] = []
         self._lock = threading.Lock()
         self._subscribed = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5)
@@ -69,12 +72,17 @@ class MqttReader:
             redelivered=message.dup,
         )
         with self._lock:
-            self._found.append(received)
+            (self._own if _OWN_LEVEL in message.topic else self._found).append(received)
 
     def read(self) -> list[Received]:
-        """Give what has arrived so far."""
+        """Give what has arrived so far, but not the bridge's own events."""
         with self._lock:
             return list(self._found)
+
+    def own(self) -> list[Received]:
+        """Give the bridge's own events that have arrived so far."""
+        with self._lock:
+            return list(self._own)
 
     def last(self, number: int) -> list[Received]:
         """Give the last few that have arrived so far."""

@@ -5,8 +5,6 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,39 +12,18 @@ from bridge import deadline as deadline_module
 from bridge import pipeline
 from bridge.deadline import Deadline
 from bridge.errors import Rejected, StorageFailed, Unavailable
-from bridge.journal import Journal, Limits, open_journal
+from bridge.journal import Journal
 from bridge.link import Gauges, Link, Times
 from bridge.message import Message
 from bridge.metrics import Catalogue
-from bridge.pipeline import Delivery, Intake, keep
+from bridge.pipeline import Delivery, keep
 from bridge.policy import Pauses
-from bridge.portos.versions import Repeats
-from bridge.ports import Batch, Outcome, SourceActivity, Unreadable
+from bridge.ports import Outcome
 from tests.support import until
 from tests.unit.journal.conftest import messages
+from tests.unit.loops import kept, link, value
 
-TIMES = Times(1.0, 0.2, 30.0, Pauses(0.001, 0.002, 0.01))
 LOST = Unavailable("lost", reason="network")
-
-
-def link(name: str = "sink kafka", held: Callable[[bool], None] = lambda _: None) -> Link:
-    return Link(name, TIMES, Gauges(lambda _: None, lambda _: None, lambda _: None, held))
-
-
-@pytest.fixture
-async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    limits = Limits(60 * 2**20, 2**20, 100, 0.02)
-    async with open_journal(tmp_path / "j.db", ["kafka", "mqtt"], 64 * 2**20, limits) as opened:
-        yield opened
-
-
-@pytest.fixture
-def catalogue() -> Catalogue:
-    return Catalogue("default", ["kafka", "mqtt"], ["tickets"], 50)
-
-
-def value(catalogue: Catalogue, name: str, **labels: str) -> float:
-    return catalogue.registry.get_sample_value(f"portos_bridge_{name}", labels) or 0.0
 
 
 @dataclass
@@ -70,20 +47,6 @@ class Broker:
             return await act(batch)
         self.held += [message.id for message in batch]
         return [None] * len(batch)
-
-
-@asynccontextmanager
-async def kept(
-    state: Link, connect: Callable[[], Any], use: Callable[[Any, Deadline], Awaitable[object]]
-) -> AsyncIterator[Link]:
-    """Keep a link going beside the test, and end it as the service does."""
-    task = asyncio.create_task(keep(state, connect, use))
-    try:
-        yield state
-    finally:
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
 
 
 @asynccontextmanager
@@ -248,21 +211,6 @@ async def test_a_sink_that_raises_what_it_should_return_does_not_stop_the_bridge
         await until(lambda: len(broker.held) == 3, 10, "delivered")
 
 
-async def test_what_the_full_journal_refused_is_no_repeat_when_it_comes_again(
-    tmp_path: Path, catalogue: Catalogue
-) -> None:
-    """A hub that sends it again after a reconnect gives a second chance."""
-    limits = Limits(200_000, 2**20, 100, 0.02)
-    async with open_journal(tmp_path / "full.db", ["kafka"], 4 * 2**20, limits) as journal:
-        large, small = messages(1, 5, b"x" * 90_000), messages(1, 1, b"x" * 90_000)
-        hub = Hub([Batch(large), Batch(small)], journal)
-
-        async with taking_in(journal, catalogue, hub, SourceActivity()):
-            await until(lambda: len(hub.heads) == 2, 5, "both batches")
-
-        assert journal.head == 1
-
-
 async def test_a_connection_lost_while_idle_is_noticed(
     journal: Journal, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,85 +258,6 @@ async def test_a_sink_that_confirms_too_little_is_not_believed(journal: Journal,
         await until(lambda: len(broker.held) == 5, 10, "all sent again")
 
     assert broker.held == ids(1, 5)
-
-
-@dataclass
-class Hub:
-    """A source that yields a script of batches, and notes when it was resumed."""
-
-    script: list[Batch]
-    journal: Journal
-    heads: list[int] = field(default_factory=list)
-
-    @asynccontextmanager
-    async def connect(self) -> AsyncIterator["Hub"]:
-        yield self
-
-    async def batches(self) -> AsyncIterator[Batch]:
-        while self.script:
-            yield self.script.pop(0)
-            self.heads.append(self.journal.head)
-        await asyncio.Event().wait()
-
-
-@asynccontextmanager
-async def taking_in(journal: Journal, catalogue: Catalogue, hub: Hub, activity: SourceActivity) -> AsyncIterator[Link]:
-    state = link("hub")
-    intake = Intake(journal, catalogue, state, activity, Repeats(60))
-    async with kept(state, hub.connect, intake.read):
-        yield state
-
-
-async def test_resuming_is_acknowledging(journal: Journal, catalogue: Catalogue) -> None:
-    """The source goes on only when its batch is on disk."""
-    hub = Hub([Batch(messages(1, 5)), Batch(messages(6, 3))], journal)
-
-    async with taking_in(journal, catalogue, hub, SourceActivity()):
-        await until(lambda: len(hub.heads) == 2, 5, "both batches")
-
-    assert hub.heads == [5, 8]
-    assert value(catalogue, "events_accepted_total", site="default") == 8
-    assert value(catalogue, "events_received_total", site="default", resource="tickets", action="updated") == 8
-
-
-async def test_exact_repeats_are_dropped_and_counted(journal: Journal, catalogue: Catalogue) -> None:
-    again = messages(1, 3)
-    hub = Hub([Batch(again), Batch([*again, *messages(4, 1)])], journal)
-
-    async with taking_in(journal, catalogue, hub, SourceActivity()):
-        await until(lambda: len(hub.heads) == 2, 5, "both batches")
-
-    assert journal.head == 4
-    assert value(catalogue, "events_duplicate_total", site="default", kind="exact") == 3
-    assert value(catalogue, "events_accepted_total", site="default") == 4
-
-
-async def test_unreadable_records_are_counted_once_and_kept(journal: Journal, catalogue: Catalogue) -> None:
-    hub = Hub([Batch(messages(1, 1), [Unreadable("json", "cut", b"{", 1.0)]), Batch((), [])], journal)
-
-    async with taking_in(journal, catalogue, hub, SourceActivity()):
-        await until(lambda: len(hub.heads) == 2, 5, "both batches")
-
-    kept = journal._writer.call(lambda store: store._db.execute("SELECT sink, data FROM dead_letter").fetchall())
-    assert await kept == [("source", b"{")]
-    assert journal.head == 1
-    assert value(catalogue, "events_invalid_total", site="default", reason="json") == 1
-
-
-async def test_what_the_full_journal_does_not_take_is_counted_and_told_once(
-    tmp_path: Path, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
-) -> None:
-    limits = Limits(10_000, 2**20, 100, 0.02)
-    async with open_journal(tmp_path / "full.db", ["kafka"], 4 * 2**20, limits) as journal:
-        hub = Hub([Batch(messages(1, 5, b"x" * 9000)) for _ in range(3)], journal)
-
-        async with taking_in(journal, catalogue, hub, SourceActivity(dropped=4)):
-            await until(lambda: len(hub.heads) == 3, 5, "all batches")
-
-    assert journal.head == 0
-    assert value(catalogue, "events_dropped_total", site="default", reason="journal_full") == 15
-    assert value(catalogue, "events_dropped_total", site="default", reason="memory_full") == 4
-    assert sum("the journal is full" in record.message for record in caplog.records) == 1
 
 
 async def test_a_failing_disk_stops_the_loop(journal: Journal, catalogue: Catalogue) -> None:

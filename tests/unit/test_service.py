@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bridge import service
-from bridge.journal import Limits, open_journal
-from bridge.message import Message
+from bridge.journal import Limits, Previous, open_journal
+from bridge.message import RESOURCES_CHANGED, Message
 from bridge.ports import Unreadable
 from bridge.service import _Bridge
 from bridge.settings import Settings
@@ -27,12 +27,17 @@ class SlowJournal:
     def __init__(self) -> None:
         self.ready = asyncio.Event()
         self.asked = asyncio.Event()
+        self.previous = Previous()
         self.versions: list[int | None] = []
+        self.proved: list[float] = []
 
-    async def append(self, messages: Sequence[Message], _: Sequence[Unreadable] = ()) -> bool:
+    def prove(self, at: float) -> None:
+        self.proved.append(at)
+
+    async def append(self, messages: Sequence[Message], _: Sequence[Unreadable] = (), __: float | None = None) -> bool:
         self.asked.set()
         await self.ready.wait()
-        self.versions += [message.version for message in messages]
+        self.versions += [message.version for message in messages if message.event == RESOURCES_CHANGED]
         return True
 
 
@@ -71,6 +76,7 @@ async def test_what_was_received_is_stored_before_an_orderly_stop() -> None:
         await asyncio.wait_for(taking_in, 5)
 
         assert journal.versions == list(range(50))
+        assert journal.proved
         assert hub.asked("DELETE", "/api/auth") == 1
         assert len(hub.peers) == 1
 

@@ -202,12 +202,13 @@ def frame(content: bytes, opcode: int = 1, *, last: bool = True) -> bytes:
     return head + b"\x7f" + len(content).to_bytes(8, "big") + content
 
 
-def notification(number: int, *, resource: str = "tickets", size: int = 0) -> dict[str, Any]:
+def notification(
+    number: int, *, resource: str = "tickets", size: int = 0, ca: str = "2025-03-04T09:15:27.104Z"
+) -> dict[str, Any]:
     """Write an `OnEvent` whose resource id and version are the number."""
     info = {"i": f"id-{number}", "n": resource, "v": number}
     change = {"u": {"u": "1", "d": "P01", "f": None}, "n": resource, "a": 2, "i": info, "r": [{"comment": "x" * size}]}
-    moment = "2025-03-04T09:15:27.104Z"
-    event = {"e": "portos.resources.changed", "s": {}, "r": None, "ca": moment, "ea": None, "p": change}
+    event = {"e": "portos.resources.changed", "s": {}, "r": None, "ca": ca, "ea": None, "p": change}
     return {"type": 1, "target": "OnEvent", "arguments": [event]}
 
 

@@ -6,6 +6,7 @@ import ssl
 import threading
 import time
 import traceback
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -515,3 +516,31 @@ async def test_a_request_sent_before_the_handshake_is_answered_is_only_the_hands
     hub.script = slow
     async with connected(hub):
         assert hub.peers[0].received[0] == {"protocol": "json", "version": 1}
+
+
+@pytest.mark.parametrize(("ahead", "differ"), [(0.0, 0), (-90.0, 1), (90.0, 1)])
+async def test_the_hubs_clock_is_known_from_the_answer_to_negotiate(
+    hub: ScriptedHub, ahead: float, differ: int
+) -> None:
+    """A `Date` header tells a second: what is less than two is no difference."""
+
+    async def dated(_: web.Request) -> web.StreamResponse:
+        return web.json_response(negotiated(), headers={"Date": formatdate(time.time() + ahead, usegmt=True)})
+
+    hub.negotiate = dated
+    activity = SourceActivity()
+
+    async with connected(hub, activity=activity):
+        assert activity.clock_offset_seconds == pytest.approx(ahead, abs=1.5)
+        assert (activity.clocks_differ_by != 0) == differ
+
+
+async def test_a_hub_without_a_date_that_can_be_read_is_connected(hub: ScriptedHub) -> None:
+    async def undated(_: web.Request) -> web.StreamResponse:
+        return web.json_response(negotiated(), headers={"Date": "yesterday"})
+
+    hub.negotiate = undated
+    activity = SourceActivity()
+
+    async with connected(hub, activity=activity):
+        assert activity.clock_offset_seconds is None

@@ -158,6 +158,7 @@ def test_times_of_dotnet_are_read(text: str | None, seconds: float | None) -> No
         (b'{"e":5}', "shape"),
         (b'{"e":null}', "shape"),
         (b'{"e":""}', "shape"),
+        (b'{"e":"portos.bridge.resync.required","p":{}}', "shape"),
         (b'{"e":"portos.resources.changed"}', "shape"),
         (b'{"e":"portos.resources.changed","p":null}', "shape"),
         (b'{"e":"portos.resources.changed","p":[]}', "shape"),

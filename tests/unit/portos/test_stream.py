@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from bridge.errors import Unavailable
+from bridge.message import rfc3339
 from bridge.portos import session
 from bridge.ports import SourceActivity
 from tests.support import until
@@ -319,13 +320,17 @@ async def test_the_activity_counts_what_the_hub_sent(hub: ScriptedHub) -> None:
 
 
 async def flood(peer: Peer) -> None:
-    """Send 4,000 notifications of 1 KB as fast as the socket takes them."""
+    """Send 4,000 notifications of 1 KB as fast as the socket takes them, and stay."""
+    await pour(peer)
+    await peer.serve()
+
+
+async def pour(peer: Peer) -> None:
     for number in range(4000):
         await peer.send(notification(number, size=1000))
         if number % 50 == 0 and peer.request.transport is not None:
             while peer.request.transport.get_write_buffer_size() > 65_536:  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.005)
-    await peer.serve()
 
 
 async def test_a_slow_consumer_gets_everything_in_order(hub: ScriptedHub) -> None:
@@ -344,22 +349,89 @@ async def test_a_slow_consumer_gets_everything_in_order(hub: ScriptedHub) -> Non
     assert activity.dropped == 0
 
 
-async def test_after_the_longest_pause_events_are_dropped_and_counted(
+async def test_after_the_longest_pause_events_are_dropped_and_a_new_connection_is_asked_for(
     hub: ScriptedHub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The hub is never left unread for longer than the longest pause: what finds no room is counted and said once."""
+    """The hub is never left unread for longer than the longest pause: what finds no room is counted and said once.
+
+    The first event that would find room again ends the connection, so that a window tells what was dropped.
+    """
     monkeypatch.setattr(session, "_LONGEST_PAUSE_SECONDS", 0.2)
     caplog.set_level(logging.WARNING)
-    hub.script = after_subscribing(flood)
-    activity = SourceActivity()
-    async with connected(hub, activity=activity, queue={"queue_max_events": 1000}) as source:
-        await until(lambda: activity.frames["invocation"] == 4000, 10, "all is read")
-        kept = 4000 - activity.dropped
-        messages, _ = await collect(source, kept)
 
-    assert kept == 1000
-    assert [message.version for message in messages] == list(range(kept))
+    async def flood_and_go_on(peer: Peer) -> None:
+        await pour(peer)
+        await there_is_room.wait()
+        await peer.send(notification(4000))
+        await peer.serve()
+
+    hub.script, there_is_room = after_subscribing(flood_and_go_on), asyncio.Event()
+    activity = SourceActivity()
+    versions: list[int | None] = []
+    proofs: list[float | None] = []
+    async with connected(hub, activity=activity, queue={"queue_max_events": 1000}) as source:
+
+        async def take_all() -> None:
+            async for batch in source.batches():
+                versions.extend(message.version for message in batch.messages)
+                proofs.append(batch.proved_at)
+                if batch.messages:
+                    there_is_room.set()
+
+        await until(lambda: activity.dropped == 3000, 10, "all is read")
+        read_at = time.time()
+        with pytest.raises(Unavailable) as caught:
+            await take_all()
+
+    assert (caught.value.reason, caught.value.at_once) == ("shed", True)
+    assert versions == list(range(1000))
+    assert activity.dropped == 3001
+    assert all(proof is not None and proof < read_at for proof in proofs)
     assert len([record for record in caplog.records if "dropped" in record.message]) == 1
+
+
+async def test_what_is_heard_proves_that_nothing_is_missing_before_it(hub: ScriptedHub) -> None:
+    """Pings prove it too; what is heard and not yet stored proves nothing."""
+
+    async def ping_and_notify(peer: Peer) -> None:
+        await told.wait()
+        await peer.send({"type": 6})
+        await stored.wait()
+        await peer.send(notification(0, ca=rfc3339(time.time() + 1)))
+        await peer.serve()
+
+    hub.script, told, stored = after_subscribing(ping_and_notify), asyncio.Event(), asyncio.Event()
+    before = time.time()
+    async with connected(hub) as source:
+        batches = source.batches()
+        first = await anext(batches)
+        told.set()
+        assert first.proved_at is not None
+        while (ping := await anext(batches)).proved_at is None or ping.proved_at <= first.proved_at:
+            pass
+        stored.set()
+        event = await anext(batches)
+
+    assert event.proved_at is not None
+    assert (len(first.messages), len(ping.messages), len(event.messages)) == (0, 0, 1)
+    assert before < first.proved_at < ping.proved_at < event.proved_at
+
+
+async def test_the_way_from_the_hub_is_taken_off_the_proof(hub: ScriptedHub) -> None:
+    """What the hub sent while its last record was on the way may be lost as well."""
+
+    async def late(peer: Peer) -> None:
+        await peer.send(notification(0, ca=rfc3339(time.time() - 0.4)))
+        await peer.serve()
+
+    hub.script = after_subscribing(late)
+    async with connected(hub) as source:
+        async for batch in source.batches():
+            if batch.messages:
+                break
+
+    assert batch.proved_at is not None
+    assert batch.messages[0].received_at - batch.proved_at == pytest.approx(0.4, abs=0.1)
 
 
 async def test_an_orderly_stop_gives_all_that_was_received(hub: ScriptedHub) -> None:

@@ -1,0 +1,103 @@
+"""What the bridge may have missed: when it is blind, from when to when, and how that is told in the stream.
+
+Pure. The hub sends to who listens and keeps nothing. A window therefore opens at the last moment up to which everything
+is known to be stored, not at the moment at which the loss was noticed, and closes with the next confirmed subscription.
+Used by `bridge.pipeline`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from bridge.message import RESYNC_REQUIRED, Message, event_id, rfc3339
+
+__all__ = ["CAUSES", "Sight", "Window", "cause_of", "resync_required"]
+
+CAUSES = (
+    *("first_start", "unclean_start", "stopped"),
+    *("closed", "silence", "network", "unauthorized", "protocol", "oversize", "planned", "shed", "other"),
+)
+"""Why nothing was heard: the process was not there; how the connection ended; or there was no room to store."""
+
+_SET_BACK_SECONDS = 5.0
+_RENAMED = {"server_close": "closed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A time in which what the hub sent may be lost, in seconds since the epoch; `since` is None before all time."""
+
+    since: float | None
+    until: float
+    cause: str
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasted, as far as that is known."""
+        return 0.0 if self.since is None else self.until - self.since
+
+
+class Sight:
+    """Whether the bridge sees what the hub sends. It begins blind, for the reason that the last session's end gives.
+
+    `proved_at` is the moment up to which everything the hub has sent is stored; None is never.
+    """
+
+    def __init__(self, proved_at: float | None, cause: str) -> None:
+        self.proved_at = proved_at
+        self.cause: str | None = "first_start" if proved_at is None else cause
+
+    def proved(self, at: float) -> None:
+        """Note that all is stored that was sent up to a moment; while a window is untold it keeps its beginning.
+
+        A moment before the last proof is nothing new, but for one long before it: then the clock was set back.
+        """
+        if self.cause is None and (self.proved_at is None or not 0 <= self.proved_at - at < _SET_BACK_SECONDS):
+            self.proved_at = at
+
+    def lost(self, cause: str) -> None:
+        """Note that from the last proof on things may be missed; the first cause of a window is its cause."""
+        if self.cause is None:
+            self.cause = cause
+
+    def window(self, now: float) -> Window | None:
+        """Give the window that has to be told before anything else is stored, None if there is none."""
+        if self.cause is None:
+            return None
+        since = self.proved_at
+        return Window(since, now if since is None else max(since, now), self.cause)
+
+    def told(self, window: Window) -> None:
+        """Note that a window is stored: from its end on the bridge sees again."""
+        self.proved_at, self.cause = window.until, None
+
+
+def cause_of(reason: str) -> str:
+    """Turn the reason that a connection ended for into a cause of the closed set."""
+    cause = _RENAMED.get(reason, reason)
+    return cause if cause in CAUSES else "other"
+
+
+def resync_required(
+    window: Window, resources: Sequence[str], site: str, now: float, clock_offset_seconds: float = 0.0
+) -> Message:
+    """Make the event that tells a window: whoever keeps state of these resources has to fetch it again.
+
+    Its data is `{"window": {"id", "from", "to"}, "cause", "resources"}`, the times RFC 3339 on the bridge's clock, with
+    `clockOffsetSeconds` where the hub's clock is known to be that far ahead. It stands in the stream before the first
+    event that was heard after the window.
+    """
+    since = None if window.since is None else rfc3339(window.since)
+    until = rfc3339(window.until)
+    identity = event_id(site, RESYNC_REQUIRED, window.since, window.until, window.cause)
+    data: dict[str, object] = {
+        "window": {"id": identity, "from": since, "to": until},
+        "cause": window.cause,
+        "resources": list(resources),
+    }
+    if clock_offset_seconds:
+        data["clockOffsetSeconds"] = round(clock_offset_seconds, 1)
+    return Message(
+        identity, RESYNC_REQUIRED, None, None, None, None, window.until, None, now, msgspec.json.encode(data)
+    )

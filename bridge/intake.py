@@ -1,0 +1,149 @@
+"""What is done with what a source has read: count it, drop what was there before, store it, tell what was missed.
+
+The arrow from `bridge.ports.Source` to `bridge.journal`; `bridge.pipeline.keep` gives it one connection after another.
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+from bridge.blind import Sight, Window, cause_of, resync_required
+from bridge.deadline import Deadline
+from bridge.errors import Unavailable
+from bridge.journal import Journal
+from bridge.link import Link
+from bridge.message import Message
+from bridge.metrics import Catalogue
+from bridge.ports import Batch, Source, SourceActivity
+
+__all__ = ["Intake"]
+
+_log = logging.getLogger(__name__)
+_PROOF_EVERY_SECONDS = 0.25
+
+
+class Repeats(Protocol):
+    """Recognises what was there before."""
+
+    def repeats(self, message: Message, now: float) -> bool:
+        """Say whether a message is a repeat, and remember it."""
+        ...
+
+    def forget(self, messages: Sequence[Message]) -> None:
+        """Take that back for what was not stored."""
+        ...
+
+
+class Intake:
+    """What is done with a source's batches: count, drop repeats, store; one for all connections.
+
+    Whatever may have been missed is told in the journal itself, before the first event that was heard after it.
+    """
+
+    def __init__(  # noqa: PLR0913 - built once, by the composition root
+        self,
+        journal: Journal,
+        catalogue: Catalogue,
+        link: Link,
+        activity: SourceActivity,
+        repeats: Repeats,
+        sight: Sight,
+        resources: Sequence[str],
+    ) -> None:
+        self._journal = journal
+        self._catalogue = catalogue
+        self._link = link
+        self._activity = activity
+        self._repeats = repeats
+        self._sight = sight
+        self._resources = resources
+        self._recorded_at = 0.0
+        self._overflowing = False
+        self._shed = 0
+
+    async def read(self, source: Source, _: Deadline) -> None:
+        """Store batch after batch; the source goes on when a batch is on disk."""
+        self._link.proved()
+        cause = "other"
+        try:
+            async for batch in source.batches():
+                await self._take(batch)
+        except Unavailable as error:
+            cause = cause_of(error.reason)
+            raise
+        finally:
+            if self._sight.cause is None and self._sight.proved_at is not None:
+                self._journal.prove(self._sight.proved_at)
+            self._sight.lost(cause)
+
+    async def _take(self, batch: Batch) -> None:
+        now = time.monotonic()
+        messages = [message for message in batch.messages if not self._repeats.repeats(message, now)]
+        self._count(batch.messages, len(batch.messages) - len(messages))
+        site = self._catalogue.site
+        for record in batch.unreadable:
+            self._catalogue.count_invalid(record.reason)
+        stored = await self._store(messages, batch)
+        if stored:
+            self._catalogue.accepted.inc(len(messages))
+        else:
+            self._repeats.forget(messages)
+            self._catalogue.dropped.labels(site, "journal_full").inc(len(messages))
+            self._sight.lost("shed")
+        if batch.unreadable:
+            fate = "kept as dead letters" if stored else "lost, since the journal is full"
+            text = "the hub sent %d records that cannot be read, %s; the first: %s"
+            _log.warning(text, len(batch.unreadable), fate, batch.unreadable[0].text)
+        self._tell(overflowing=not stored)
+        shed, self._shed = self._activity.dropped - self._shed, self._activity.dropped
+        self._catalogue.dropped.labels(site, "memory_full").inc(shed)
+
+    async def _store(self, messages: Sequence[Message], batch: Batch) -> bool:
+        """Store a batch, and before it the window in which something may have been missed, if there is one."""
+        now, proved_at = time.time(), batch.proved_at
+        window = self._sight.window(now if proved_at is None else proved_at)
+        if window is not None:
+            told = self._tells(window, now)
+            if not await self._journal.append([told, *messages], batch.unreadable, window.until):
+                return False
+            self._sight.told(window)
+            self._catalogue.count_window(window.cause, window.seconds)
+            since = "ever since" if window.since is None else f"for {window.seconds:.1f} s"
+            _log.warning("the bridge was blind %s (%s): told to the sinks", since, window.cause)
+        due = proved_at is not None and abs(proved_at - self._recorded_at) >= _PROOF_EVERY_SECONDS
+        to_record = proved_at if due else None
+        if window is None and (messages or batch.unreadable):
+            if not await self._journal.append(messages, batch.unreadable, to_record):
+                return False
+        elif to_record is not None:
+            self._journal.prove(to_record)
+        if to_record is not None:
+            self._recorded_at = to_record
+        if proved_at is not None:
+            self._sight.proved(proved_at)
+        return True
+
+    def _tells(self, window: Window, now: float) -> Message:
+        return resync_required(window, self._resources, self._catalogue.site, now, self._activity.clocks_differ_by)
+
+    def _count(self, messages: Sequence[Message], repeated: int) -> None:
+        catalogue = self._catalogue
+        kinds = Counter([(message.resource, message.action) for message in messages])
+        for (resource, action), count in kinds.items():
+            catalogue.received.labels(catalogue.site, catalogue.resource(resource), action or "unknown").inc(count)
+        if repeated:
+            catalogue.duplicate.labels(catalogue.site, "exact").inc(repeated)
+
+    def _tell(self, *, overflowing: bool) -> None:
+        if overflowing == self._overflowing:
+            return
+        self._overflowing = overflowing
+        if overflowing:
+            _log.error(
+                "the journal is full: notifications are lost until a sink has drained it; raise JOURNAL__MAX_BYTES or"
+                " look at the sinks"
+            )
+        else:
+            _log.warning("the journal takes notifications again")

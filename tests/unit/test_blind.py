@@ -1,0 +1,120 @@
+"""When the bridge was blind, from when to when, and what the stream says of it."""
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from bridge.blind import CAUSES, Sight, Window, cause_of, resync_required
+
+Step = Callable[[Sight], None]
+
+
+def proved(at: float) -> Step:
+    return lambda sight: sight.proved(at)
+
+
+def lost(cause: str) -> Step:
+    return lambda sight: sight.lost(cause)
+
+
+def told(at: float) -> Step:
+    """Subscribed again at that moment, and the window stored."""
+
+    def tell(sight: Sight) -> None:
+        window = sight.window(at)
+        assert window is not None
+        sight.told(window)
+
+    return tell
+
+
+@pytest.mark.parametrize(
+    ("name", "begins", "steps", "window"),
+    [
+        ("the first start ever", (None, "stopped"), [], Window(None, 50, "first_start")),
+        ("after an orderly stop", (40, "stopped"), [], Window(40, 50, "stopped")),
+        ("after a crash", (40, "unclean_start"), [], Window(40, 50, "unclean_start")),
+        ("nothing is lost while it is heard", (40, "stopped"), [told(41), proved(45)], None),
+        (
+            "from the last proof on",
+            (40, "stopped"),
+            [told(41), proved(44), lost("silence")],
+            (44, "silence"),
+        ),
+        ("no proof at all since", (40, "stopped"), [told(41), lost("network")], (41, "network")),
+        ("the first cause stays", (40, "stopped"), [told(41), lost("closed"), lost("network")], (41, "closed")),
+        (
+            "a late proof does not help",
+            (40, "stopped"),
+            [told(41), lost("shed"), proved(49)],
+            (41, "shed"),
+        ),
+        ("nor does it go back", (40, "stopped"), [told(41), proved(45), proved(43), lost("closed")], (45, "closed")),
+        ("a clock set back while it is heard", (90, "stopped"), [told(91), proved(45), lost("closed")], (45, "closed")),
+        ("a connection lost before it was told", (40, "unclean_start"), [lost("network")], (40, "unclean_start")),
+        ("a clock set back gives no negative time", (60, "stopped"), [], Window(60, 60, "stopped")),
+        (
+            "windows join up",
+            (40, "stopped"),
+            [told(41), lost("closed"), told(43), lost("network")],
+            (43, "network"),
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_window_lasts_from_the_last_proof_to_the_next_subscription(
+    name: str, begins: tuple[float | None, str], steps: list[Step], window: Window | tuple[float, str] | None
+) -> None:
+    sight = Sight(*begins)
+    for step in steps:
+        step(sight)
+
+    expected = Window(window[0], 50, window[1]) if isinstance(window, tuple) else window
+    assert sight.window(50) == expected, name
+
+
+def test_a_window_is_told_with_its_times_its_cause_and_what_to_fetch() -> None:
+    told = resync_required(Window(1_000_000_000.25, 1_000_000_002.5, "closed"), ["tickets", "orders"], "shop-1", 7.0)
+
+    assert told.event == "portos.bridge.resync.required"
+    assert (told.resource, told.resource_id, told.version, told.action) == (None, None, None, None)
+    assert (told.created_at, told.received_at) == (1_000_000_002.5, 7.0)
+    assert msgspec.json.decode(told.body) == {
+        "window": {"id": told.id, "from": "2001-09-09T01:46:40.250Z", "to": "2001-09-09T01:46:42.500Z"},
+        "cause": "closed",
+        "resources": ["tickets", "orders"],
+    }
+
+
+def test_the_first_window_of_all_has_no_beginning() -> None:
+    body = msgspec.json.decode(resync_required(Window(None, 5.0, "first_start"), [], "default", 5.0).body)
+
+    assert body["window"]["from"] is None
+
+
+def test_a_difference_of_the_clocks_stands_beside_the_times() -> None:
+    """A consumer that compares the window with the hub's own times has to know."""
+    body = msgspec.json.decode(resync_required(Window(1.0, 5.0, "closed"), [], "default", 5.0, -12.34).body)
+
+    assert body["clockOffsetSeconds"] == -12.3
+
+
+def test_a_window_has_the_same_id_however_often_it_is_made() -> None:
+    """A delivery that is repeated, or a store that is tried again, is recognised downstream."""
+    window = Window(1.0, 5.0, "closed")
+
+    made = {resync_required(window, [], "default", now).id for now in (5.0, 6.0)}
+    other = resync_required(window, [], "other", 5.0).id
+
+    assert len(made) == 1
+    assert other not in made
+
+
+@pytest.mark.parametrize(
+    ("reason", "cause"),
+    [("server_close", "closed"), ("silence", "silence"), ("timeout", "other"), ("anything new", "other")],
+)
+def test_causes_are_a_closed_set(reason: str, cause: str) -> None:
+    assert cause_of(reason) == cause
+    assert cause in CAUSES

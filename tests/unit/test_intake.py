@@ -1,0 +1,233 @@
+"""What a source has read: stored before it is acknowledged, told of where something may be missing."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bridge.blind import Sight, Window
+from bridge.errors import Unavailable
+from bridge.intake import Intake
+from bridge.journal import Journal, Limits, Previous, open_journal
+from bridge.link import Link
+from bridge.message import RESYNC_REQUIRED, rfc3339
+from bridge.metrics import Catalogue
+from bridge.portos.versions import Repeats
+from bridge.ports import Batch, SourceActivity, Unreadable
+from tests.support import until
+from tests.unit.journal.conftest import messages
+from tests.unit.loops import kept, link, value
+
+LOST = Unavailable("gone", reason="server_close", at_once=True)
+
+
+@dataclass
+class Hub:
+    """A source that yields a script of batches, is lost where the script says so, and notes when it was resumed."""
+
+    script: list[Batch | Unavailable]
+    journal: Journal
+    heads: list[int] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator["Hub"]:
+        yield self
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        yield Batch((), proved_at=time.time())
+        while self.script:
+            batch = self.script.pop(0)
+            if isinstance(batch, Unavailable):
+                raise batch
+            yield batch
+            self.heads.append(self.journal.head)
+        await asyncio.Event().wait()
+
+
+def seeing() -> Sight:
+    """Make one that is not blind, so that nothing has to be told."""
+    sight = Sight(None, "stopped")
+    sight.told(Window(None, 0.0, "first_start"))
+    return sight
+
+
+@asynccontextmanager
+async def taking_in(
+    journal: Journal, catalogue: Catalogue, hub: Hub, activity: SourceActivity, sight: Sight | None = None
+) -> AsyncIterator[Link]:
+    state = link("hub")
+    intake = Intake(journal, catalogue, state, activity, Repeats(60), sight or seeing(), ["tickets"])
+    async with kept(state, hub.connect, intake.read):
+        yield state
+
+
+async def test_resuming_is_acknowledging(journal: Journal, catalogue: Catalogue) -> None:
+    """The source goes on only when its batch is on disk."""
+    hub = Hub([Batch(messages(1, 5)), Batch(messages(6, 3))], journal)
+
+    async with taking_in(journal, catalogue, hub, SourceActivity()):
+        await until(lambda: len(hub.heads) == 2, 5, "both batches")
+
+    assert hub.heads == [5, 8]
+    assert value(catalogue, "events_accepted_total", site="default") == 8
+    assert value(catalogue, "events_received_total", site="default", resource="tickets", action="updated") == 8
+
+
+async def test_exact_repeats_are_dropped_and_counted(journal: Journal, catalogue: Catalogue) -> None:
+    again = messages(1, 3)
+    hub = Hub([Batch(again), Batch([*again, *messages(4, 1)])], journal)
+
+    async with taking_in(journal, catalogue, hub, SourceActivity()):
+        await until(lambda: len(hub.heads) == 2, 5, "both batches")
+
+    assert journal.head == 4
+    assert value(catalogue, "events_duplicate_total", site="default", kind="exact") == 3
+    assert value(catalogue, "events_accepted_total", site="default") == 4
+
+
+async def test_unreadable_records_are_counted_once_and_kept(journal: Journal, catalogue: Catalogue) -> None:
+    hub = Hub([Batch(messages(1, 1), [Unreadable("json", "cut", b"{", 1.0)]), Batch((), [])], journal)
+
+    async with taking_in(journal, catalogue, hub, SourceActivity()):
+        await until(lambda: len(hub.heads) == 2, 5, "both batches")
+
+    kept = journal._writer.call(lambda store: store._db.execute("SELECT sink, data FROM dead_letter").fetchall())
+    assert await kept == [("source", b"{")]
+    assert journal.head == 1
+    assert value(catalogue, "events_invalid_total", site="default", reason="json") == 1
+
+
+async def test_what_the_full_journal_does_not_take_is_counted_and_told_once(
+    tmp_path: Path, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    limits = Limits(10_000, 2**20, 100, 0.02)
+    async with open_journal(tmp_path / "full.db", ["kafka"], 4 * 2**20, limits) as journal:
+        hub = Hub([Batch(messages(1, 5, b"x" * 9000)) for _ in range(3)], journal)
+
+        async with taking_in(journal, catalogue, hub, SourceActivity(dropped=4)):
+            await until(lambda: len(hub.heads) == 3, 5, "all batches")
+
+    assert journal.head == 0
+    assert value(catalogue, "events_dropped_total", site="default", reason="journal_full") == 15
+    assert value(catalogue, "events_dropped_total", site="default", reason="memory_full") == 4
+    assert sum("the journal is full" in record.message for record in caplog.records) == 1
+
+
+async def test_what_the_full_journal_refused_is_no_repeat_when_it_comes_again(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    """A hub that sends it again after a reconnect gives a second chance."""
+    limits = Limits(200_000, 2**20, 100, 0.02)
+    async with open_journal(tmp_path / "full.db", ["kafka"], 4 * 2**20, limits) as journal:
+        large, small = messages(1, 5, b"x" * 90_000), messages(1, 1, b"x" * 90_000)
+        hub = Hub([Batch(large), Batch(small)], journal)
+
+        async with taking_in(journal, catalogue, hub, SourceActivity()):
+            await until(lambda: len(hub.heads) == 2, 5, "both batches")
+
+        assert await stream(journal) == ["shed", 1]
+
+
+async def stream(journal: Journal) -> list[object]:
+    """What the journal holds, in its order: versions of notifications, causes of windows."""
+    page = await journal.read("kafka", 100)
+    return [message.version or msgspec.json.decode(message.body)["cause"] for message in page.messages]
+
+
+async def windows(journal: Journal) -> list[dict[str, Any]]:
+    page = await journal.read("kafka", 100)
+    return [msgspec.json.decode(message.body) for message in page.messages if message.event == RESYNC_REQUIRED]
+
+
+async def test_what_was_missed_is_told_before_the_first_event_that_was_heard_after_it(
+    journal: Journal, catalogue: Catalogue
+) -> None:
+    hub = Hub([Batch(messages(1, 2)), LOST, Batch(messages(3, 2))], journal)
+
+    async with taking_in(journal, catalogue, hub, SourceActivity(), Sight(None, "stopped")):
+        await until(lambda: len(hub.heads) == 2, 5, "both batches")
+
+    assert await stream(journal) == ["first_start", 1, 2, "closed", 3, 4]
+    first, second = await windows(journal)
+    assert first["window"]["from"] is None
+    assert first["resources"] == ["tickets"]
+    assert second["window"]["from"] == first["window"]["to"]
+
+
+async def test_a_window_begins_with_the_last_proof_and_ends_with_the_subscription(
+    journal: Journal, catalogue: Catalogue
+) -> None:
+    now = time.time()
+    hub = Hub([Batch(messages(1, 1), proved_at=now + 1), Batch((), proved_at=now + 2), LOST], journal)
+
+    async with taking_in(journal, catalogue, hub, SourceActivity()):
+        await until(lambda: journal.head == 2, 5, "the window")
+
+    (window,) = await windows(journal)
+    assert window["window"]["from"] == rfc3339(now + 2)
+    assert window["window"]["to"] >= window["window"]["from"]
+    assert value(catalogue, "source_blind_windows_total", site="default", cause="closed") == 1
+    assert value(catalogue, "events_generated_total", site="default", type="resync_required") == 1
+
+
+async def test_a_hub_that_says_nothing_after_an_outage_leaves_the_window_not_untold(
+    journal: Journal, catalogue: Catalogue
+) -> None:
+    hub = Hub([], journal)
+
+    async with taking_in(journal, catalogue, hub, SourceActivity(), Sight(40.0, "unclean_start")):
+        await until(lambda: journal.head == 1, 5, "told")
+
+    assert await stream(journal) == ["unclean_start"]
+
+
+@pytest.mark.parametrize("heard", [0, 1], ids=["pings", "events"])
+async def test_a_proof_is_on_disk_while_the_hub_talks(tmp_path: Path, catalogue: Catalogue, heard: int) -> None:
+    """After a kill the window begins there."""
+    limits = Limits(60 * 2**20, 2**20, 100, 0.02)
+    later = round(time.time()) + 60.0
+    async with open_journal(tmp_path / "j.db", ["kafka"], 64 * 2**20, limits) as journal:
+        hub = Hub([Batch(messages(1, heard), proved_at=later), Batch((), proved_at=later + 0.1)], journal)
+        async with taking_in(journal, catalogue, hub, SourceActivity()):
+            await until(lambda: len(hub.heads) == 2, 5, "both batches")
+            stored = await journal._writer.call(lambda store: store.load())
+            assert stored.proved_at == later  # not every one: a commit of its own costs
+
+    async with open_journal(tmp_path / "j.db", ["kafka"], 64 * 2**20, limits) as journal:
+        assert journal.previous == Previous(clean=True, proved_at=later + 0.1)  # an orderly end records the last
+
+
+async def test_a_window_that_is_stored_is_not_told_again_after_a_kill(tmp_path: Path, catalogue: Catalogue) -> None:
+    """The moment from which the next one counts is in the very transaction of the event."""
+    limits = Limits(60 * 2**20, 2**20, 100, 0.02)
+    async with open_journal(tmp_path / "j.db", ["kafka"], 64 * 2**20, limits) as journal:
+        async with taking_in(journal, catalogue, Hub([], journal), SourceActivity(), Sight(40.0, "unclean_start")):
+            await until(lambda: journal.head == 1, 5, "told")
+            stored = await journal._writer.call(lambda store: store.load())
+        (told,) = await windows(journal)
+
+    assert stored.clean is False
+    assert stored.proved_at is not None
+    assert rfc3339(stored.proved_at) == told["window"]["to"]
+
+
+async def test_what_found_no_room_is_a_window(tmp_path: Path, catalogue: Catalogue) -> None:
+    """What the full journal refuses is lost: the stream says from when, as soon as it takes anything again."""
+    limits = Limits(200_000, 2**20, 100, 0.02)
+    now = time.time() + 60
+    async with open_journal(tmp_path / "full.db", ["kafka"], 4 * 2**20, limits) as journal:
+        hub = Hub(
+            [Batch(messages(1, 1), proved_at=now), Batch(messages(2, 5, b"x" * 90_000), proved_at=now + 1)], journal
+        )
+        hub.script.append(Batch((), proved_at=now + 2))
+        async with taking_in(journal, catalogue, hub, SourceActivity()):
+            await until(lambda: len(hub.heads) == 3, 5, "all batches")
+
+        assert await stream(journal) == [1, "shed"]
+        assert (await windows(journal))[0]["window"]["from"] == rfc3339(now)
