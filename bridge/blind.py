@@ -79,14 +79,12 @@ def cause_of(reason: str) -> str:
     return cause if cause in CAUSES else "other"
 
 
-def resync_required(
-    window: Window, resources: Sequence[str], site: str, now: float, clock_offset_seconds: float = 0.0
-) -> Message:
+def resync_required(window: Window, resources: Sequence[str], site: str, clock_offset_seconds: float = 0.0) -> Message:
     """Make the event that tells a window: whoever keeps state of these resources has to fetch it again.
 
     Its data is `{"window": {"id", "from", "to"}, "cause", "resources"}`, the times RFC 3339 on the bridge's clock, with
     `clockOffsetSeconds` where the hub's clock is known to be that far ahead. It stands in the stream before the first
-    event that was heard after the window.
+    event that was heard after the window, and is recorded at its end, so that by that time too it is before them.
     """
     since = None if window.since is None else rfc3339(window.since)
     until = rfc3339(window.until)
@@ -98,6 +96,5 @@ def resync_required(
     }
     if clock_offset_seconds:
         data["clockOffsetSeconds"] = round(clock_offset_seconds, 1)
-    return Message(
-        identity, RESYNC_REQUIRED, None, None, None, None, window.until, None, now, msgspec.json.encode(data)
-    )
+    body = msgspec.json.encode(data)
+    return Message(identity, RESYNC_REQUIRED, None, None, None, None, window.until, None, window.until, body)

@@ -105,7 +105,7 @@ class Intake:
         now, proved_at = time.time(), batch.proved_at
         window = self._sight.window(now if proved_at is None else proved_at)
         if window is not None:
-            told = self._tells(window, now)
+            told = self._tells(window)
             if not await self._journal.append([told, *messages], batch.unreadable, window.until):
                 return False
             self._sight.told(window)
@@ -125,8 +125,8 @@ class Intake:
             self._sight.proved(proved_at)
         return True
 
-    def _tells(self, window: Window, now: float) -> Message:
-        return resync_required(window, self._resources, self._catalogue.site, now, self._activity.clocks_differ_by)
+    def _tells(self, window: Window) -> Message:
+        return resync_required(window, self._resources, self._catalogue.site, self._activity.clocks_differ_by)
 
     def _count(self, messages: Sequence[Message], repeated: int) -> None:
         catalogue = self._catalogue

@@ -75,11 +75,11 @@ def test_a_window_lasts_from_the_last_proof_to_the_next_subscription(
 
 
 def test_a_window_is_told_with_its_times_its_cause_and_what_to_fetch() -> None:
-    told = resync_required(Window(1_000_000_000.25, 1_000_000_002.5, "closed"), ["tickets", "orders"], "shop-1", 7.0)
+    told = resync_required(Window(1_000_000_000.25, 1_000_000_002.5, "closed"), ["tickets", "orders"], "shop-1")
 
     assert told.event == "portos.bridge.resync.required"
     assert (told.resource, told.resource_id, told.version, told.action) == (None, None, None, None)
-    assert (told.created_at, told.received_at) == (1_000_000_002.5, 7.0)
+    assert (told.created_at, told.received_at) == (1_000_000_002.5, 1_000_000_002.5)
     assert msgspec.json.decode(told.body) == {
         "window": {"id": told.id, "from": "2001-09-09T01:46:40.250Z", "to": "2001-09-09T01:46:42.500Z"},
         "cause": "closed",
@@ -88,14 +88,14 @@ def test_a_window_is_told_with_its_times_its_cause_and_what_to_fetch() -> None:
 
 
 def test_the_first_window_of_all_has_no_beginning() -> None:
-    body = msgspec.json.decode(resync_required(Window(None, 5.0, "first_start"), [], "default", 5.0).body)
+    body = msgspec.json.decode(resync_required(Window(None, 5.0, "first_start"), [], "default").body)
 
     assert body["window"]["from"] is None
 
 
 def test_a_difference_of_the_clocks_stands_beside_the_times() -> None:
     """A consumer that compares the window with the hub's own times has to know."""
-    body = msgspec.json.decode(resync_required(Window(1.0, 5.0, "closed"), [], "default", 5.0, -12.34).body)
+    body = msgspec.json.decode(resync_required(Window(1.0, 5.0, "closed"), [], "default", -12.34).body)
 
     assert body["clockOffsetSeconds"] == -12.3
 
@@ -104,8 +104,8 @@ def test_a_window_has_the_same_id_however_often_it_is_made() -> None:
     """A delivery that is repeated, or a store that is tried again, is recognised downstream."""
     window = Window(1.0, 5.0, "closed")
 
-    made = {resync_required(window, [], "default", now).id for now in (5.0, 6.0)}
-    other = resync_required(window, [], "other", 5.0).id
+    made = {resync_required(window, resources, "default").id for resources in ([], ["tickets"])}
+    other = resync_required(window, [], "other").id
 
     assert len(made) == 1
     assert other not in made

@@ -7,7 +7,7 @@ from bridge.demo.tally import tally
 
 
 def told(since: float | None, until: float) -> bytes:
-    return resync_required(Window(since, until, "closed"), ["tickets"], "default", until).body
+    return resync_required(Window(since, until, "closed"), ["tickets"], "default").body
 
 
 def test_all_that_was_accepted_and_arrived_is_counted() -> None:
