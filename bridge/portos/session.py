@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from math import inf
 from typing import Final
 
 import aiohttp
@@ -30,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 _TARGET: Final = "OnEvent"
 _LONGEST_PAUSE_SECONDS: Final = 5  # ASP.NET Core closes a connection that takes nothing for 10 s (TransportSendTimeout)
-_LONGEST_LATENCY_SECONDS: Final = 1  # more than that is no way, but two clocks: windows stay right to a second
+_LONGEST_WAY_SECONDS: Final = 1  # more than that is no way, but two clocks: windows stay right to a second
 _STALL_SECONDS: Final = 1  # a timer that is later than that shows that the process stood still
 _LOST_WHILE_CONNECTING: Final = {"silence": "timeout", "oversize": "protocol", "protocol": "protocol"}
 
@@ -55,7 +56,9 @@ class Session:
         self._heard_at = self._clock()
         self._proved_at: float | None = None
         self._subscribed_at: float | None = None
-        self._latency = 0.0
+        self._latency = self._way = 0.0
+        self._shortest_way = inf
+        self._longest_delay = hub.silence_seconds + _LONGEST_PAUSE_SECONDS
         self._subscribed: list[dict[str, object]] = []
         self._ended: Unavailable | None = None
         self._pausing = self._dropping = self._leaving = False
@@ -186,9 +189,19 @@ class Session:
         self._activity.last_event_at = self._activity.last_frame_at
         first = items[0]
         if type(first) is Message and first.created_at is not None:
-            latency = first.received_at + self._activity.clocks_differ_by - first.created_at
-            self._latency = min(max(latency, 0), _LONGEST_LATENCY_SECONDS)
+            self._took(first.received_at + self._activity.clocks_differ_by - first.created_at)
         self._backlog.put(items)
+
+    def _took(self, seconds: float) -> None:
+        """Note how long an event took from the hub to here, as far as the clocks of both tell.
+
+        What exceeds the shortest way of this connection is lateness whatever the clocks are: the network held it, or we
+        did not read. Nothing is later than a silence after which the connection is given up.
+        """
+        if seconds < self._shortest_way:
+            seconds = self._shortest_way = max(seconds, -_LONGEST_WAY_SECONDS)
+            self._way = min(max(seconds, 0), _LONGEST_WAY_SECONDS)
+        self._latency = min(seconds - self._shortest_way, self._longest_delay) + self._way
 
     async def _pause(self) -> None:
         """Let the hub wait until there is room again; after the longest pause go on reading, and drop."""
