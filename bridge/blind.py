@@ -16,9 +16,9 @@ __all__ = ["CAUSES", "Sight", "Window", "cause_of", "resync_required"]
 
 CAUSES = (
     *("first_start", "unclean_start", "stopped"),
-    *("closed", "silence", "network", "unauthorized", "protocol", "oversize", "planned", "shed", "other"),
+    *("closed", "silence", "network", "unauthorized", "protocol", "oversize", "planned", "deaf", "shed", "other"),
 )
-"""Why nothing was heard: the process was not there; how the connection ended; or there was no room to store."""
+"""Why nothing was heard: the process was not there; the connection's end; a lost subscription; no room to store."""
 
 _SET_BACK_SECONDS = 5.0
 _RENAMED = {"server_close": "closed"}
@@ -46,20 +46,26 @@ class Sight:
 
     def __init__(self, proved_at: float | None, cause: str) -> None:
         self.proved_at = proved_at
+        self._told_until = 0.0
         self.cause: str | None = "first_start" if proved_at is None else cause
 
     def proved(self, at: float) -> None:
         """Note that all is stored that was sent up to a moment; while a window is untold it keeps its beginning.
 
-        A moment before the last proof is nothing new, but for one long before it: then the clock was set back.
+        The moment may lie before the last one, when what was taken for proof is doubted, or the clock was set back.
         """
-        if self.cause is None and (self.proved_at is None or not 0 <= self.proved_at - at < _SET_BACK_SECONDS):
-            self.proved_at = at
+        if self.cause is None:
+            self.proved_at = self._not_told_before(at)
 
-    def lost(self, cause: str) -> None:
-        """Note that from the last proof on things may be missed; the first cause of a window is its cause."""
+    def lost(self, cause: str, since: float | None = None) -> None:
+        """Note that things may be missed, from the last proof on or from the moment given.
+
+        The first cause of a window is its cause.
+        """
         if self.cause is None:
             self.cause = cause
+            if since is not None:
+                self.proved_at = self._not_told_before(since)
 
     def window(self, now: float) -> Window | None:
         """Give the window that has to be told before anything else is stored, None if there is none."""
@@ -71,6 +77,11 @@ class Sight:
     def told(self, window: Window) -> None:
         """Note that a window is stored: from its end on the bridge sees again."""
         self.proved_at, self.cause = window.until, None
+        self._told_until = window.until
+
+    def _not_told_before(self, at: float) -> float:
+        """Give the moment, or the end of the last window: nothing is told twice. Unless the clock was set back."""
+        return self._told_until if 0 < self._told_until - at < _SET_BACK_SECONDS else at
 
 
 def cause_of(reason: str) -> str:

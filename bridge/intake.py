@@ -103,6 +103,8 @@ class Intake:
     async def _store(self, messages: Sequence[Message], batch: Batch) -> bool:
         """Store a batch, and before it the window in which something may have been missed, if there is one."""
         now, proved_at = time.time(), batch.proved_at
+        if batch.missed is not None:
+            self._sight.lost(cause_of(batch.missed.cause), batch.missed.since)
         window = self._sight.window(now if proved_at is None else proved_at)
         if window is not None:
             told = self._tells(window)

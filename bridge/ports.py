@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 from bridge.errors import Rejected, Unavailable
 from bridge.message import Message
 
-__all__ = ["Batch", "Connect", "Outcome", "Sink", "SinkPlugin", "Source", "SourceActivity", "Unreadable"]
+__all__ = ["Batch", "Connect", "Missed", "Outcome", "Sink", "SinkPlugin", "Source", "SourceActivity", "Unreadable"]
 
 Outcome = Rejected | Unavailable | None
 """What became of one message: None is confirmed by the broker, `Rejected` never taken, `Unavailable` unknown."""
@@ -29,16 +29,29 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True)
+class Missed:
+    """Something may be missing: `cause` is one of `bridge.blind.CAUSES`, or a reason of `Unavailable`.
+
+    `since` is where it begins, in seconds since the epoch; None is where all was last proved to be there.
+    """
+
+    cause: str
+    since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What a source read since the last batch, oldest first; empty where only `proved_at` has moved on.
 
     `proved_at`: all that the hub has sent up to then is in this batch or in one before, in seconds since the epoch on
-    this machine's clock; None where that is not known.
+    this machine's clock; None where that is not known. `missed`: something may be missing between the batch before and
+    that moment, though the source goes on.
     """
 
     messages: Sequence[Message]
     unreadable: Sequence[Unreadable] = ()
     proved_at: float | None = None
+    missed: Missed | None = None
 
 
 _CLOCK_RESOLUTION_SECONDS = 2.0  # a `Date` header tells a second, and servers keep it for another

@@ -22,11 +22,14 @@ from bridge.metrics import CONNECT_RESULTS, SINK_DISCONNECTS, SOURCE_DISCONNECTS
 from bridge.pipeline import Delivery, keep
 from bridge.policy import Pauses
 from bridge.portos.auth import tokens
+from bridge.portos.doubt import Doubt, Patience
+from bridge.portos.relay import Rotation, relay
 from bridge.portos.source import connect
 from bridge.portos.versions import Repeats
 from bridge.portos.web import http_session
 from bridge.ports import Source, SourceActivity
 from bridge.settings import Settings
+from bridge.settings.core import Hub
 from bridge.settings.loading import Configuration
 from bridge.status import Status, journal_numbers, lag_reading
 
@@ -154,7 +157,7 @@ class _Bridge:
                 await intake.read(source, deadline)
 
         async with http_session(settings.hub) as http, tokens(settings.hub, settings.auth, activity, http) as granted:
-            open_source = partial(
+            open_one = partial(
                 connect,
                 settings.hub,
                 settings.subscribe,
@@ -162,9 +165,10 @@ class _Bridge:
                 granted,
                 activity,
                 http,
-                leaving,
                 queue_max_bytes=settings.journal.memory_max_bytes // 4,
             )
+            rotation, doubt = self._rotation(), Doubt(_patience(settings.hub))
+            open_source = partial(relay, open_one, rotation, doubt, leaving)
             async with asyncio.TaskGroup() as group:
                 source = group.create_task(keep(self._source_link, open_source, read), name="hub")
                 await stop.wait()
@@ -175,6 +179,19 @@ class _Bridge:
                 except TimeoutError:
                     _log.error("the disk is too slow to store what the hub has sent last: some of it is lost")
                     source.cancel()
+
+    def _rotation(self) -> Rotation:
+        hub, auth, gauges = self._settings.hub, self._settings.auth, _source_gauges(self._catalogue)
+        times = _hub_times(self._settings)
+        return Rotation(
+            renews=auth.scheme != "static",
+            recycle_seconds=hub.recycle_seconds,
+            beside=auth.make_before_break,
+            connect_seconds=times.connect_seconds,
+            close_seconds=hub.close_seconds + 0.5,
+            attempt=gauges.attempt,
+            lost=gauges.lost,
+        )
 
     async def _deliver(self, name: str, journal: Journal) -> None:
         plugin, config = self._configuration.sinks[name]
@@ -199,6 +216,10 @@ def _hub_times(settings: Settings) -> Times:
     whole = hub.connect_seconds + 3 * hub.answer_seconds + 1  # token to upgrade, handshake, one Subscribe an event
     pauses = Pauses(hub.first_pause_seconds, hub.longest_pause_seconds, settings.delivery.hold_pause_seconds)
     return Times(whole, hub.close_seconds + 1, hub.stable_seconds, pauses)
+
+
+def _patience(hub: Hub) -> Patience:
+    return Patience(hub.doubt_first_seconds, hub.doubt_longest_seconds, hub.doubt_closed_seconds)
 
 
 def _delivery_times(settings: Settings) -> Times:

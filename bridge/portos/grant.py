@@ -6,6 +6,7 @@ Pure. The answers hold secrets: they appear in no text and no repr.
 import base64
 import binascii
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from bridge.errors import Unavailable
 from bridge.settings.core import Auth
 
-__all__ = ["Grant", "expiry", "granted", "renewal"]
+__all__ = ["Grant", "expiry", "granted", "lifetime", "renewal"]
 
 _UNAUTHENTICATED: Final = 1
 _MISSING_RIGHT: Final = frozenset({2, 4})  # errorCode: a right is missing, the licence has expired
@@ -59,6 +60,12 @@ def expiry(token: str) -> float | None:
         return float(claims["exp"])
     except (IndexError, KeyError, TypeError, ValueError, binascii.Error, RecursionError):
         return None
+
+
+def lifetime(token: str, now: float) -> float:
+    """Say for how many seconds a token is good; infinity where it does not say, or is over when it comes."""
+    expires_at = expiry(token)
+    return inf if expires_at is None or expires_at <= now else expires_at - now
 
 
 def renewal(obtained_at: float, expires_at: float | None, auth: Auth) -> float:

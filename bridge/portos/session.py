@@ -37,7 +37,12 @@ _LOST_WHILE_CONNECTING: Final = {"silence": "timeout", "oversize": "protocol", "
 
 
 class Session:
-    """A `Source`, once subscribed. Its four tasks run beside it; whoever opened the socket closes it."""
+    """A `Source`, once subscribed. Its four tasks run beside it; whoever opened the socket closes it.
+
+    Moments are seconds since the epoch. `left_in_order`: the hub has answered every Unsubscribe, so that nothing it
+    sent before was missed. `event_clock` is `last_event_at` on the loop's clock. `token_seconds`: how
+    long after the opening the token expires.
+    """
 
     def __init__(
         self,
@@ -54,8 +59,13 @@ class Session:
         self._hub = Hub(_TARGET, lambda body, now: read(body, site, now), self._deliver, activity.frames)
         self._clock = asyncio.get_running_loop().time
         self._heard_at = self._clock()
+        self.subscribed_at = self.last_frame_at = time.time()
+        self.last_event_at: float | None = None
+        self.event_clock: float | None = None
+        self.left_in_order = False
+        self.token_seconds = inf
         self._proved_at: float | None = None
-        self._subscribed_at: float | None = None
+        self._doubted = False
         self._latency = self._way = 0.0
         self._shortest_way = inf
         self._longest_delay = hub.silence_seconds + _LONGEST_PAUSE_SECONDS
@@ -75,7 +85,7 @@ class Session:
                 async with asyncio.timeout(self._settings.answer_seconds):
                     await self._hub.invoke("Subscribe", request)
                 self._subscribed.append(request)
-            self._subscribed_at = time.time()
+            self.subscribed_at = time.time()
         except TimeoutError:
             text = f"the hub did not answer {doing} within {self._settings.answer_seconds:g} s"
             raise Unavailable(text, reason="timeout") from None
@@ -93,11 +103,44 @@ class Session:
         What was heard proves that nothing is missing of what was sent before it, since TCP keeps the order. The hub
         sent it a little earlier than it was heard, as the time stamps of its events tell.
         """
-        yield Batch((), proved_at=self._subscribed_at)
+        yield Batch((), proved_at=self.subscribed_at)
         while (batch := await self._backlog.take()) is not None:
             waiting = self._backlog.oldest_at
             yield replace(batch, proved_at=self._proved_at if waiting is None else waiting - self._latency)
         raise self._ended or Unavailable("the connection has been left", reason="planned")
+
+    @property
+    def ended(self) -> Unavailable | None:
+        """Why the connection has ended; what it has heard may still be fetched then."""
+        return self._ended
+
+    @property
+    def listening(self) -> bool:
+        """Whether everything that comes is taken, so that a silence is the hub's."""
+        return not (self._pausing or self._dropping or self._leaving)
+
+    @property
+    def surely_heard_until(self) -> float:
+        """The moment up to which everything has surely been heard: of the last event, or else of the subscription.
+
+        A hub that has forgotten the subscription goes on pinging.
+        """
+        if self.last_event_at is None:
+            return self.subscribed_at
+        return max(self.last_event_at - self._latency, self.subscribed_at)
+
+    @property
+    def heard_until(self) -> float:
+        """The moment up to which everything is taken to be heard."""
+        heard = self.surely_heard_until if self._doubted else self.last_frame_at - self._latency
+        return max(heard, self.subscribed_at)
+
+    def doubt(self, *, doubted: bool) -> None:
+        """Take pings for no proof while it is doubted that the hub knows of the subscription."""
+        if self._doubted != doubted and not self._dropping:
+            self._doubted = doubted
+            self._proved_at = self.heard_until
+            self._backlog.wake()
 
     async def leave(self) -> None:
         """End the session in order, where nobody fetches any more: what was received and not fetched is gone."""
@@ -116,7 +159,9 @@ class Session:
             async with asyncio.timeout(self._settings.close_seconds):
                 while self._subscribed and self._ended is None:
                     await self._hub.invoke("Unsubscribe", self._subscribed.pop())
-        self._end(Unavailable("the connection has been left", reason="planned"))
+                if self._ended is None:
+                    self.left_in_order = True
+        self.end(Unavailable("the connection has been left", reason="planned"))
 
     async def read(self) -> None:
         """Take what the socket has until it ends."""
@@ -128,11 +173,11 @@ class Session:
                     if self._backlog.full and not (self._dropping or self._leaving):
                         await self._pause()
                 case WSMsgType.ERROR:
-                    self._end(self._broken(message.data))
+                    self.end(self._broken(message.data))
                 case WSMsgType.CLOSE:
-                    self._end(Unavailable(f"the hub closed the socket, code {message.data}", reason="server_close"))
+                    self.end(Unavailable(f"the hub closed the socket, code {message.data}", reason="server_close"))
                 case _:
-                    self._end(Unavailable("the connection to the hub broke off", reason="network"))
+                    self.end(Unavailable("the connection to the hub broke off", reason="network"))
 
     async def write(self) -> None:
         """Send what is in the outbox; a socket that takes nothing more is for the reader to notice."""
@@ -154,7 +199,7 @@ class Session:
             if now - wake_at > _STALL_SECONDS:
                 self._heard_at += now - wake_at
             if not self._pausing and now >= self._heard_at + silence:
-                self._end(Unavailable(f"nothing came from the hub for {silence:g} s", reason="silence"))
+                self.end(Unavailable(f"nothing came from the hub for {silence:g} s", reason="silence"))
             elif now >= ping_at:
                 ping_at = now + keepalive
                 if self._hub.opened.done():
@@ -163,20 +208,20 @@ class Session:
     def _receive(self, data: bytes) -> None:
         now = time.time()
         self._heard_at = self._clock()
-        self._activity.last_frame_at = now
+        self.last_frame_at = self._activity.last_frame_at = now
         self._activity.received_bytes += len(data)
         try:
             self._hub.receive(data, now)
         except HandshakeRefusedError as error:
-            self._end(Unavailable(str(error), reason="protocol"))
+            self.end(Unavailable(str(error), reason="protocol"))
             return
-        if not self._dropping:
+        if not (self._dropping or self._doubted):
             self._proved_at = now - self._latency
             self._backlog.wake()
         if (closing := self._hub.closing) is not None:
             why = f": {closing.error[:200]!r}" if closing.error else ""
             text = f"the hub closed the connection{why}"
-            self._end(Unavailable(text, reason="server_close", slowly=not closing.allow_reconnect))
+            self.end(Unavailable(text, reason="server_close", slowly=not closing.allow_reconnect))
 
     def _deliver(self, items: Sequence[Message | Unreadable]) -> None:
         if self._leaving:
@@ -184,9 +229,10 @@ class Session:
         if self._dropping:
             self._activity.dropped += len(items)
             if not self._backlog.full:  # a new connection, and with it a window that tells what was dropped
-                self._end(Unavailable("there was no memory for what the hub sent", reason="shed", at_once=True))
+                self.end(Unavailable("there was no memory for what the hub sent", reason="shed", at_once=True))
             return
-        self._activity.last_event_at = self._activity.last_frame_at
+        self.last_event_at = self._activity.last_event_at = self.last_frame_at
+        self.event_clock = self._heard_at
         first = items[0]
         if type(first) is Message and first.created_at is not None:
             self._took(first.received_at + self._activity.clocks_differ_by - first.created_at)
@@ -223,7 +269,7 @@ class Session:
             return Unavailable(f"the hub sent too large a message ({limit}): {error}", reason="oversize")
         return Unavailable(f"the hub sent what is no WebSocket frame (code {code})", reason="protocol")
 
-    def _end(self, why: Unavailable) -> None:
+    def end(self, why: Unavailable) -> None:
         """End the session for the first of its reasons: what waits for an answer fails, what was received is kept."""
         if self._ended is None:
             self._ended = why

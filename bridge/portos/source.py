@@ -1,6 +1,7 @@
 """One live hub connection as a source: a token, negotiate, the WebSocket, and a session on it. It never reconnects."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
@@ -13,10 +14,11 @@ from bridge.message import LICENCE_ACTIVATED, RESOURCES_CHANGED
 from bridge.portos import web
 from bridge.portos.auth import Tokens
 from bridge.portos.backlog import Backlog
+from bridge.portos.grant import lifetime
 from bridge.portos.negotiate import negotiate
 from bridge.portos.session import Session
 from bridge.portos.tasks import beside
-from bridge.ports import Source, SourceActivity
+from bridge.ports import SourceActivity
 from bridge.settings import core
 
 __all__ = ["connect", "requests"]
@@ -36,7 +38,7 @@ async def connect(  # noqa: PLR0913 - each is something of its own; the composit
     *,
     queue_max_bytes: int = 16_777_216,
     queue_max_events: int = 20_000,
-) -> AsyncIterator[Source]:
+) -> AsyncIterator[Session]:
     """Open a connection and subscribe; leaving unsubscribes and closes, within the hub's `close_seconds`.
 
     Whoever wants what was received to the last event sets `leaving`: the connection is unsubscribed, and `batches` ends
@@ -45,8 +47,9 @@ async def connect(  # noqa: PLR0913 - each is something of its own; the composit
     `protocol`); `batches` ends in one with those of a disconnect (`server_close`, `silence`, `network`, `protocol`,
     `oversize`).
     """
-    socket = await _opened(hub, tokens, http, activity)
+    socket, token = await _opened(hub, tokens, http, activity)
     session = Session(hub, site, activity, socket, Backlog(queue_max_bytes, queue_max_events))
+    session.token_seconds = lifetime(token, time.time())
     try:
         async with beside(
             hub_reader=session.read(),
@@ -76,8 +79,8 @@ def requests(subscribe: core.Subscribe) -> list[dict[str, object]]:
 
 async def _opened(
     hub: core.Hub, tokens: Tokens, http: aiohttp.ClientSession, activity: SourceActivity
-) -> aiohttp.ClientWebSocketResponse[bool]:
-    """Get a token, negotiate and open the WebSocket, all under one deadline."""
+) -> tuple[aiohttp.ClientWebSocketResponse[bool], str]:
+    """Get a token, negotiate and open the WebSocket, all under one deadline; gives socket and token."""
     address = URL(hub.url + hub.path)
     try:
         async with asyncio.timeout(hub.connect_seconds):
@@ -95,7 +98,7 @@ async def _opened(
         text = f"no connection to {address.host}:{address.port} within {hub.connect_seconds:g} s"
         raise Unavailable(text, reason="timeout") from None
     tokens.accepted()
-    return socket
+    return socket, token
 
 
 async def _upgraded(

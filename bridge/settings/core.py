@@ -44,6 +44,14 @@ class Hub(Part):
     """Largest message taken from the hub; a larger one ends the connection."""
     ca_file: Path | None = None
     """PEM file of the certificate authorities to trust instead of the system's."""
+    recycle_seconds: float = Field(default=0, ge=0, allow_inf_nan=False)
+    """Longest life of a connection before a new one takes over, without missing anything; 0 is any."""
+    doubt_first_seconds: Positive = 5
+    """A silence shorter than this is never taken for a lost subscription."""
+    doubt_longest_seconds: Positive = 45
+    """After so long without an event, at times with traffic, a second connection is opened to compare."""
+    doubt_closed_seconds: Positive = 900
+    """The same while nothing is heard on either connection for long, as in a shop that is closed."""
 
     @field_validator("url")
     @classmethod
@@ -68,6 +76,8 @@ class Auth(Part):
     """How long before its expiry a token is renewed; at 80 % of its lifetime if that is earlier."""
     refresh_every_seconds: Positive = 600
     """How often a token is renewed that does not say when it expires."""
+    make_before_break: Switch = True
+    """Whether a second connection may be open for a moment, so that a new token costs no blind second."""
 
     @field_validator("username", "password", "device_name", "token")
     @classmethod

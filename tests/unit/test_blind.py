@@ -18,6 +18,10 @@ def lost(cause: str) -> Step:
     return lambda sight: sight.lost(cause)
 
 
+def deaf(since: float) -> Step:
+    return lambda sight: sight.lost("deaf", since)
+
+
 def told(at: float) -> Step:
     """Subscribed again at that moment, and the window stored."""
 
@@ -50,7 +54,14 @@ def told(at: float) -> Step:
             [told(41), lost("shed"), proved(49)],
             (41, "shed"),
         ),
-        ("nor does it go back", (40, "stopped"), [told(41), proved(45), proved(43), lost("closed")], (45, "closed")),
+        (
+            "a proof that is doubted",
+            (40, "stopped"),
+            [told(41), proved(45), proved(43), lost("closed")],
+            (43, "closed"),
+        ),
+        ("never into what is told", (40, "stopped"), [told(41), proved(40.5), lost("closed")], (41, "closed")),
+        ("from a moment that is known", (40, "stopped"), [told(41), proved(45), deaf(42)], (42, "deaf")),
         ("a clock set back while it is heard", (90, "stopped"), [told(91), proved(45), lost("closed")], (45, "closed")),
         ("a connection lost before it was told", (40, "unclean_start"), [lost("network")], (40, "unclean_start")),
         ("a clock set back gives no negative time", (60, "stopped"), [], Window(60, 60, "stopped")),

@@ -1,0 +1,257 @@
+"""One source made of one connection after another, the next subscribed before the last is let go.
+
+A planned end - the token expires, recycling is due, the silence is doubtful - costs no blind second: the successor is
+opened beside the connection, then that is left in order and read to its end, then the successor is read from its
+subscription. What both heard is recognised by whoever stores it. There are never more than two connections. A hub that
+refuses the second one is left and connected again, which is a window that is told. Used by `bridge.service`.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Final
+
+from bridge.errors import Unavailable
+from bridge.portos.doubt import Doubt
+from bridge.portos.held import Held, OpenOne
+from bridge.portos.session import Session
+from bridge.portos.tasks import beside
+from bridge.ports import Batch, Missed, Source
+
+__all__ = ["Rotation", "relay"]
+
+_log = logging.getLogger(__name__)
+
+_LOOK_SECONDS: Final = 0.25
+_STALL_SECONDS: Final = 1.0  # a look that is later than that shows that the process stood still
+_GRACE_SECONDS: Final = 2.0  # of two connections one may be that much slower and still hear
+_REFUSED: Final = frozenset({"refused", "forbidden", "unauthorized"})
+_FIRST_RETRY_SECONDS: Final = 0.5
+_LAST_RETRY_SECONDS: Final = 30.0
+_WHOLE_SECOND: Final = 1.5  # ASP.NET Core cuts the fraction off an expiry, and a look comes late
+_TOKEN, _RECYCLING, _DOUBT = "its token expires", "recycling is due", "the silence is doubtful"
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """When a connection gets a successor, and what is counted of it.
+
+    `renews`: a new token is another one, so that the expiry of the connection's is a reason. `recycle_seconds` is the
+    longest life of a connection, 0 is any. `beside` is whether a second connection may be opened. `connect_seconds` is
+    the deadline of opening one, `close_seconds` that of closing one. `attempt` and `lost` count as a link does.
+    """
+
+    renews: bool
+    recycle_seconds: float
+    beside: bool
+    connect_seconds: float
+    close_seconds: float
+    attempt: Callable[[str], None]
+    lost: Callable[[str], None]
+
+
+@asynccontextmanager
+async def relay(open_one: OpenOne, rotation: Rotation, doubt: Doubt, leaving: asyncio.Event) -> AsyncIterator[Source]:
+    """Open the first connection; leaving closes what is open. `doubt` outlives the relays.
+
+    Raises `Unavailable` as `open_one` does. When `leaving` is set the connection is unsubscribed, and `batches` ends in
+    `Unavailable` (reason `planned`) behind the last event it heard.
+    """
+    made = _Relay(open_one, rotation, doubt)
+    try:
+        await made.open()
+        async with beside(hub_rotation=made.rotate(), hub_stop=made.leave_when(leaving)):
+            yield made
+    finally:
+        await made.close()
+
+
+class _Relay:
+    """The connection that is read, and its successor while there is one."""
+
+    def __init__(self, open_one: OpenOne, rotation: Rotation, doubt: Doubt) -> None:
+        self._open_one = open_one
+        self._rotation = rotation
+        self._doubt = doubt
+        self._clock = asyncio.get_running_loop().time
+        self._current = Held(open_one)
+        self._successor: Held | None = None
+        self._retiring: asyncio.Task[None] | None = None
+        self._taken_over = asyncio.Event()
+        self._deaf = self._breaking = self._stopping = False
+        self._opened_at = 0.0
+
+    async def open(self) -> None:
+        """Wait for the first connection."""
+        await self._current.opened()
+        self._begin()
+
+    async def close(self) -> None:
+        """Close what is open."""
+        ending = [held.close(self._rotation.close_seconds) for held in (self._current, self._successor) if held]
+        await asyncio.gather(*ending, *([self._retiring] if self._retiring else []))
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        """Read one connection to its end, then its successor; ends as the last one does."""
+        proved_at = 0.0
+        missed: Missed | None = None
+        while True:
+            session = self._current.session
+            try:
+                async for batch in session.batches():
+                    behind = batch.proved_at is not None and batch.proved_at < proved_at
+                    if behind or missed:
+                        yield replace(batch, proved_at=proved_at if behind else batch.proved_at, missed=missed)
+                        missed = None
+                    else:
+                        yield batch
+            except Unavailable as error:
+                if self._successor is None:
+                    if self._breaking:
+                        raise Unavailable(str(error), reason=error.reason, at_once=True) from None
+                    raise
+                missed = self._missed(session, self._successor.session, error)
+                proved_at = 0.0 if missed else session.heard_until
+                self._take_over(self._successor, error)
+
+    async def rotate(self) -> None:
+        """Give every connection a successor when it is time; never returns."""
+        retry_at, pause = 0.0, _FIRST_RETRY_SECONDS
+        async for now in self._looks():
+            why = self._reason(now)
+            if why is None or now < retry_at:
+                continue
+            if await self._succeed(why):
+                pause = _FIRST_RETRY_SECONDS
+            else:
+                retry_at, pause = self._clock() + pause, min(2 * pause, _LAST_RETRY_SECONDS)
+
+    async def leave_when(self, told: asyncio.Event) -> None:
+        """Leave in order, with all that was heard, when told to."""
+        await told.wait()
+        self._stopping = True
+        for held in (self._current, self._successor):
+            if held:
+                held.leaving.set()
+
+    async def _looks(self) -> AsyncIterator[float]:
+        """Give the time again and again, but not after the process stood still: what was heard is to be read first."""
+        looked_at = self._clock()
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            now = self._clock()
+            if now - looked_at > _LOOK_SECONDS + _STALL_SECONDS:
+                self._doubt.interrupted(now)
+            elif not self._stopping:
+                yield now
+            looked_at = now
+
+    def _reason(self, now: float) -> str | None:
+        """Say why the connection needs a successor just now."""
+        session, rotation = self._current.session, self._rotation
+        if session.ended or not session.listening:
+            self._doubt.interrupted(now)
+            return None
+        doubtful = self._doubt.ask(now, session.event_clock)
+        session.doubt(doubted=doubtful)
+        age = now - self._opened_at
+        if rotation.renews and rotation.beside and age >= _token_due(session.token_seconds):
+            return _TOKEN
+        if rotation.recycle_seconds and age >= rotation.recycle_seconds:
+            return _RECYCLING
+        return _DOUBT if doubtful and self._doubt.may_act(now) else None
+
+    async def _succeed(self, why: str) -> bool:
+        """Open a successor and let the connection go; False where there is none and the connection stays."""
+        current = self._current
+        if why == _DOUBT:
+            self._doubt.acted(self._clock())
+        try:
+            successor = await self._opened_beside()
+        except Unavailable as error:
+            self._rotation.attempt(error.reason)
+            if why == _TOKEN or error.reason not in _REFUSED:
+                _log.warning("no second connection to the hub, though %s: %s (%s)", why, error, error.reason)
+                return False
+            _log.warning("the hub is left and connected again, since %s and it refuses a second one: %s", why, error)
+            self._doubt.found_nothing(self._clock())
+            self._breaking = True
+            current.leaving.set()
+            return True
+        self._rotation.attempt("ok")
+        if self._stopping:
+            await successor.close(self._rotation.close_seconds)
+            return True
+        self._taken_over.clear()
+        self._successor = successor
+        if why == _DOUBT and await self._hears_more(successor.session, current.session):
+            self._deaf = True
+            self._doubt.was_right()
+        current.leaving.set()
+        await self._taken_over.wait()
+        _log.info("a new connection to the hub has taken over, since %s", why)
+        return True
+
+    async def _opened_beside(self) -> Held:
+        """Open a second connection, once there is only one."""
+        if not self._rotation.beside:
+            raise Unavailable("AUTH__MAKE_BEFORE_BREAK is off", reason="refused")
+        if self._retiring:
+            await self._retiring
+        held = Held(self._open_one)
+        try:
+            async with asyncio.timeout(self._rotation.connect_seconds):
+                await held.opened()
+        except TimeoutError:
+            await held.close(0)
+            text = f"no second connection within {self._rotation.connect_seconds:g} s"
+            raise Unavailable(text, reason="timeout") from None
+        except BaseException:
+            await held.close(0)
+            raise
+        return held
+
+    async def _hears_more(self, successor: Session, session: Session) -> bool:
+        """Wait until one of two silent connections hears something; say whether it is the new one alone."""
+        began_at, event_at = self._clock(), session.event_clock
+        heard_at: float | None = None
+        patience = 2 * self._doubt.seconds
+        async for now in self._looks():
+            if session.event_clock != event_at or session.ended or successor.ended:
+                return False
+            if heard_at is None and successor.event_clock is not None:
+                heard_at = now
+            if heard_at is not None and now - heard_at >= _GRACE_SECONDS:
+                return True
+            if heard_at is None and now - began_at >= patience:
+                self._doubt.found_nothing(now)
+                return False
+        raise AssertionError("it looks for ever")
+
+    def _missed(self, session: Session, successor: Session, error: Unavailable) -> Missed | None:
+        """Say what may be missing between a connection that has ended and the one that was opened beside it."""
+        if self._deaf:
+            return Missed("deaf", session.surely_heard_until)
+        if session.left_in_order or session.heard_until >= successor.subscribed_at:
+            return None
+        return Missed(error.reason)
+
+    def _take_over(self, successor: Held, error: Unavailable) -> None:
+        """Go on with the successor and close the connection that has ended."""
+        closing = self._current.close(self._rotation.close_seconds)
+        self._retiring = asyncio.create_task(closing, name="hub connection, closing")
+        self._rotation.lost(error.reason)
+        self._current, self._successor, self._deaf = successor, None, False
+        self._begin()
+        self._taken_over.set()
+
+    def _begin(self) -> None:
+        self._opened_at = self._clock()
+        self._doubt.opened(self._opened_at)
+
+
+def _token_due(seconds: float) -> float:
+    """Say at which age a connection whose token is good for so long gets a successor."""
+    return max(0.5 * seconds, min(0.8 * seconds, seconds - _WHOLE_SECOND))
