@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 _TARGET: Final = "OnEvent"
 _LONGEST_PAUSE_SECONDS: Final = 5  # ASP.NET Core closes a connection that takes nothing for 10 s (TransportSendTimeout)
 _LONGEST_WAY_SECONDS: Final = 1  # more than that is no way, but two clocks: windows stay right to a second
+_UNTIMED_SECONDS: Final = 0.1  # a ping does not say when it was sent: it may be that much later than an event would be
 _STALL_SECONDS: Final = 1  # a timer that is later than that shows that the process stood still
 _LOST_WHILE_CONNECTING: Final = {"silence": "timeout", "oversize": "protocol", "protocol": "protocol"}
 
@@ -64,6 +65,7 @@ class Session:
         self.event_clock: float | None = None
         self.left_in_order = False
         self.token_seconds = inf
+        self._heard_until = 0.0
         self._proved_at: float | None = None
         self._doubted = False
         self._latency = self._way = 0.0
@@ -101,13 +103,22 @@ class Session:
         The first batch is empty: from its `proved_at` on, the moment of the last subscription, nothing is missed.
 
         What was heard proves that nothing is missing of what was sent before it, since TCP keeps the order. The hub
-        sent it a little earlier than it was heard, as the time stamps of its events tell.
+        sent it a little earlier than it was heard, as the time stamps of its events tell; of a batch behind which more
+        is waiting only they tell.
         """
         yield Batch((), proved_at=self.subscribed_at)
         while (batch := await self._backlog.take()) is not None:
             waiting = self._backlog.oldest_at
-            yield replace(batch, proved_at=self._proved_at if waiting is None else waiting - self._latency)
+            yield replace(batch, proved_at=self._proved_at if waiting is None else self._sent_at(batch, waiting))
         raise self._ended or Unavailable("the connection has been left", reason="planned")
+
+    def _sent_at(self, batch: Batch, waiting: float) -> float | None:
+        """Say when the hub sent the last of a batch; None, which proves nothing, where it does not tell."""
+        last = batch.messages[-1] if batch.messages else None
+        if last is None or last.created_at is None or self._shortest_way == inf:
+            return None
+        offset = self._shortest_way - self._way
+        return min(last.created_at - self._activity.clocks_differ_by + offset, waiting)
 
     @property
     def ended(self) -> Unavailable | None:
@@ -132,8 +143,7 @@ class Session:
     @property
     def heard_until(self) -> float:
         """The moment up to which everything is taken to be heard."""
-        heard = self.surely_heard_until if self._doubted else self.last_frame_at - self._latency
-        return max(heard, self.subscribed_at)
+        return max(self.surely_heard_until if self._doubted else self._heard_until, self.subscribed_at)
 
     def doubt(self, *, doubted: bool) -> None:
         """Take pings for no proof while it is doubted that the hub knows of the subscription."""
@@ -215,13 +225,22 @@ class Session:
         except HandshakeRefusedError as error:
             self.end(Unavailable(str(error), reason="protocol"))
             return
-        if not (self._dropping or self._doubted):
-            self._proved_at = now - self._latency
-            self._backlog.wake()
+        if not self._dropping:
+            self._hear(now)
         if (closing := self._hub.closing) is not None:
             why = f": {closing.error[:200]!r}" if closing.error else ""
             text = f"the hub closed the connection{why}"
             self.end(Unavailable(text, reason="server_close", slowly=not closing.allow_reconnect))
+
+    def _hear(self, now: float) -> None:
+        """Note what a frame proves; a Close proves nothing, since the subscription may be gone when it is sent."""
+        if self.last_event_at == now:
+            self._heard_until = now - self._latency
+        elif self._hub.closing is None:
+            self._heard_until = max(self._heard_until, now - self._latency - _UNTIMED_SECONDS)
+        if not self._doubted:
+            self._proved_at = self._heard_until
+            self._backlog.wake()
 
     def _deliver(self, items: Sequence[Message | Unreadable]) -> None:
         if self._leaving:

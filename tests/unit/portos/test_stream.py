@@ -395,6 +395,7 @@ async def test_what_is_heard_proves_that_nothing_is_missing_before_it(hub: Scrip
 
     async def ping_and_notify(peer: Peer) -> None:
         await told.wait()
+        await asyncio.sleep(0.2)  # a ping proves nothing of the last 0.1 s
         await peer.send({"type": 6})
         await stored.wait()
         await peer.send(notification(0, ca=rfc3339(time.time() + 1)))
@@ -453,6 +454,53 @@ async def test_what_the_network_held_for_long_proves_no_more_than_it_says(
 
     assert batch.proved_at is not None
     assert batch.messages[-1].received_at - batch.proved_at == pytest.approx(way, abs=0.1)
+
+
+async def test_a_close_proves_nothing(hub: ScriptedHub) -> None:
+    """A hub may have taken the subscription away before it says so: what it had to tell in between went to nobody."""
+
+    async def close(peer: Peer) -> None:
+        await peer.send(notification(0, ca=rfc3339(time.time())))
+        await asyncio.sleep(0.3)
+        await peer.send({"type": 7})
+        await peer.serve()
+
+    hub.script, activity = after_subscribing(close), SourceActivity()
+    proofs: list[float | None] = []
+    async with connected(hub, activity=activity) as source:
+        await until(lambda: activity.frames["close"] == 1, 5, "the Close is heard")
+
+        async def take_all() -> None:
+            async for batch in source.batches():
+                proofs.append(batch.proved_at)
+
+        with pytest.raises(Unavailable):
+            await take_all()
+
+    assert proofs[-1] == pytest.approx(activity.last_event_at, abs=0.1)
+
+
+async def test_a_batch_behind_which_more_is_waiting_proves_what_its_last_event_says(hub: ScriptedHub) -> None:
+    """Of events that all came late at one moment a stored one proves nothing about those that are not stored yet."""
+
+    async def late(peer: Peer) -> None:
+        now = time.time()
+        for number in range(1500):
+            await peer.send(notification(number, ca=rfc3339(now - 1.5 + number / 1000)))
+        await peer.serve()
+
+    hub.script, activity = after_subscribing(late), SourceActivity()
+    async with connected(hub, activity=activity) as source:
+        await until(lambda: activity.frames["invocation"] == 1500, 5, "all is heard")
+        async for batch in source.batches():
+            if batch.messages:
+                break
+
+    last = batch.messages[-1]
+    assert len(batch.messages) < 1500
+    assert batch.proved_at is not None
+    assert last.created_at is not None
+    assert batch.proved_at == pytest.approx(last.created_at, abs=0.2)
 
 
 async def test_an_orderly_stop_gives_all_that_was_received(hub: ScriptedHub) -> None:
