@@ -60,6 +60,8 @@ class Intake:
         self._sight = sight
         self._resources = resources
         self._recorded_at = 0.0
+        self._ledger = journal.ledger
+        self._before = journal.ledger.received
         self._overflowing = False
         self._shed = 0
 
@@ -82,7 +84,12 @@ class Intake:
         now = time.monotonic()
         messages = [message for message in batch.messages if not self._repeats.repeats(message, now)]
         self._count(batch.messages, len(batch.messages) - len(messages))
-        site = self._catalogue.site
+        site, ledger, activity = self._catalogue.site, self._ledger, self._activity
+        ledger.received = self._before + activity.received - activity.waiting - activity.abandoned
+        ledger.duplicate += len(batch.messages) - len(messages)
+        ledger.invalid += len(batch.unreadable)
+        shed, self._shed = activity.dropped - self._shed, activity.dropped
+        ledger.dropped += shed
         for record in batch.unreadable:
             self._catalogue.count_invalid(record.reason)
         stored = await self._store(messages, batch)
@@ -90,6 +97,7 @@ class Intake:
             self._catalogue.accepted.inc(len(messages))
         else:
             self._repeats.forget(messages)
+            ledger.dropped += len(messages)
             self._catalogue.dropped.labels(site, "journal_full").inc(len(messages))
             self._sight.lost("shed")
         if batch.unreadable:
@@ -97,7 +105,6 @@ class Intake:
             text = "the hub sent %d records that cannot be read, %s; the first: %s"
             _log.warning(text, len(batch.unreadable), fate, batch.unreadable[0].text)
         self._tell(overflowing=not stored)
-        shed, self._shed = self._activity.dropped - self._shed, self._activity.dropped
         self._catalogue.dropped.labels(site, "memory_full").inc(shed)
 
     async def _store(self, messages: Sequence[Message], batch: Batch) -> bool:
@@ -108,7 +115,9 @@ class Intake:
         window = self._sight.window(now if proved_at is None else proved_at)
         if window is not None:
             told = self._tells(window)
+            self._ledger.generated += 1
             if not await self._journal.append([told, *messages], batch.unreadable, window.until):
+                self._ledger.generated -= 1
                 return False
             self._sight.told(window)
             self._catalogue.count_window(window.cause, window.seconds)

@@ -23,6 +23,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from bridge import __version__
 from bridge.blind import CAUSES
+from bridge.ledger import INTAKE
 from bridge.ports import SourceActivity
 
 __all__ = ["CONNECT_RESULTS", "SINK_DISCONNECTS", "SOURCE_DISCONNECTS", "Catalogue", "Distribution", "known"]
@@ -150,6 +151,9 @@ class Catalogue:
         self.duplicate = self._counter("events_duplicate", "Notifications repeated by the hub.", "site", "kind")
         self.invalid = self._counter("events_invalid", "Unreadable records, kept as dead letters.", "site", "reason")
         self.dropped = self._counter("events_dropped", "Notifications lost at the intake.", "site", "reason")
+        self.imbalance = self._gauge(
+            "ledger_imbalance_events", "Events that the ledger misses, by stage; 0 is right.", "stage"
+        )
         self.accepted = self._counter("events_accepted", "Events stored in the journal.", "site").labels(self.site)
 
     def _declare_sinks(self) -> None:
@@ -179,6 +183,7 @@ class Catalogue:
             (self.duplicate, product(site, ("exact",))),
             (self.invalid, product(site, INVALID_REASONS)),
             (self.dropped, product(site, DROP_REASONS)),
+            (self.imbalance, product((INTAKE, *sinks))),
             (self.sink_connects, product(sinks, CONNECT_RESULTS)),
             (self.sink_disconnects, product(sinks, SINK_DISCONNECTS)),
             (self.attempts, product(sinks, ATTEMPT_RESULTS)),

@@ -120,6 +120,7 @@ class Delivery:
         self._window_events = window_events
         self._answer_seconds = answer_seconds
         self._stubborn = _Stubborn()
+        self._account = journal.ledger.sinks[name]
         self._ok, self._rejected = (catalogue.attempts.labels(name, result) for result in ("ok", "rejected"))
         self._delivered = catalogue.delivered.labels(name)
         self._delivered_bytes = catalogue.delivered_bytes.labels(name)
@@ -180,6 +181,8 @@ class Delivery:
         if verdict.buried:
             done = [message for index, message in enumerate(done) if index not in verdict.buried]
         self._rejected.inc(len(verdict.buried))
+        self._account.dead_lettered += len(verdict.buried)
+        self._account.delivered += len(done)
         if not done:
             return
         now = time.time()

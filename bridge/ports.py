@@ -64,7 +64,8 @@ class SourceActivity:
     `frames` counts the hub's records by type (`invocation`, `completion`, `ping`, `close`, `ack`, `sequence`, `other`).
     Times are seconds since the epoch; None is never. `token_requests` counts logins and refreshes by result: `ok` or a
     reason of `Unavailable`. `clock_offset_seconds` is how far the hub's clock is ahead of ours, if known.
-    `dropped` counts the events that still found the memory full after the longest pause.
+    `received` counts events and unreadable records; of these `dropped` still found the memory full after the longest
+    pause, `waiting` are in a queue, and `abandoned` were in one whose connection was closed.
     """
 
     frames: dict[str, int] = field(default_factory=dict)
@@ -74,7 +75,10 @@ class SourceActivity:
     token_expires_at: float | None = None
     clock_offset_seconds: float | None = None
     token_requests: dict[str, int] = field(default_factory=dict)
+    received: int = 0
     dropped: int = 0
+    waiting: int = 0
+    abandoned: int = 0
 
     @property
     def clocks_differ_by(self) -> float:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from bridge.admin import admin
+from bridge.audit import Audit
 from bridge.blind import Sight
 from bridge.deadline import Deadline
 from bridge.health import Heartbeat
@@ -92,6 +93,7 @@ class _Bridge:
     async def run(self, stop: asyncio.Event) -> None:
         admin_port = self._settings.admin
         async with self._journal() as journal:
+            audit = Audit(journal, self._catalogue)
             status = Status(
                 self._settings,
                 self._started_at,
@@ -116,12 +118,14 @@ class _Bridge:
                 eternal = [
                     group.create_task(self._heartbeat.beat(), name="heartbeat"),
                     group.create_task(journal.failed(), name="journal watch"),
+                    group.create_task(audit.run(), name="audit"),
                 ]
                 eternal += [
                     group.create_task(self._deliver(name, journal), name=f"sink {name}") for name in self._sink_links
                 ]
                 await self._take_in(journal, stop)
                 await self._drain(journal)
+                audit.check()
                 for task in eternal:
                     task.cancel()
         _log.info("stopped in order")

@@ -20,6 +20,7 @@ from bridge.journal.reader import Page, Reader
 from bridge.journal.store import Change
 from bridge.journal.tail import Tail
 from bridge.journal.writer import Writer, Written
+from bridge.ledger import Ledger
 from bridge.message import Message
 from bridge.ports import Unreadable
 
@@ -73,10 +74,12 @@ class Journal:
         limits: Limits,
         on_commit: Callable[[float], None],
         previous: Previous,
+        ledger: Ledger,
         dead_letter_bytes: int = 0,
     ) -> None:
         self.limits = limits
         self.previous = previous
+        self.ledger = ledger
         self.used_bytes = 0
         self.corrupt_rows = 0
         self.full = False
@@ -167,6 +170,7 @@ class Journal:
                 continue
             self._letters.add(corrupt_letter(sink, row))
             reader.told = row.seq
+            reader.damaged.append(row.seq)
             if row.seq > self._corrupt_to:
                 self.corrupt_rows += 1
                 self._corrupt_to = row.seq
@@ -189,6 +193,7 @@ class Journal:
             await self._cursors_written()
 
     def _move(self, sink: str, reader: Reader, seq: int) -> None:
+        self.ledger.sinks[sink].skipped += reader.pass_over(seq)
         reader.cursor = seq
         self._moved[sink] = seq
         self._tail.forget(self._floor())
@@ -251,6 +256,13 @@ class Journal:
         finally:
             await self._writer.close()
 
+    def imbalances(self) -> Mapping[str, int]:
+        """Compare the ledger with the sequence numbers, see `bridge.ledger`."""
+        return self.ledger.imbalances(self._given, self._cursors())
+
+    def _cursors(self) -> Mapping[str, int]:
+        return {sink: reader.cursor for sink, reader in self._readers.items()}
+
     def _floor(self) -> int:
         return min((reader.cursor for reader in self._readers.values()), default=0)
 
@@ -271,6 +283,8 @@ class Journal:
         size = sum(
             chunk.body_bytes for chunk in change.chunks
         )  # now: the writer merges what comes next into the change
+        if change.settled or change.clean is not None or change.proved_at is not None:
+            change.ledger = self.ledger.record(self._given, self._cursors())
         self._last_write = self._writer.write(change)
         self._last_write.add_done_callback(lambda done: self._written(done, moved, messages, size))
         return self._last_write

@@ -16,6 +16,7 @@ from bridge.journal.log import Journal, Limits, Previous
 from bridge.journal.reader import Reader
 from bridge.journal.store import Change, State, Store
 from bridge.journal.writer import Writer
+from bridge.ledger import restored
 
 __all__ = ["open_journal"]
 
@@ -43,7 +44,9 @@ async def open_journal(
             readers = {sink: await _reader(writer, state, sink) for sink in sinks}
             await writer.write(Change(clean=False))
             previous = Previous(state.clean, state.proved_at)
-            journal = Journal(writer, state.head, readers, limits, on_commit, previous, state.dead_letter_bytes)
+            cursors = {sink: reader.cursor for sink, reader in readers.items()}
+            ledger = restored(state.ledger, state.head, cursors, state.cursors)
+            journal = Journal(writer, state.head, readers, limits, on_commit, previous, ledger, state.dead_letter_bytes)
             journal.used_bytes = await writer.call(lambda store: store.used_bytes())
         except BaseException:
             await writer.close()

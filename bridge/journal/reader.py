@@ -5,6 +5,7 @@ Pure. `cursor` is the last sequence number that is settled, `durable` the last o
 """
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -28,7 +29,7 @@ class Reader:
     """See the module; `body_bytes` is what is unsettled, `oldest_at` when the first of it was received, if known.
 
     `asked` is the last cursor that is on its way to the disk. `told` is the last damaged row that was told of, since a
-    chunk may be read more than once.
+    chunk may be read more than once; `damaged` are those in front of the cursor.
     """
 
     cursor: int
@@ -37,6 +38,7 @@ class Reader:
     body_bytes: int = 0
     oldest_at: float | None = None
     told: int = 0
+    damaged: deque[int] = field(default_factory=deque)
     _seqs: list[int] = field(default_factory=list)
     _messages: list[Message] = field(default_factory=list)
 
@@ -47,6 +49,14 @@ class Reader:
             self._seqs, self._messages = [], []
             return None
         return Page(self._messages[start : start + limit], self._seqs[start : start + limit])
+
+    def pass_over(self, seq: int) -> int:
+        """Count the damaged rows that a cursor which is moved to `seq` passes, and forget them."""
+        count = 0
+        while self.damaged and self.damaged[0] <= seq:
+            self.damaged.popleft()
+            count += 1
+        return count
 
     def take(self, chunks: Sequence[Chunk], until: int) -> list[CorruptRow]:
         """Read chunks ahead; return the rows up to `until` that are damaged or missing.

@@ -73,6 +73,8 @@ class Change:
     """Whether the process has come to an orderly end, if that changes."""
     proved_at: float | None = None
     """Up to when all that the hub has sent is stored, this change included, if that is to be recorded."""
+    ledger: bytes | None = None
+    """The ledger with this change in it, if it is to be recorded."""
 
     def merge(self, later: "Change") -> None:
         """Add what was asked for later, so that both are one transaction."""
@@ -82,6 +84,7 @@ class Change:
         self.settled = max(self.settled, later.settled)
         self.clean = later.clean if later.clean is not None else self.clean
         self.proved_at = later.proved_at if later.proved_at is not None else self.proved_at
+        self.ledger = later.ledger if later.ledger is not None else self.ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,8 @@ class State:
     """Whether the last session ended in order; None if there was none."""
     proved_at: float | None
     """Up to when all that the hub had sent was stored; None if that was never known."""
+    ledger: bytes | None
+    """The ledger as it was recorded last; None if it never was."""
     dead_letters: Mapping[str, int]
     dead_letter_bytes: int
 
@@ -161,6 +166,7 @@ class Store:
             cursors=cursors,
             clean=bool(session["clean"]) if "clean" in session else None,
             proved_at=session.get("proved_at"),
+            ledger=session.get("ledger"),
             dead_letters={sink: count for sink, count, _ in letters},
             dead_letter_bytes=int(sum(size for _, _, size in letters)),
         )
@@ -253,3 +259,5 @@ def _statements(change: Change) -> Iterator[tuple[str, tuple[object, ...]]]:
         yield "INSERT OR REPLACE INTO session VALUES ('clean', ?)", (int(change.clean),)
     if change.proved_at is not None:
         yield "INSERT OR REPLACE INTO session VALUES ('proved_at', ?)", (change.proved_at,)
+    if change.ledger is not None:
+        yield "INSERT OR REPLACE INTO session VALUES ('ledger', ?)", (change.ledger,)

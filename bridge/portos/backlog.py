@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from bridge.message import Message
-from bridge.ports import Batch, Unreadable
+from bridge.ports import Batch, SourceActivity, Unreadable
 
 __all__ = ["Backlog"]
 
@@ -15,10 +15,12 @@ _MAX_BATCH_EVENTS = 1000
 class Backlog:
     """A queue for one writer and one reader in one event loop.
 
-    It takes everything and says when it is full; what to do about that is decided by who reads the hub.
+    It takes everything and says when it is full; what to do about that is decided by who reads the hub. `activity` is
+    told how many events wait, and how many nobody has fetched when it is cleared.
     """
 
-    def __init__(self, max_bytes: int, max_events: int) -> None:
+    def __init__(self, max_bytes: int, max_events: int, activity: SourceActivity) -> None:
+        self._activity = activity
         self._max_bytes = max_bytes
         self._max_events = max_events
         self._waiting: deque[Message | Unreadable] = deque()
@@ -35,7 +37,9 @@ class Backlog:
 
     def put(self, items: Sequence[Message | Unreadable]) -> None:
         """Add what one WebSocket message held; it may exceed the bounds by that one message."""
+        before = len(self._waiting)
         self._waiting.extend(items)
+        self._activity.waiting += len(self._waiting) - before
         self._bytes += sum([len(item.body) for item in items])
         if self._bytes >= self._max_bytes or len(self._waiting) >= self._max_events:
             self._has_room.clear()
@@ -56,6 +60,8 @@ class Backlog:
 
     def clear(self) -> None:
         """Throw away what is there: nobody will fetch it any more."""
+        self._activity.waiting -= len(self._waiting)
+        self._activity.abandoned += len(self._waiting)
         self._waiting.clear()
         self._bytes = 0
         self._has_room.set()
@@ -73,11 +79,13 @@ class Backlog:
                 return None
             self._filled.clear()
             return Batch(())
-        if len(self._waiting) <= _MAX_BATCH_EVENTS:
+        before = len(self._waiting)
+        if before <= _MAX_BATCH_EVENTS:
             taken = list(self._waiting)
             self._waiting.clear()
         else:
             taken = [self._waiting.popleft() for _ in range(_MAX_BATCH_EVENTS)]
+        self._activity.waiting -= before - len(self._waiting)
         self._bytes -= sum([len(item.body) for item in taken])
         if not self._waiting and not self._closed:
             self._filled.clear()

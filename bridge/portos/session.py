@@ -245,6 +245,7 @@ class Session:
     def _deliver(self, items: Sequence[Message | Unreadable]) -> None:
         if self._leaving:
             return
+        self._activity.received += len(items)
         if self._dropping:
             self._activity.dropped += len(items)
             if not self._backlog.full:  # a new connection, and with it a window that tells what was dropped

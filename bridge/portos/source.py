@@ -48,7 +48,7 @@ async def connect(  # noqa: PLR0913 - each is something of its own; the composit
     `oversize`).
     """
     socket, token = await _opened(hub, tokens, http, activity)
-    session = Session(hub, site, activity, socket, Backlog(queue_max_bytes, queue_max_events))
+    session = Session(hub, site, activity, socket, Backlog(queue_max_bytes, queue_max_events, activity))
     session.token_seconds = lifetime(token, time.time())
     try:
         async with beside(

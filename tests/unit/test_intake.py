@@ -33,6 +33,7 @@ class Hub:
 
     script: list[Batch | Unavailable]
     journal: Journal
+    activity: SourceActivity = field(default_factory=SourceActivity)
     heads: list[int] = field(default_factory=list)
 
     @asynccontextmanager
@@ -45,6 +46,7 @@ class Hub:
             batch = self.script.pop(0)
             if isinstance(batch, Unavailable):
                 raise batch
+            self.activity.received += len(batch.messages) + len(batch.unreadable)
             yield batch
             self.heads.append(self.journal.head)
         await asyncio.Event().wait()
@@ -61,7 +63,7 @@ def seeing() -> Sight:
 async def taking_in(
     journal: Journal, catalogue: Catalogue, hub: Hub, activity: SourceActivity, sight: Sight | None = None
 ) -> AsyncIterator[Link]:
-    state = link("hub")
+    state, hub.activity = link("hub"), activity
     intake = Intake(journal, catalogue, state, activity, Repeats(60), sight or seeing(), ["tickets"])
     async with kept(state, hub.connect, intake.read):
         yield state

@@ -8,6 +8,7 @@ import pytest
 
 from bridge import service
 from bridge.journal import Limits, Previous, open_journal
+from bridge.ledger import Ledger
 from bridge.message import RESOURCES_CHANGED, Message
 from bridge.ports import Unreadable
 from bridge.service import _Bridge
@@ -28,6 +29,7 @@ class SlowJournal:
         self.ready = asyncio.Event()
         self.asked = asyncio.Event()
         self.previous = Previous()
+        self.ledger = Ledger()
         self.versions: list[int | None] = []
         self.proved: list[float] = []
 
