@@ -60,7 +60,7 @@ def test_a_restart_goes_on_with_the_ledger(
     settled: dict[str, int],
     imbalances: dict[str, int],
 ) -> None:
-    """What was accepted after the record is taken over; a journal that holds less than its record has lost something."""
+    """What was accepted after the record is taken over; a journal that holds less than its record has lost it."""
     written = None
     if record is not None:
         before, cursors = record
