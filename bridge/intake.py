@@ -6,7 +6,8 @@ The arrow from `bridge.ports.Source` to `bridge.journal`; `bridge.pipeline.keep`
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bridge.blind import Sight, Window, cause_of, resync_required
@@ -16,9 +17,9 @@ from bridge.journal import Journal
 from bridge.link import Link
 from bridge.message import Message
 from bridge.metrics import Catalogue
-from bridge.ports import Batch, Source, SourceActivity
+from bridge.ports import Batch, Source, SourceActivity, Unreadable
 
-__all__ = ["Intake"]
+__all__ = ["Intake", "Minimisation"]
 
 _log = logging.getLogger(__name__)
 _PROOF_EVERY_SECONDS = 0.25
@@ -36,8 +37,24 @@ class Repeats(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Minimisation:
+    """What is not stored as it came; each step is None where there is nothing to do.
+
+    `filtered` says why a message is left out; None is that it is not. `reduced` gives a message with what may be stored
+    of it, `shortened` an unreadable record.
+    """
+
+    filtered: Callable[[Message], str | None] | None = None
+    reduced: Callable[[Message], Message] | None = None
+    shortened: Callable[[Unreadable], Unreadable] | None = None
+
+
+_AS_IT_CAME = Minimisation()
+
+
 class Intake:
-    """What is done with a source's batches: count, drop repeats, store; one for all connections.
+    """What is done with a source's batches: count, leave out, drop repeats, store; one for all connections.
 
     Whatever may have been missed is told in the journal itself, before the first event that was heard after it.
     """
@@ -51,6 +68,7 @@ class Intake:
         repeats: Repeats,
         sight: Sight,
         resources: Sequence[str],
+        minimisation: Minimisation = _AS_IT_CAME,
     ) -> None:
         self._journal = journal
         self._catalogue = catalogue
@@ -59,6 +77,7 @@ class Intake:
         self._repeats = repeats
         self._sight = sight
         self._resources = resources
+        self._minimisation = minimisation
         self._recorded_at = 0.0
         self._ledger = journal.ledger
         self._before = journal.ledger.received
@@ -82,17 +101,22 @@ class Intake:
 
     async def _take(self, batch: Batch) -> None:
         now = time.monotonic()
-        messages = [message for message in batch.messages if not self._repeats.repeats(message, now)]
-        self._count(batch.messages, len(batch.messages) - len(messages))
+        wanted = self._wanted(batch.messages)
+        messages = [message for message in wanted if not self._repeats.repeats(message, now)]
+        self._count(batch.messages, len(wanted) - len(messages))
         site, ledger, activity = self._catalogue.site, self._ledger, self._activity
         ledger.received = self._before + activity.received - activity.waiting - activity.abandoned
-        ledger.duplicate += len(batch.messages) - len(messages)
+        ledger.filtered += len(batch.messages) - len(wanted)
+        ledger.duplicate += len(wanted) - len(messages)
         ledger.invalid += len(batch.unreadable)
         shed, self._shed = activity.dropped - self._shed, activity.dropped
         ledger.dropped += shed
         for record in batch.unreadable:
             self._catalogue.count_invalid(record.reason)
-        stored = await self._store(messages, batch)
+        if batch.unreadable and (shortened := self._minimisation.shortened) is not None:
+            batch = replace(batch, unreadable=[shortened(record) for record in batch.unreadable])
+        reduced = self._minimisation.reduced
+        stored = await self._store(messages if reduced is None else list(map(reduced, messages)), batch)
         if stored:
             self._catalogue.accepted.inc(len(messages))
         else:
@@ -106,6 +130,16 @@ class Intake:
             _log.warning(text, len(batch.unreadable), fate, batch.unreadable[0].text)
         self._tell(overflowing=not stored)
         self._catalogue.dropped.labels(site, "memory_full").inc(shed)
+
+    def _wanted(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Leave out what the settings leave out, and count it."""
+        reason_of = self._minimisation.filtered
+        if reason_of is None:
+            return messages
+        reasons = [reason_of(message) for message in messages]
+        for reason, count in Counter(filter(None, reasons)).items():
+            self._catalogue.filtered.labels(self._catalogue.site, reason).inc(count)
+        return [message for message, reason in zip(messages, reasons, strict=True) if reason is None]
 
     async def _store(self, messages: Sequence[Message], batch: Batch) -> bool:
         """Store a batch, and before it the window in which something may have been missed, if there is one."""

@@ -53,6 +53,7 @@ SINK_DISCONNECTS = (
     *("session", "poison_batch", "contract", "other"),
 )
 DEAD_LETTER_REASONS = ("too_large", "reserved_topic", "invalid", "refused", "other")
+FILTER_REASONS = ("resource", "action", "id", "sender")
 INVALID_REASONS = ("json", "encoding", "shape", "other")
 FRAME_TYPES = ("invocation", "completion", "ping", "close", "ack", "sequence", "other")
 ATTEMPT_RESULTS = ("ok", "unavailable", "held", "rejected", "timeout")
@@ -148,6 +149,7 @@ class Catalogue:
     def _declare_events(self) -> None:
         self.received = self._counter("events_received", "Notifications from the hub.", "site", "resource", "action")
         self.generated = self._counter("events_generated", "Events of the bridge's own.", "site", "type")
+        self.filtered = self._counter("events_filtered", "Notifications left out by configuration.", "site", "reason")
         self.duplicate = self._counter("events_duplicate", "Notifications repeated by the hub.", "site", "kind")
         self.invalid = self._counter("events_invalid", "Unreadable records, kept as dead letters.", "site", "reason")
         self.dropped = self._counter("events_dropped", "Notifications lost at the intake.", "site", "reason")
@@ -180,6 +182,7 @@ class Catalogue:
             (self.received, product(site, (*self._resources, "other"), actions)),
             (self.blind_windows, product(site, CAUSES)),
             (self.generated, product(site, ("resync_required",))),
+            (self.filtered, product(site, FILTER_REASONS)),
             (self.duplicate, product(site, ("exact",))),
             (self.invalid, product(site, INVALID_REASONS)),
             (self.dropped, product(site, DROP_REASONS)),

@@ -24,6 +24,7 @@ from bridge.pipeline import Delivery, keep
 from bridge.policy import Pauses
 from bridge.portos.auth import tokens
 from bridge.portos.doubt import Doubt, Patience
+from bridge.portos.minimisation import bridged, minimisation
 from bridge.portos.relay import Rotation, relay
 from bridge.portos.source import connect
 from bridge.portos.versions import Repeats
@@ -32,6 +33,7 @@ from bridge.ports import Source, SourceActivity
 from bridge.settings import Settings
 from bridge.settings.core import Hub
 from bridge.settings.loading import Configuration
+from bridge.settings.privacy import EVERYTHING
 from bridge.status import Status, journal_numbers, lag_reading
 
 __all__ = ["run"]
@@ -80,7 +82,7 @@ class _Bridge:
         self._catalogue = Catalogue(
             settings.site,
             list(configuration.sinks),
-            settings.subscribe.resources,
+            [name for name in settings.subscribe.resources if name != EVERYTHING],
             settings.metrics.max_resources,
         )
         self._catalogue.loop_lag.set_function(lambda: self._heartbeat.worst_lag_seconds)
@@ -152,8 +154,8 @@ class _Bridge:
         repeats = Repeats(settings.journal.dedupe_seconds)
         previous = journal.previous
         sight = Sight(previous.proved_at, "stopped" if previous.clean else "unclean_start")
-        resources = settings.subscribe.resources
-        intake = Intake(journal, self._catalogue, self._source_link, activity, repeats, sight, resources)
+        resources, less = bridged(settings), minimisation(settings)
+        intake = Intake(journal, self._catalogue, self._source_link, activity, repeats, sight, resources, less)
         leaving, reading = asyncio.Event(), asyncio.Lock()
 
         async def read(source: Source, deadline: Deadline) -> None:

@@ -20,6 +20,7 @@ from bridge.portos.session import Session
 from bridge.portos.tasks import beside
 from bridge.ports import SourceActivity
 from bridge.settings import core
+from bridge.settings.privacy import EVERYTHING
 
 __all__ = ["connect", "requests"]
 
@@ -69,9 +70,15 @@ async def connect(  # noqa: PLR0913 - each is something of its own; the composit
 
 
 def requests(subscribe: core.Subscribe) -> list[dict[str, object]]:
-    """Say what to subscribe to, one request an event; all is named, since the hub's defaults are not documented."""
+    """Say what to subscribe to, one request an event; all is named, since the hub's defaults are not documented.
+
+    Only to subscribe to everything there is no other way than to name nothing.
+    """
     resources = [{"n": name, "a": list(subscribe.actions)} for name in subscribe.resources]
-    wanted: list[dict[str, object]] = [{"e": RESOURCES_CHANGED, "r": resources}]
+    changes: dict[str, object] = {"e": RESOURCES_CHANGED, "r": resources}
+    if EVERYTHING in subscribe.resources:
+        del changes["r"]
+    wanted = [changes]
     if subscribe.licence:
         wanted.append({"e": LICENCE_ACTIVATED})
     return wanted

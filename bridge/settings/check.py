@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from bridge.settings import privacy
 from bridge.settings.base import SinkConfig, is_loopback
 from bridge.settings.core import Settings
 from bridge.settings.reference import PREFIX, sink_prefix
@@ -19,21 +20,26 @@ __all__ = ["cautions", "contradictions"]
 _LARGEST_PART_OF_THE_VOLUME = 0.8
 
 
-def contradictions(settings: Settings) -> Iterator[str]:
-    """Yield what cannot work, by the name of the variable to change."""
-    for section, pauses in (("HUB", settings.hub), ("DELIVERY", settings.delivery)):
-        if pauses.first_pause_seconds > pauses.longest_pause_seconds:
-            yield f"{PREFIX}{section}__FIRST_PAUSE_SECONDS: is longer than {section}__LONGEST_PAUSE_SECONDS"
-    if settings.journal.memory_max_bytes > settings.journal.max_bytes:
-        yield f"{PREFIX}JOURNAL__MEMORY_MAX_BYTES: is more than JOURNAL__MAX_BYTES"
-    yield from _journal_volume(settings)
-    if settings.hub.ca_file is not None:
-        if settings.hub.url.startswith("http:"):
-            yield f"{PREFIX}HUB__CA_FILE: is of no use, since HUB__URL is not https"
-        try:
-            settings.hub.ca_file.open("rb").close()
-        except OSError as error:
-            yield f"{PREFIX}HUB__CA_FILE: cannot be read: {error.strerror}"
+def contradictions(given: Mapping[str, object]) -> Iterator[str]:
+    """Yield what cannot work, by the name of the variable to change.
+
+    `given` holds the valid values by variable, without prefix: what is wrong with one hides no contradiction of others.
+    """
+    for section in ("HUB", "DELIVERY"):
+        match given.get(f"{section}__FIRST_PAUSE_SECONDS"), given.get(f"{section}__LONGEST_PAUSE_SECONDS"):
+            case float(first) | int(first), float(longest) | int(longest) if first > longest:
+                yield f"{PREFIX}{section}__FIRST_PAUSE_SECONDS: is longer than {section}__LONGEST_PAUSE_SECONDS"
+    match given:
+        case {"JOURNAL__MEMORY_MAX_BYTES": int(memory), "JOURNAL__MAX_BYTES": int(most)} if memory > most:
+            yield f"{PREFIX}JOURNAL__MEMORY_MAX_BYTES: is more than JOURNAL__MAX_BYTES"
+    match given:
+        case {"JOURNAL__PATH": Path() as path, "JOURNAL__MAX_BYTES": int(most)}:
+            yield from _journal_volume(path, most)
+    match given:
+        case {"HUB__CA_FILE": Path() as file, "HUB__URL": str(url)}:
+            yield from _authorities(file, url)
+    for variable, why in privacy.contradictions(given):
+        yield f"{PREFIX}{variable}: {why}"
 
 
 def cautions(settings: Settings, sinks: Mapping[str, tuple[Any, SinkConfig]]) -> Iterator[str]:
@@ -41,13 +47,14 @@ def cautions(settings: Settings, sinks: Mapping[str, tuple[Any, SinkConfig]]) ->
     hub = urlsplit(settings.hub.url)
     if hub.scheme == "http" and not is_loopback(hub.hostname or ""):
         yield f"{PREFIX}HUB__URL: the login and all events travel in plaintext to another host; use https where you can"
+    for variable, text in privacy.cautions(settings.subscribe.resources, settings.privacy):
+        yield f"{PREFIX}{variable}: {text}"
     for name, (_, config) in sinks.items():
         for field, text in config.cautions():
             yield f"{sink_prefix(name)}{field.upper()}: {text}"
 
 
-def _journal_volume(settings: Settings) -> Iterator[str]:
-    path = settings.journal.path
+def _journal_volume(path: Path, max_bytes: int) -> Iterator[str]:
     if path.is_dir():
         yield f"{PREFIX}JOURNAL__PATH: is a folder; name a file in it"
         return
@@ -56,6 +63,15 @@ def _journal_volume(settings: Settings) -> Iterator[str]:
         yield f"{PREFIX}JOURNAL__PATH: a part of it is a file, not a folder"
         return
     total = shutil.disk_usage(existing).total
-    if settings.journal.max_bytes > _LARGEST_PART_OF_THE_VOLUME * total:
+    if max_bytes > _LARGEST_PART_OF_THE_VOLUME * total:
         most = int(_LARGEST_PART_OF_THE_VOLUME * total)
         yield f"{PREFIX}JOURNAL__MAX_BYTES: is more than 80 % of its volume; at most {most} there"
+
+
+def _authorities(file: Path, url: str) -> Iterator[str]:
+    if url.startswith("http:"):
+        yield f"{PREFIX}HUB__CA_FILE: is of no use, since HUB__URL is not https"
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        yield f"{PREFIX}HUB__CA_FILE: cannot be read: {error.strerror}"

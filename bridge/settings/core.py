@@ -10,10 +10,24 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from bridge.settings.base import CommaList, Part, Positive, Site, Switch
+from bridge.settings.privacy import EVERYTHING, LICENCE, Event, Filter, Privacy
 
-__all__ = ["Admin", "Auth", "Delivery", "Hub", "Journal", "Log", "Metrics", "Settings", "Stop", "Subscribe"]
+__all__ = [
+    "Admin",
+    "Auth",
+    "Delivery",
+    "Event",
+    "Filter",
+    "Hub",
+    "Journal",
+    "Log",
+    "Metrics",
+    "Privacy",
+    "Settings",
+    "Stop",
+    "Subscribe",
+]
 
-_SECRET_BEARING = frozenset({"apikeys", "settings", "sessions"})
 _NEEDED = {"jwt": ("username", "password", "device_name"), "static": ("token",)}
 
 
@@ -98,23 +112,21 @@ class Subscribe(Part):
     """What the bridge asks the hub for."""
 
     resources: CommaList = Field(min_length=1)
-    """Names of the resources to watch, as Portos writes them: `tickets,orders`. Nothing else is subscribed."""
+    """Names of the resources to watch, as Portos writes them: `tickets,orders`; `*` is every one there is."""
     actions: CommaList = ("created", "updated", "deleted")
     """Which changes of them."""
     licence: Switch = True
     """Whether licence activations are bridged as well."""
-    acknowledge_resources: CommaList = ()
-    """Resources that carry secrets (`apikeys`, `settings`, `sessions`) are refused unless they are named here too."""
 
     @field_validator("resources")
     @classmethod
     def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(value)) < len(value):
             raise ValueError("a name occurs twice")
-        if "licence" in value:
+        if LICENCE in value:
             raise ValueError("licence is no resource: its events are switched on by LICENCE")
-        if "*" in value:
-            raise ValueError("name each resource; the hub has no documented wildcard")
+        if EVERYTHING in value and len(value) > 1:
+            raise ValueError("`*` is everything, so that no name has a place beside it")
         return value
 
     @field_validator("actions")
@@ -122,16 +134,6 @@ class Subscribe(Part):
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value or set(value) - {"created", "updated", "deleted"} or len(set(value)) < len(value):
             raise ValueError("should be some of created, updated, deleted, each once")
-        return value
-
-    @field_validator("acknowledge_resources")
-    @classmethod
-    def _acknowledged(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        risky = sorted(_SECRET_BEARING & set(info.data.get("resources", ())) - set(value))
-        if risky:
-            raise ValueError(
-                f"must name {', '.join(risky)} too, since they may hold keys or passwords and are subscribed"
-            )
         return value
 
 
@@ -215,6 +217,9 @@ class Settings(Part):
     hub: Hub
     auth: Auth
     subscribe: Subscribe
+    event: Event = Event()
+    filter: Filter = Filter()
+    privacy: Privacy = Privacy()
     journal: Journal = Journal()
     delivery: Delivery = Delivery()
     admin: Admin = Admin()

@@ -65,7 +65,8 @@ def load(environ: Mapping[str, str], installed: Mapping[str, Callable[[], SinkPl
     problems += resolved.problems
 
     wrong: list[str] = []
-    settings = _validated(Settings, _core(resolved.values), PREFIX, known, wrong)
+    core = _core(resolved.values)
+    settings = _validated(Settings, core, PREFIX, known, wrong)
     site = settings.site if settings else Settings.model_fields["site"].default
     sinks = {}
     for name, plugin in plugins.items():
@@ -73,8 +74,7 @@ def load(environ: Mapping[str, str], installed: Mapping[str, Callable[[], SinkPl
         config = _validated(plugin.config, own, sink_prefix(name), known, wrong)
         if config is not None:
             sinks[name] = (plugin, config)
-    if settings is not None:
-        wrong += contradictions(settings)
+    wrong += contradictions(_valid(core))
     problems += (line for line in wrong if line.partition(":")[0] not in resolved.unreadable)
     if settings is None or problems:
         raise ConfigError([_without_secrets(problem, resolved.values, known) for problem in dict.fromkeys(problems)])
@@ -119,6 +119,29 @@ def _core(values: Mapping[str, str]) -> dict[str, Any]:
 
 def _is_section(annotation: object) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _valid(core: Mapping[str, Any]) -> Mapping[str, object]:
+    """Give the values of the core's sections that are right by themselves, by variable without its prefix."""
+    valid: dict[str, object] = {}
+    for name, field in Settings.model_fields.items():
+        if _is_section(field.annotation):
+            section: Any = field.annotation
+            valid |= {f"{name}__{field}".upper(): value for field, value in _valid_fields(section, core[name])}
+    return valid
+
+
+def _valid_fields(section: type[BaseModel], data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Validate a section, and where that fails once more without the fields that are wrong; give the others."""
+    wrong: set[int | str] = set()
+    for _ in range(2):
+        try:
+            part = section.model_validate({name: value for name, value in data.items() if name not in wrong})
+        except ValidationError as error:
+            wrong = {problem["loc"][0] for problem in error.errors(include_input=False) if problem["loc"]}
+        else:
+            yield from ((name, value) for name, value in part if name not in wrong)
+            return
 
 
 def _nested(values: Mapping[str, str], own: Iterable[Variable]) -> dict[str, Any]:

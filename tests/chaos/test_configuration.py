@@ -20,6 +20,7 @@ from tests.support import free_port, wait_until
 
 HUB = "PORTOS_BRIDGE_HUB__URL"
 PASSWORD, TOKEN, MQTT = "C4nary-password-8d1", "C4nary-token-3b7", "C4nary-mqtt-5e9"
+KEY = "C4nary-key-of-the-pseudonyms-6a20"
 SCHEMES = {
     "jwt": {
         "PORTOS_BRIDGE_AUTH__USERNAME": "bridge",
@@ -52,6 +53,9 @@ def environ(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
         "PORTOS_BRIDGE_SINK__MQTT__URL": f"mqtt://127.0.0.1:{free_port()}",
         "PORTOS_BRIDGE_SINK__MQTT__USERNAME": "bridge",
         "PORTOS_BRIDGE_SINK__MQTT__PASSWORD": MQTT,
+        "PORTOS_BRIDGE_EVENT__CONTENT": "resource",
+        "PORTOS_BRIDGE_PRIVACY__PSEUDONYMISE": "tickets.employee.name",
+        "PORTOS_BRIDGE_PRIVACY__HMAC_KEY": KEY,
     }
 
 
@@ -61,7 +65,8 @@ def test_every_secret_there_is_has_a_canary() -> None:
 
     secrets = {variable.name for _, section in sections() for variable in section if variable.secret}
 
-    given = {"PORTOS_BRIDGE_SINK__MQTT__PASSWORD", *SCHEMES["jwt"], *SCHEMES["static"]}
+    given = {f"PORTOS_BRIDGE_{name}" for name in ("SINK__MQTT__PASSWORD", "PRIVACY__HMAC_KEY")}
+    given |= {*SCHEMES["jwt"], *SCHEMES["static"]}
     assert secrets <= given
 
 

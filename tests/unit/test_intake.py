@@ -13,7 +13,7 @@ import pytest
 
 from bridge.blind import Sight, Window
 from bridge.errors import Unavailable
-from bridge.intake import Intake
+from bridge.intake import Intake, Minimisation
 from bridge.journal import Journal, Limits, Previous, open_journal
 from bridge.link import Link
 from bridge.message import RESYNC_REQUIRED, rfc3339
@@ -24,6 +24,7 @@ from tests.support import until
 from tests.unit.journal.conftest import messages
 from tests.unit.loops import kept, link, value
 
+AS_IT_CAME = Minimisation()
 LOST = Unavailable("gone", reason="server_close", at_once=True)
 
 
@@ -61,10 +62,15 @@ def seeing() -> Sight:
 
 @asynccontextmanager
 async def taking_in(
-    journal: Journal, catalogue: Catalogue, hub: Hub, activity: SourceActivity, sight: Sight | None = None
+    journal: Journal,
+    catalogue: Catalogue,
+    hub: Hub,
+    activity: SourceActivity,
+    sight: Sight | None = None,
+    minimisation: Minimisation = AS_IT_CAME,
 ) -> AsyncIterator[Link]:
     state, hub.activity = link("hub"), activity
-    intake = Intake(journal, catalogue, state, activity, Repeats(60), sight or seeing(), ["tickets"])
+    intake = Intake(journal, catalogue, state, activity, Repeats(60), sight or seeing(), ["tickets"], minimisation)
     async with kept(state, hub.connect, intake.read):
         yield state
 
@@ -103,6 +109,57 @@ async def test_unreadable_records_are_counted_once_and_kept(journal: Journal, ca
     assert await kept == [("source", b"{")]
     assert journal.head == 1
     assert value(catalogue, "events_invalid_total", site="default", reason="json") == 1
+
+
+async def test_what_is_left_out_is_received_and_filtered_and_nothing_else(
+    journal: Journal, catalogue: Catalogue
+) -> None:
+    """It is no repeat either, and the ledger balances over it."""
+    sent = messages(1, 5)
+    hub = Hub([Batch([*sent, sent[0]], proved_at=1.0), Batch([sent[3]])], journal)
+    less = Minimisation(filtered=lambda message: "id" if (message.version or 0) % 2 == 0 else None)
+
+    async with taking_in(journal, catalogue, hub, SourceActivity(), minimisation=less):
+        await until(lambda: len(hub.heads) == 2, 5, "both batches")
+
+    assert hub.heads == [3, 3]
+    assert value(catalogue, "events_received_total", site="default", resource="tickets", action="updated") == 7
+    assert value(catalogue, "events_filtered_total", site="default", reason="id") == 3
+    assert value(catalogue, "events_duplicate_total", site="default", kind="exact") == 1
+    assert (journal.ledger.filtered, journal.imbalances()["intake"]) == (3, 0)
+
+
+async def test_what_is_stored_is_reduced_and_what_is_a_repeat_is_judged_by_the_original(
+    journal: Journal, catalogue: Catalogue
+) -> None:
+    """Two notifications that differ only in what is redacted are two, and the journal has neither's secret."""
+    first, second = messages(1, 1, b"c4nary-1"), messages(1, 1, b"c4nary-2")
+    hub = Hub([Batch(first), Batch(second), Batch([*second, *messages(2, 1)])], journal)
+    less = Minimisation(reduced=lambda message: msgspec.structs.replace(message, body=b"{}"))
+
+    async with taking_in(journal, catalogue, hub, SourceActivity(), minimisation=less):
+        await until(lambda: len(hub.heads) == 3, 5, "all batches")
+
+    page = await journal.read("kafka", 10)
+    assert [(message.id, message.body) for message in page.messages] == [
+        (message.id, b"{}") for message in (*first, *second, *messages(2, 1))
+    ]
+    assert value(catalogue, "events_duplicate_total", site="default", kind="exact") == 1
+
+
+async def test_an_unreadable_record_is_shortened_before_it_is_stored_or_told(
+    journal: Journal, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub = Hub([Batch([], [Unreadable("json", "c4nary", b"c4nary", 1.0)]), Batch(())], journal)
+    less = Minimisation(shortened=lambda record: Unreadable(record.reason, "short", b"", record.received_at))
+
+    async with taking_in(journal, catalogue, hub, SourceActivity(), minimisation=less):
+        await until(lambda: len(hub.heads) == 2, 5, "both batches")
+
+    kept = journal._writer.call(lambda store: store._db.execute("SELECT error, data FROM dead_letter").fetchall())
+    assert await kept == [("short", b"")]
+    assert value(catalogue, "events_invalid_total", site="default", reason="json") == 1
+    assert "c4nary" not in caplog.text
 
 
 async def test_what_the_full_journal_does_not_take_is_counted_and_told_once(

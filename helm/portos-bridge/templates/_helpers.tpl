@@ -55,6 +55,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
     items:
       - {key: {{ .passwordKey | quote }}, path: portos_bridge_sink__mqtt__password}
 {{- end }}{{ end }}
+{{- with .Values.privacy }}{{ if .existingSecret }}
+- secret:
+    name: {{ .existingSecret }}
+    items:
+      - {key: {{ .hmacKey | quote }}, path: portos_bridge_privacy__hmac_key}
+{{- end }}{{ end }}
 {{- end }}
 
 {{- /* What the schema cannot say, or what nobody checks when a schema is skipped. */}}

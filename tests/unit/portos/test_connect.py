@@ -68,6 +68,13 @@ def test_without_licence_only_resources_are_subscribed() -> None:
     assert [request["e"] for request in wanted] == ["portos.resources.changed"]
 
 
+def test_everything_is_asked_for_by_naming_nothing() -> None:
+    """There is no documented name for it; an empty list would be nothing."""
+    wanted = requests(Subscribe(resources=("*",)))
+
+    assert wanted == [{"e": "portos.resources.changed"}, {"e": "portos.licence.activated"}]
+
+
 async def test_leaving_unsubscribes_with_identical_objects(hub: ScriptedHub) -> None:
     """An orderly leave takes back exactly what was subscribed."""
     async with connected(hub):

@@ -196,6 +196,33 @@ def test_plaintext_to_another_host_is_a_warning(url: str, warned: bool, good: di
     assert [warning.partition(":")[0] for warning in warnings] == ["PORTOS_BRIDGE_HUB__URL"] * warned
 
 
+def test_what_carries_secrets_can_be_acknowledged_in_any_letters(good: dict[str, str]) -> None:
+    """Whoever names it a second time gets it, and of everything what is neither named nor left out is refused."""
+    named = {"SUBSCRIBE__RESOURCES": "ApiKeys", "PRIVACY__ACKNOWLEDGE_RESOURCES": "apikeys"}
+    everything = {
+        "SUBSCRIBE__RESOURCES": "*",
+        "PRIVACY__ACKNOWLEDGE_RESOURCES": "Settings",
+        "FILTER__EXCLUDE_RESOURCES": "apikeys,sessions",
+    }
+
+    first, second = (
+        loaded(good | {f"PORTOS_BRIDGE_{name}": value for name, value in change.items()})
+        for change in (named, everything)
+    )
+
+    assert first.warnings == ()
+    assert [warning.partition(":")[0] for warning in second.warnings] == ["PORTOS_BRIDGE_SUBSCRIBE__RESOURCES"]
+
+
+def test_an_id_that_is_redacted_and_still_is_the_key_is_a_warning(good: dict[str, str]) -> None:
+    """Rules reach the resource, not what identifies it."""
+    more = {"PORTOS_BRIDGE_EVENT__CONTENT": "resource", "PORTOS_BRIDGE_PRIVACY__REDACT": "tickets.name,tickets.ID"}
+
+    warnings = loaded(good | more).warnings
+
+    assert [warning.split(": ")[:2] for warning in warnings] == [["PORTOS_BRIDGE_PRIVACY__REDACT", "item 2"]]
+
+
 def test_all_secrets_are_known_to_the_redaction(good: dict[str, str]) -> None:
     """The log is given every secret, those in sections of a sink included."""
     more = {TOKEN: "one", "PORTOS_BRIDGE_SINK__EXAMPLE__POOL__PASSWORD": "two"}

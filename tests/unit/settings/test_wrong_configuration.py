@@ -10,7 +10,14 @@ from tests.unit.settings.example import plugin
 from tests.unit.settings.wrong import WRONG, Wrong, spoilt, variable_of
 
 INSTALLED = {"example": lambda: plugin, "other": lambda: plugin}
-OUR_WORDS = {"static", "apikeys", "sessions"}  # these stand in the bridge's own texts, whatever is set
+OUR_WORDS = {
+    "static",
+    "apikeys",
+    "sessions",
+    "reference",
+    "resource",
+    "licence",
+}  # these stand in the bridge's own texts, whatever is set
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())

@@ -83,8 +83,95 @@ WRONG = {
     ),
     "a token without static": Wrong({"AUTH__TOKEN": "some-token"}, {"AUTH__TOKEN"}),
     "a resource twice": Wrong({"SUBSCRIBE__RESOURCES": "tickets,tickets"}, {"SUBSCRIBE__RESOURCES"}),
-    "a wildcard": Wrong({"SUBSCRIBE__RESOURCES": "*"}, {"SUBSCRIBE__RESOURCES"}),
-    "secrets not acknowledged": Wrong({"SUBSCRIBE__RESOURCES": "apikeys"}, {"SUBSCRIBE__ACKNOWLEDGE_RESOURCES"}),
+    "a wildcard beside a name": Wrong({"SUBSCRIBE__RESOURCES": "*,tickets"}, {"SUBSCRIBE__RESOURCES"}),
+    # what leaves the shop
+    "no such content": Wrong({"EVENT__CONTENT": "headers"}, {"EVENT__CONTENT"}),
+    "secrets not acknowledged": Wrong({"SUBSCRIBE__RESOURCES": "apikeys"}, {"PRIVACY__ACKNOWLEDGE_RESOURCES"}),
+    "secrets in other letters": Wrong({"SUBSCRIBE__RESOURCES": "ApiKeys"}, {"PRIVACY__ACKNOWLEDGE_RESOURCES"}),
+    "everything, secrets not acknowledged": Wrong({"SUBSCRIBE__RESOURCES": "*"}, {"PRIVACY__ACKNOWLEDGE_RESOURCES"}),
+    "everything, but one secret acknowledged or left out": Wrong(
+        {
+            "SUBSCRIBE__RESOURCES": "*",
+            "PRIVACY__ACKNOWLEDGE_RESOURCES": "apikeys",
+            "FILTER__EXCLUDE_RESOURCES": "sessions",
+        },
+        {"PRIVACY__ACKNOWLEDGE_RESOURCES"},
+    ),
+    "acknowledged by a wildcard": Wrong(
+        {"SUBSCRIBE__RESOURCES": "apikeys", "PRIVACY__ACKNOWLEDGE_RESOURCES": "*"}, {"PRIVACY__ACKNOWLEDGE_RESOURCES"}
+    ),
+    "redaction of what the hub sent": Wrong({"PRIVACY__REDACT": "tickets.customer"}, {"PRIVACY__REDACT"}),
+    "pseudonyms in what the hub sent": Wrong(
+        {"PRIVACY__PSEUDONYMISE": "tickets.customer", "PRIVACY__HMAC_KEY": 32 * "k"}, {"PRIVACY__PSEUDONYMISE"}
+    ),
+    "redaction of a reference": Wrong(
+        {"EVENT__CONTENT": "reference", "PRIVACY__REDACT": "tickets.customer"}, {"PRIVACY__REDACT"}
+    ),
+    "redaction of what is not subscribed": Wrong(
+        {"EVENT__CONTENT": "resource", "PRIVACY__REDACT": "customers.email"}, {"PRIVACY__REDACT"}
+    ),
+    "redaction of what is left out": Wrong(
+        {
+            "EVENT__CONTENT": "resource",
+            "PRIVACY__REDACT": "orders.customer",
+            "FILTER__EXCLUDE_RESOURCES": "orders",
+        },
+        {"PRIVACY__REDACT"},
+    ),
+    "redaction of a licence that is not subscribed": Wrong(
+        {"EVENT__CONTENT": "resource", "PRIVACY__REDACT": "licence.features", "SUBSCRIBE__LICENCE": "false"},
+        {"PRIVACY__REDACT"},
+    ),
+    "redaction of a whole resource": Wrong(
+        {"EVENT__CONTENT": "resource", "PRIVACY__REDACT": "tickets"}, {"PRIVACY__REDACT"}
+    ),
+    "a path with an empty field": Wrong(
+        {"EVENT__CONTENT": "resource", "PRIVACY__REDACT": "tickets..name"}, {"PRIVACY__REDACT"}
+    ),
+    "one field with two rules": Wrong(
+        {
+            "EVENT__CONTENT": "resource",
+            "PRIVACY__REDACT": "tickets.customer.email",
+            "PRIVACY__PSEUDONYMISE": "Tickets.Customer.EMail",
+            "PRIVACY__HMAC_KEY": 32 * "k",
+        },
+        {"PRIVACY__PSEUDONYMISE"},
+    ),
+    "a field with a rule in one with a rule": Wrong(
+        {"EVENT__CONTENT": "resource", "PRIVACY__REDACT": "tickets.customer,tickets.customer.email"},
+        {"PRIVACY__REDACT"},
+    ),
+    "pseudonyms without a key": Wrong(
+        {"EVENT__CONTENT": "resource", "PRIVACY__PSEUDONYMISE": "tickets.customer"}, {"PRIVACY__HMAC_KEY"}
+    ),
+    "a short key": Wrong(
+        {"EVENT__CONTENT": "resource", "PRIVACY__PSEUDONYMISE": "tickets.customer", "PRIVACY__HMAC_KEY": 31 * "k"},
+        {"PRIVACY__HMAC_KEY"},
+    ),
+    "a key for nothing": Wrong({"PRIVACY__HMAC_KEY": 32 * "k"}, {"PRIVACY__HMAC_KEY"}),
+    "everything subscribed is left out": Wrong(
+        {"FILTER__EXCLUDE_RESOURCES": "Orders,tickets"}, {"FILTER__EXCLUDE_RESOURCES"}
+    ),
+    "every resource is left out": Wrong({"FILTER__EXCLUDE_RESOURCES": "*"}, {"FILTER__EXCLUDE_RESOURCES"}),
+    "every id is left out": Wrong({"FILTER__EXCLUDE_IDS": "a-*,**"}, {"FILTER__EXCLUDE_IDS"}),
+    "licences left out as a resource": Wrong({"FILTER__EXCLUDE_RESOURCES": "licence"}, {"FILTER__EXCLUDE_RESOURCES"}),
+    "all contradictions of privacy at once": Wrong(
+        {
+            "SUBSCRIBE__RESOURCES": "sessions",
+            "SUBSCRIBE__ACTIONS": "none",
+            "PRIVACY__REDACT": "customers.email",
+            "PRIVACY__PSEUDONYMISE": "customers.email",
+            "FILTER__EXCLUDE_IDS": "*",
+        },
+        {
+            "SUBSCRIBE__ACTIONS",
+            "PRIVACY__ACKNOWLEDGE_RESOURCES",
+            "PRIVACY__REDACT",
+            "PRIVACY__PSEUDONYMISE",
+            "PRIVACY__HMAC_KEY",
+            "FILTER__EXCLUDE_IDS",
+        },
+    ),
     "a sink twice": Wrong({"SINKS": "example,example"}, {"SINKS"}),
     "pauses the wrong way round": Wrong({"HUB__FIRST_PAUSE_SECONDS": "60"}, {"HUB__FIRST_PAUSE_SECONDS"}),
     "more memory than journal": Wrong({"JOURNAL__MEMORY_MAX_BYTES": "2000000000"}, {"JOURNAL__MEMORY_MAX_BYTES"}),
@@ -153,7 +240,7 @@ WRONG = {
             "HUB__SILENCE_SECONDS",
             "AUTH__PASSWORD",
             "AUTH__REFRESH_EVERY_SECONDS",
-            "SUBSCRIBE__ACKNOWLEDGE_RESOURCES",
+            "PRIVACY__ACKNOWLEDGE_RESOURCES",
             "SUBSCRIBE__ACTIONS",
             "LOG",
             "SINKS",
