@@ -1,7 +1,7 @@
 """Whether a silence means that the hub has forgotten the subscription.
 
 Pure. A hub that lost a subscription goes on pinging, so only the traffic can tell: a silence much longer than the
-pauses of the last minutes is doubtful, and a second connection then shows whether the first one is deaf. In a shop that
+pauses of the last minute is doubtful, and a second connection then shows whether the first one is deaf. In a shop that
 is closed nothing is to be learned by that; the doubts grow rare there. Used by `bridge.portos.relay`.
 """
 
@@ -11,9 +11,10 @@ from typing import Final
 
 __all__ = ["Doubt", "Patience", "patience"]
 
-_MINUTES_REMEMBERED: Final = 5
 _TIMES_THE_LONGEST_PAUSE: Final = 2
-_BUCKET_SECONDS: Final = 60.0
+_REMEMBERED_SECONDS: Final = 60.0
+_BUCKET_SECONDS: Final = 15.0
+_PROOF_SECONDS: Final = 1.0
 _APART_SECONDS: Final = 60.0
 
 
@@ -32,7 +33,7 @@ class Patience:
 def patience(longest_pause: float | None, fruitless: int, bounds: Patience) -> float:
     """Say how many seconds of silence the traffic explains.
 
-    `longest_pause` is the longest between two events in the last minutes, None if nothing is known of them; `fruitless`
+    `longest_pause` is the longest between two events in the last minute, None if nothing is known of them; `fruitless`
     counts the doubts since the last event.
     """
     explained = bounds.longest if longest_pause is None else _TIMES_THE_LONGEST_PAUSE * longest_pause
@@ -41,7 +42,7 @@ def patience(longest_pause: float | None, fruitless: int, bounds: Patience) -> f
 
 
 class Doubt:
-    """Remembers the pauses of the last minutes, over all connections, and says when a silence is doubtful.
+    """Remembers the pauses of the last minute, over all connections, and says when a silence is doubtful.
 
     It is asked about once a second, with moments of a clock that never runs backwards. Shorter pauses than the time
     between two questions are not seen; they would explain no silence that matters.
@@ -59,8 +60,19 @@ class Doubt:
     @property
     def seconds(self) -> float:
         """How long a silence has to last just now to be doubtful."""
-        longest = max((seconds for _, seconds in self._pauses), default=None)
-        return patience(longest, self._fruitless, self._bounds)
+        return patience(self._longest_pause, self._fruitless, self._bounds)
+
+    @property
+    def _longest_pause(self) -> float | None:
+        return max((seconds for _, seconds in self._pauses), default=None)
+
+    def unexplained(self, now: float) -> bool:
+        """Say whether the silence is too long for pings to prove that the subscription is there.
+
+        That is said earlier than a second connection is opened: it costs no more than a window that begins earlier.
+        """
+        bounds = Patience(min(_PROOF_SECONDS, self._bounds.first), self._bounds.longest, self._bounds.longest)
+        return self._quiet_since is not None and now - self._quiet_since > patience(self._longest_pause, 0, bounds)
 
     def opened(self, now: float) -> None:
         """Count the silence of a new connection."""
@@ -100,8 +112,8 @@ class Doubt:
         self.interrupted(now)
 
     def _remember(self, now: float, pause: float) -> None:
-        """Keep the longest pause of each minute, for some minutes."""
-        while self._pauses and now - self._pauses[0][0] > _MINUTES_REMEMBERED * _BUCKET_SECONDS:
+        """Keep the longest pause of each quarter of a minute, for a minute."""
+        while self._pauses and now - self._pauses[0][0] > _REMEMBERED_SECONDS:
             self._pauses.popleft()
         if self._pauses and now - self._pauses[-1][0] < _BUCKET_SECONDS:
             began_at, longest = self._pauses[-1]

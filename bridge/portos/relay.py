@@ -155,7 +155,7 @@ class _Relay:
             self._doubt.interrupted(now)
             return None
         doubtful = self._doubt.ask(now, session.event_clock)
-        session.doubt(doubted=doubtful)
+        session.doubt(doubted=self._doubt.unexplained(now))
         age = now - self._opened_at
         if rotation.renews and rotation.beside and age >= _token_due(session.token_seconds):
             return _TOKEN
@@ -186,7 +186,7 @@ class _Relay:
             return True
         self._taken_over.clear()
         self._successor = successor
-        if why == _DOUBT and await self._hears_more(successor.session, current.session):
+        if await self._hears_more(successor.session, current.session, self._patience(why)):
             self._deaf = True
             self._doubt.was_right()
         current.leaving.set()
@@ -213,11 +213,20 @@ class _Relay:
             raise
         return held
 
-    async def _hears_more(self, successor: Session, session: Session) -> bool:
-        """Wait until one of two silent connections hears something; say whether it is the new one alone."""
+    def _patience(self, why: str) -> float:
+        """Say for how many seconds two connections may be compared: not longer than the first one's token is good."""
+        patience = 2 * self._doubt.seconds
+        if why == _DOUBT:
+            return patience
+        return min(patience, self._current.session.token_seconds - (self._clock() - self._opened_at) - _LOOK_SECONDS)
+
+    async def _hears_more(self, successor: Session, session: Session, patience: float) -> bool:
+        """Wait until one of two connections hears something; say whether it is the new one alone.
+
+        Whatever the successor is for: a connection that has been deaf must not be let go as if it had heard everything.
+        """
         began_at, event_at = self._clock(), session.event_clock
         heard_at: float | None = None
-        patience = 2 * self._doubt.seconds
         async for now in self._looks():
             if session.event_clock != event_at or session.ended or successor.ended:
                 return False

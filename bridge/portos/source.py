@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -22,7 +22,7 @@ from bridge.ports import SourceActivity
 from bridge.settings import core
 from bridge.settings.privacy import EVERYTHING
 
-__all__ = ["connect", "requests"]
+__all__ = ["connect", "requests", "subscribed"]
 
 _PATIENCE: Final = 3  # after so many refused tokens in a row an operator must act, and attempts are held
 
@@ -52,21 +52,30 @@ async def connect(  # noqa: PLR0913 - each is something of its own; the composit
     session = Session(hub, site, activity, socket, Backlog(queue_max_bytes, queue_max_events, activity))
     session.token_seconds = lifetime(token, time.time())
     try:
-        async with beside(
-            hub_reader=session.read(),
-            hub_writer=session.write(),
-            hub_pulse=session.pulse(),
-            hub_leaver=session.leave_when(leaving),
-        ):
-            try:
-                await session.subscribe(requests(subscribe))
-                yield session
-            finally:
-                await session.leave()
+        async with subscribed(session, requests(subscribe), leaving):
+            yield session
     finally:
         with suppress(TimeoutError):
             async with asyncio.timeout(0):  # a close frame is sent, the peer's is not waited for
                 await socket.close()
+
+
+@asynccontextmanager
+async def subscribed(
+    session: Session, wanted: Sequence[dict[str, object]], leaving: asyncio.Event
+) -> AsyncIterator[None]:
+    """Run a session on its open socket, subscribed; leaving unsubscribes, as does `leaving`."""
+    async with beside(
+        hub_reader=session.read(),
+        hub_writer=session.write(),
+        hub_pulse=session.pulse(),
+        hub_leaver=session.leave_when(leaving),
+    ):
+        try:
+            await session.subscribe(wanted)
+            yield
+        finally:
+            await session.leave()
 
 
 def requests(subscribe: core.Subscribe) -> list[dict[str, object]]:

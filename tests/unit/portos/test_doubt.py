@@ -26,7 +26,7 @@ BOUNDS = Patience(first=5, longest=45, closed=900)
         (None, 5000, 900),
     ],
 )
-def test_a_silence_is_doubtful_after_twice_the_longest_pause_of_the_last_minutes(
+def test_a_silence_is_doubtful_after_twice_the_longest_pause_of_the_last_minute(
     longest_pause: float | None, fruitless: int, seconds: float
 ) -> None:
     """Never before `first`, always after `longest`; doubts that find nothing grow rare, up to `closed`."""
@@ -61,7 +61,7 @@ def heard(doubt: Doubt, times: list[float], until: float) -> list[float]:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_traffic_of_the_last_minutes_decides(name: str, times: list[float], silence: float) -> None:
+def test_the_traffic_of_the_last_minute_decides(name: str, times: list[float], silence: float) -> None:
     """After traffic ends it is doubted after twice its longest pause, less what asking once a second does not see."""
     doubts = heard(Doubt(BOUNDS), times, times[-1] + 100)
 
@@ -73,6 +73,21 @@ def test_steady_traffic_is_never_doubted() -> None:
     for seconds in (0.5, 3.0, 10.0, 20.0):
         times = [seconds * number for number in range(1, int(600 / seconds))]
         assert [at for at in heard(Doubt(BOUNDS), times, times[-1]) if at > 3 * seconds] == [], seconds
+
+
+@pytest.mark.parametrize(
+    ("times", "explained"),
+    [([0.1 * n for n in range(1, 100)], 1.0), ([5.0 * n for n in range(1, 20)], 8.0), ([1.0], 45.0)],
+)
+def test_pings_prove_nothing_in_a_silence_that_the_traffic_does_not_explain(
+    times: list[float], explained: float
+) -> None:
+    """Sooner than a second connection is opened: a window that begins earlier costs little."""
+    doubt = Doubt(BOUNDS)
+    heard(doubt, times, times[-1])
+
+    assert not doubt.unexplained(times[-1] + explained - 0.5)
+    assert doubt.unexplained(times[-1] + explained + 2.5)
 
 
 def test_an_event_ends_the_doubt_and_the_growth() -> None:
