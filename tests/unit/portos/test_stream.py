@@ -170,7 +170,7 @@ async def test_five_thousand_records_in_one_message_come_in_order(hub: ScriptedH
     hub.script = after_subscribing(burst)
     versions: list[int | None] = []
     sizes: list[int] = []
-    async with connected(hub) as source:
+    async with connected(hub, answer_seconds=5) as source:
         async for batch in source.batches():
             versions += [message.version for message in batch.messages]
             sizes.append(len(batch.messages))
