@@ -66,9 +66,9 @@ class HubProtocol(JsonHubProtocol):  # type: ignore[misc]  # signalrcore is unty
         try:
             reply = msgspec.json.decode(head)
         except (ValueError, RecursionError):
-            raise HandshakeRefusedError(f"no SignalR hub answers there: {head[:80]!r}") from None
+            raise HandshakeRefusedError(f"no SignalR hub answers there: {_shown(head)}") from None
         if not end or not isinstance(reply, dict):
-            raise HandshakeRefusedError(f"no SignalR hub answers there: {head[:80]!r}")
+            raise HandshakeRefusedError(f"no SignalR hub answers there: {_shown(head)}")
         if reply.get("error"):
             raise HandshakeRefusedError(f"the hub refused the handshake: {str(reply['error'])[:200]!r}")
         return HandshakeResponseMessage(None), self.parse_messages(rest)
@@ -147,3 +147,8 @@ class Unanswerable(CompletionMessage):  # type: ignore[misc]
 
     def __init__(self, invocation_id: str) -> None:
         super().__init__(invocation_id, None, "This client has no results.")
+
+
+def _shown(answer: bytes) -> str:
+    """Show the beginning of a strange answer, unless it may be a notification, which is quoted nowhere."""
+    return f"{len(answer)} bytes of JSON" if answer.lstrip().startswith((b"{", b"[")) else repr(answer[:80])

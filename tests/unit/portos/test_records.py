@@ -10,7 +10,7 @@ from signalrcore.messages.invocation_message import InvocationMessage
 
 from bridge.message import Message
 from bridge.portos.notifications import read
-from bridge.portos.records import HubProtocol
+from bridge.portos.records import HandshakeRefusedError, HubProtocol
 from bridge.ports import Unreadable
 
 EVENT = b'{"e":"portos.future.event"}'
@@ -74,6 +74,23 @@ def test_records_behind_the_handshakes_answer_are_read() -> None:
     _, parsed = protocol().decode_handshake(b'{}\x1e{"type":3,"invocationId":"0"}\x1e')
 
     assert [message.invocation_id for message in parsed] == ["0"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        (b"<html>moved\x1e", "b'<html>moved'"),
+        (b"", "b''"),
+        (b'{"type":1,"arguments":[{"p":{"r":[{"email":"c4nary', "50 bytes of JSON"),
+        (b' [{"email":"c4nary"}]\x1e', "21 bytes of JSON"),
+    ],
+)
+def test_a_strange_answer_to_the_handshake_is_shown_unless_it_may_be_a_notification(answer: bytes, shown: str) -> None:
+    """It ends up in the log, where no payload has a place."""
+    with pytest.raises(HandshakeRefusedError, match="no SignalR hub answers there") as error:
+        protocol().decode_handshake(answer)
+
+    assert str(error.value).endswith(f": {shown}")
 
 
 def written(message: Any) -> dict[str, Any]:
