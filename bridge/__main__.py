@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib import import_module
 
 from bridge import __version__
@@ -20,7 +21,7 @@ __all__ = ["main"]
 BUG, STORAGE, OWNED, CONFIGURATION = 1, os.EX_IOERR, os.EX_TEMPFAIL, os.EX_CONFIG
 _INTERRUPTED = 130  # what a shell reports for SIGINT
 
-_OWN_OPTIONS = ("demo", "simulate")
+_OWN_OPTIONS = {"demo": "bridge.demo", "simulate": "bridge.simulator.command"}
 _logger = logging.getLogger(__name__)
 
 
@@ -55,6 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     env = config.add_parser("env", help="print all variables as a commented environment file")
     env.add_argument("--markdown", action="store_true", help="print the reference tables instead")
     env.add_argument("--into", metavar="FILE", help="write the reference tables between their markers in a file")
+    explain = commands.add_parser("explain", help="show what becomes of a notification, without hub or broker")
+    explain.add_argument("file", nargs="?", metavar="FILE", help="the notification as JSON; - is standard input")
     commands.add_parser("demo", help="show a bridge at work, with a simulated hub and a broker", add_help=False)
     commands.add_parser("simulate", help="be a Portos hub to develop and test against", add_help=False)
     commands.add_parser("healthcheck", help="exit with 0 if the bridge on this machine is alive")
@@ -67,19 +70,18 @@ def _command(options: argparse.Namespace, rest: Sequence[str]) -> Callable[[], i
     match options.command:
         case "version":
             return _version
-        case "healthcheck":
-            return _imported("bridge.commands.healthcheck", "healthcheck")
         case "check":
-            check = _imported("bridge.commands.check", "check")
-            return lambda: check(connect=options.connect)
+            return partial(_imported("bridge.commands.check", "check"), connect=options.connect)
         case "config":
             show = _imported("bridge.commands.config", "environment")
-            return lambda: show(markdown=options.markdown, into=options.into)
+            return partial(show, markdown=options.markdown, into=options.into)
+        case "explain":
+            return partial(_imported("bridge.commands.explain", "explain"), options.file)
         case "demo" | "simulate":
-            start = _imported("bridge.demo" if options.command == "demo" else "bridge.simulator.command", "main")
-            return lambda: start(rest)
-        case _:
-            return _imported("bridge.commands.run", "run")
+            return partial(_imported(_OWN_OPTIONS[options.command], "main"), rest)
+        case command:
+            name = command or "run"
+            return _imported(f"bridge.commands.{name}", name)
 
 
 def _imported(module: str, function: str) -> Callable[..., int]:

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Literal, TextIO
 from urllib.parse import quote, quote_plus
 
-__all__ = ["configure", "configured", "redact", "redacted"]
+__all__ = ["configure", "configured", "one_line", "redact", "redacted"]
 
 _MASK = "**********"
 _FOREIGN = ("SignalRCoreClient", "aiohttp", "aiokafka", "amqtt", "asyncio", "kafka", "paho", "transitions")
@@ -130,8 +130,8 @@ class _ConsoleFormatter(logging.Formatter):
     """One line for a person: time, level, logger, text, fields; a traceback follows on its own lines."""
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = "".join(f" {name}={_one_line(str(value))}" for name, value in _fields(record).items())
-        line = f"{_time(record)} {record.levelname.lower():<7} {record.name}: {_one_line(_message(record))}{fields}"
+        fields = "".join(f" {name}={one_line(str(value))}" for name, value in _fields(record).items())
+        line = f"{_time(record)} {record.levelname.lower():<7} {record.name}: {one_line(_message(record))}{fields}"
         trace = _trace(record)
         return f"{line}\n{trace}" if trace else line
 
@@ -191,7 +191,7 @@ def _time(record: logging.LogRecord) -> str:
     return moment.replace("+00:00", "Z")
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Escape what would start a new line or speak to the terminal: foreign text can hold anything."""
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 

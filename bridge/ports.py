@@ -12,7 +12,18 @@ from typing import Generic, Protocol, TypeVar
 from bridge.errors import Rejected, Unavailable
 from bridge.message import Message
 
-__all__ = ["Batch", "Connect", "Missed", "Outcome", "Sink", "SinkPlugin", "Source", "SourceActivity", "Unreadable"]
+__all__ = [
+    "Batch",
+    "Connect",
+    "Explanation",
+    "Missed",
+    "Outcome",
+    "Sink",
+    "SinkPlugin",
+    "Source",
+    "SourceActivity",
+    "Unreadable",
+]
 
 Outcome = Rejected | Unavailable | None
 """What became of one message: None is confirmed by the broker, `Rejected` never taken, `Unavailable` unknown."""
@@ -122,12 +133,25 @@ Connect = Callable[[], AbstractAsyncContextManager[T_co]]
 
 
 @dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a sink would hand to its broker for a message; `headers` are whatever stands beside the payload."""
+
+    topic: str
+    payload: bytes
+    key: bytes | None = None
+    headers: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SinkPlugin(Generic[C]):
     """A kind of sink: its settings and how to connect it. The entry point `portos_bridge.sinks` names one of these.
 
     `config` is a subclass of `bridge.settings.SinkConfig`; its `window_events` bounds a batch. `connect` may raise
-    `Unavailable`, or `ConfigError` where only connecting shows that a setting is wrong.
+    `Unavailable`, or `ConfigError` where only connecting shows that a setting is wrong. `explain` may be left out: it
+    says without a connection what becomes of a message, for `portos-bridge explain`, and raises `Rejected` where that
+    is known without a broker. It is pure, and agrees with what is delivered.
     """
 
     config: type[C]
     connect: Callable[[C], AbstractAsyncContextManager[Sink]]
+    explain: Callable[[C, Message], Explanation] | None = None

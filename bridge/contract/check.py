@@ -4,7 +4,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from bridge.contract.rig import BrokenPromise, Received, Rig, Session, deliver_all, eventually, in_session, sample
+from bridge.contract.rig import (
+    BrokenPromise,
+    Received,
+    Rig,
+    Session,
+    deliver_all,
+    eventually,
+    explained,
+    in_session,
+    sample,
+)
 from bridge.errors import Rejected, Unavailable
 from bridge.message import Message
 from bridge.ports import Outcome
@@ -13,6 +23,7 @@ __all__ = [
     "a_poison_message_costs_no_neighbour",
     "a_second_session_continues",
     "an_empty_batch_is_nothing",
+    "an_explanation_agrees_with_the_delivery",
     "being_cancelled_leaves_a_sink_that_closes",
     "bodies_arrive_byte_for_byte",
     "closing_on_a_dead_broker_ends",
@@ -155,6 +166,23 @@ async def a_second_session_continues(rig: Rig) -> None:
     records = await eventually(rig, _holding(messages))
     _nothing_missing(messages, records)
     _ordered(messages, records)
+
+
+async def an_explanation_agrees_with_the_delivery(rig: Rig) -> None:
+    """Check that what the plugin explains without a connection is what then becomes of the message."""
+    messages = [sample(number, resource=name) for number, name in enumerate(("tickets", *_HOSTILE))]
+    said_of = [explained(rig, message) for message in messages]
+
+    outcomes = await deliver_all(rig, messages)
+
+    records = {record.id: record for record in await _confirmed_arrived(rig, messages, outcomes)}
+    for message, said, outcome in zip(messages, said_of, outcomes, strict=True):
+        if outcome is not None:
+            continue
+        if isinstance(said, Rejected):
+            raise BrokenPromise(f"a message of {message.resource!r} is explained as refused ({said}) and was delivered")
+        if (topic := records[message.id].topic) not in (None, said.topic):
+            raise BrokenPromise(f"a message of {message.resource!r} went to {topic!r}, explained was {said.topic!r}")
 
 
 async def being_cancelled_leaves_a_sink_that_closes(rig: Rig) -> None:

@@ -15,10 +15,20 @@ from unittest import SkipTest
 
 from bridge.errors import Rejected, Unavailable
 from bridge.message import RESOURCES_CHANGED, Message, event_id
-from bridge.ports import Outcome, Sink, SinkPlugin
+from bridge.ports import Explanation, Outcome, Sink, SinkPlugin
 from bridge.settings import SinkConfig
 
-__all__ = ["BrokenPromise", "Received", "Rig", "Session", "deliver_all", "eventually", "in_session", "sample"]
+__all__ = [
+    "BrokenPromise",
+    "Received",
+    "Rig",
+    "Session",
+    "deliver_all",
+    "eventually",
+    "explained",
+    "in_session",
+    "sample",
+]
 
 T = TypeVar("T")
 
@@ -33,10 +43,14 @@ class BrokenPromise(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A record as the broker holds it: the CloudEvents attribute `id` and the notification's bytes."""
+    """A record as the broker holds it: the CloudEvents attribute `id` and the notification's bytes.
+
+    `topic` is where it lies, for a plugin that explains itself.
+    """
 
     id: str
     body: bytes
+    topic: str | None = None
 
 
 class Rig(ABC):
@@ -201,6 +215,22 @@ async def deliver_all(rig: Rig, messages: Sequence[Message], *, sessions: int = 
     if len(settled) < len(messages):
         raise BrokenPromise(f"{len(settled)} of {len(messages)} messages are settled after {sessions} sessions")
     return settled
+
+
+def explained(rig: Rig, message: Message) -> Explanation | Rejected:
+    """Ask the plugin what it makes of a message; twice, since that has to be pure."""
+    if rig.plugin.explain is None:
+        raise SkipTest("this plugin does not explain itself: give SinkPlugin an `explain`")
+    said: list[Explanation | Rejected] = []
+    for _ in range(2):
+        try:
+            said.append(rig.plugin.explain(rig.config, message))
+        except Rejected as refusal:
+            said.append(refusal)
+    first, second = said
+    if type(first) is not type(second) or (isinstance(first, Explanation) and first != second):
+        raise BrokenPromise(f"explain() is not pure: it said {first!r}, then {second!r}")
+    return first
 
 
 async def eventually(rig: Rig, holds: Callable[[Sequence[Received]], bool]) -> Sequence[Received]:

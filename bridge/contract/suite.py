@@ -45,6 +45,10 @@ class SinkContract:
         """A new connection delivers after the first was closed."""
         await check.a_second_session_continues(rig)
 
+    async def test_explains_what_it_does(self, rig: Rig) -> None:
+        """What the plugin explains without a connection is what becomes of the message."""
+        await check.an_explanation_agrees_with_the_delivery(rig)
+
     async def test_closes_after_being_cancelled(self, rig: Rig) -> None:
         """A sink cancelled inside deliver() closes in time and leaves no task."""
         await check.being_cancelled_leaves_a_sink_that_closes(rig)

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from bridge.ports import Sink, SinkPlugin
 from sinks.kafka.config import KafkaConfig
+from sinks.kafka.explanation import explain
 
 __all__ = ["KafkaConfig", "plugin"]
 
@@ -17,4 +18,4 @@ async def _connect(config: KafkaConfig) -> AsyncIterator[Sink]:
         yield sink
 
 
-plugin = SinkPlugin(config=KafkaConfig, connect=_connect)
+plugin = SinkPlugin(config=KafkaConfig, connect=_connect, explain=explain)

@@ -32,6 +32,7 @@ __all__ = [
     "partition_of",
     "record_of",
     "segment",
+    "too_large",
     "topic_of",
     "varint",
 ]
@@ -72,6 +73,11 @@ def record_of(message: Message, template: str, site: str) -> Record | Rejected:
     if is_reserved(topic):
         return Rejected(f"the resource {resource!r} leads to the reserved topic {topic}", reason="reserved_topic")
     return Record(topic, (message.resource_id or "").encode(), message.body, headers)
+
+
+def too_large(size: int, most: int) -> Rejected:
+    """Reject a record that MAX_REQUEST_BYTES does not let through."""
+    return Rejected(f"the record has {size} bytes and MAX_REQUEST_BYTES is {most}", reason="too_large")
 
 
 def _ordinary_headers(message: Message, site: str) -> bytes | None:

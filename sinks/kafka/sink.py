@@ -29,7 +29,7 @@ from bridge.message import Message
 from bridge.ports import Outcome, Sink
 from sinks.kafka.batch import Batch
 from sinks.kafka.config import KafkaConfig
-from sinks.kafka.records import Record, meaning, partition_of, record_of
+from sinks.kafka.records import Record, meaning, partition_of, record_of, too_large
 
 __all__ = ["connect"]
 
@@ -210,7 +210,7 @@ class _KafkaSink:
                 break
             waiting.popleft()
             if not numbers and batch.size() > self._config.max_request_bytes:
-                outcomes[number] = _too_large(batch.size(), self._config.max_request_bytes)
+                outcomes[number] = too_large(batch.size(), self._config.max_request_bytes)
                 batch = self._new_batch()
                 continue
             numbers.append(number)
@@ -262,7 +262,3 @@ def _unavailable(error: Exception, where: str) -> Unavailable:
     if isinstance(found, Rejected):
         return Unavailable(str(found), reason="unexpected", slowly=True)
     return found
-
-
-def _too_large(size: int, most: int) -> Rejected:
-    return Rejected(f"the record has {size} bytes and MAX_REQUEST_BYTES is {most}", reason="too_large")

@@ -2,8 +2,9 @@
 
 from bridge.ports import SinkPlugin
 from sinks.mqtt.config import MqttConfig
+from sinks.mqtt.explanation import explain
 from sinks.mqtt.sink import connect
 
 __all__ = ["plugin"]
 
-plugin = SinkPlugin(config=MqttConfig, connect=connect)
+plugin = SinkPlugin(config=MqttConfig, connect=connect, explain=explain)

@@ -27,6 +27,7 @@ __all__ = [
     "acknowledged",
     "connect_refused",
     "disconnected",
+    "expiry_seconds",
     "given_up",
     "packet_builder",
     "packets",
@@ -109,9 +110,13 @@ def _properties(message: Message, site: str, now: float) -> bytes:
     shared = _shared_properties(site, message.event, message.resource, message.action)
     packed = shared + (_ordinary_properties(message) or _user_properties(own_attributes(message)))
     if message.expires_at is not None:
-        seconds = min(max(1, ceil(message.expires_at - now)), _LONGEST_EXPIRY_SECONDS)
-        packed = _MESSAGE_EXPIRY + seconds.to_bytes(4, "big") + packed
+        packed = _MESSAGE_EXPIRY + expiry_seconds(message.expires_at, now).to_bytes(4, "big") + packed
     return _variable_byte_integer(len(packed)) + packed
+
+
+def expiry_seconds(expires_at: float, now: float) -> int:
+    """Give the Message Expiry Interval (5.0, 3.3.2.3.3): an event that has expired is still delivered."""
+    return min(max(1, ceil(expires_at - now)), _LONGEST_EXPIRY_SECONDS)
 
 
 def _ordinary_properties(message: Message) -> bytes | None:

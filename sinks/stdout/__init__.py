@@ -2,8 +2,9 @@
 
 from bridge.ports import SinkPlugin
 from sinks.stdout.config import StdoutConfig
+from sinks.stdout.explanation import explain
 from sinks.stdout.sink import connect
 
 __all__ = ["plugin"]
 
-plugin = SinkPlugin(config=StdoutConfig, connect=connect)
+plugin = SinkPlugin(config=StdoutConfig, connect=connect, explain=explain)

@@ -28,7 +28,7 @@ class KafkaRig(Rig):
 
     async def received(self) -> Sequence[Received]:
         records = await asyncio.to_thread(self._reader.read)
-        return [Received(record.attributes["id"], record.value) for record in records]
+        return [Received(record.attributes["id"], record.value, record.topic) for record in records]
 
     async def freeze(self) -> None:
         self._broker.pause()

@@ -24,7 +24,7 @@ class MqttRig(Rig):
         self._broker, self._reader = broker, reader
 
     async def received(self) -> Sequence[Received]:
-        return [Received(record.attributes["id"], record.value) for record in self._reader.read()]
+        return [Received(record.attributes["id"], record.value, record.topic) for record in self._reader.read()]
 
     async def freeze(self) -> None:
         self._broker.pause()

@@ -2,7 +2,8 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Sequence
+import itertools
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from unittest import SkipTest
 
@@ -11,7 +12,7 @@ import pytest
 from bridge.contract import BrokenPromise, Received, Rig, SinkContract, check, deliver_all, sample
 from bridge.errors import Rejected, Unavailable
 from bridge.message import Message
-from bridge.ports import Outcome, Sink, SinkPlugin
+from bridge.ports import Explanation, Outcome, Sink, SinkPlugin
 from bridge.settings import SinkConfig
 
 CHECKS = {name: getattr(check, name) for name in check.__all__}
@@ -24,6 +25,10 @@ class HonestSink:
     def __init__(self, broker: "FakeBroker") -> None:
         self.broker = broker
 
+    @staticmethod
+    def explain(_: SinkConfig, message: Message) -> Explanation:
+        return Explanation(f"t/{message.resource}", message.body)
+
     async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
         outcomes: list[Outcome] = []
         for message in batch:
@@ -35,7 +40,7 @@ class HonestSink:
             if message.body == POISON:
                 outcomes.append(Rejected("poison", reason="refused"))
             else:
-                self.broker.records.append(Received(message.id, message.body))
+                self.broker.records.append(Received(message.id, message.body, f"t/{message.resource}"))
                 outcomes.append(None)
         return outcomes
 
@@ -57,7 +62,7 @@ class FakeRig(Rig):
     close_seconds = 0.3
     read_seconds = 0.3
 
-    def __init__(self, kind: Callable[[FakeBroker], Sink]) -> None:
+    def __init__(self, kind: type[HonestSink]) -> None:
         self.broker = FakeBroker()
 
         @asynccontextmanager
@@ -67,7 +72,7 @@ class FakeRig(Rig):
             if isinstance(sink, NeverCloses):
                 await asyncio.Event().wait()
 
-        super().__init__(SinkPlugin(config=SinkConfig, connect=connect), SinkConfig(window_events=30))
+        super().__init__(SinkPlugin(SinkConfig, connect, kind.explain), SinkConfig(window_events=30))
 
     async def received(self) -> Sequence[Received]:
         return list(self.broker.records)
@@ -198,6 +203,28 @@ class ForgetsOnReconnect(HonestSink):
         return await super().deliver(batch)
 
 
+class ExplainsAnotherPlace(HonestSink):
+    @staticmethod
+    def explain(_: SinkConfig, message: Message) -> Explanation:
+        return Explanation(f"t/{message.resource}".replace("#", "+"), message.body)
+
+
+class ExplainsARefusal(HonestSink):
+    @staticmethod
+    def explain(config: SinkConfig, message: Message) -> Explanation:
+        if message.resource == "#":
+            raise Rejected("wildcard", reason="name")
+        return HonestSink.explain(config, message)
+
+
+class ExplainsByChance(HonestSink):
+    calls = itertools.count()
+
+    @staticmethod
+    def explain(_: SinkConfig, message: Message) -> Explanation:
+        return Explanation(f"t/{message.resource}", str(next(ExplainsByChance.calls)).encode())
+
+
 LIARS: list[tuple[type[HonestSink], str]] = [
     (ConfirmsNothing, "one_outcome_a_message"),
     (ConfirmsTooMuch, "everything_confirmed_is_at_the_broker"),
@@ -218,6 +245,9 @@ LIARS: list[tuple[type[HonestSink], str]] = [
     (DeliversWhatItRejects, "nothing_rejected_is_at_the_broker"),
     (ChokesOnNothing, "an_empty_batch_is_nothing"),
     (ForgetsOnReconnect, "a_second_session_continues"),
+    (ExplainsAnotherPlace, "an_explanation_agrees_with_the_delivery"),
+    (ExplainsARefusal, "an_explanation_agrees_with_the_delivery"),
+    (ExplainsByChance, "an_explanation_agrees_with_the_delivery"),
     (LeavesATask, "being_cancelled_leaves_a_sink_that_closes"),
 ]
 
@@ -285,6 +315,15 @@ async def test_a_rig_without_a_fault_skips_it() -> None:
 
     with pytest.raises(SkipTest, match=r"Rig\.freeze"):
         await check.closing_on_a_frozen_broker_ends(Plain(HonestSink))
+
+
+async def test_a_plugin_need_not_explain_itself() -> None:
+    """That it does not is a skip which says what to give."""
+    rig = FakeRig(HonestSink)
+    rig.plugin = SinkPlugin(rig.plugin.config, rig.plugin.connect)
+
+    with pytest.raises(SkipTest, match="explain"):
+        await check.an_explanation_agrees_with_the_delivery(rig)
 
 
 async def test_messages_behind_an_unavailable_are_handed_over_again() -> None:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from paho.mqtt._packet import decode_publish
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from bridge.contract import sample
@@ -25,6 +24,7 @@ from sinks.mqtt.records import (
     topic_builder,
 )
 from tests.unit.sinks.any_message import any_message
+from tests.unit.sinks.mqtt.reading import read
 
 NOW = 1_700_000_000.0
 BODY = b'{"p": {"n": "tickets"}, "spacing":  "kept" }'
@@ -53,13 +53,6 @@ def message(
 
 def config(**settings: object) -> MqttConfig:
     return MqttConfig.model_validate({"url": "mqtt://broker", **settings})
-
-
-def read(packet: bytes, version: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5) -> object:
-    header = 1
-    while packet[header] & 0x80:
-        header += 1
-    return decode_publish(packet[0], packet[header + 1 :], version)
 
 
 def builder(**settings: object) -> Callable[[Message, int, float], bytes]:

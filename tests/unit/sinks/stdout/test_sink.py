@@ -15,6 +15,7 @@ from bridge.contract import Received, Rig, SinkContract, sample
 from bridge.errors import Unavailable
 from bridge.ports import SinkPlugin
 from sinks.stdout.config import StdoutConfig
+from sinks.stdout.explanation import explain
 from sinks.stdout.sink import connect, connect_to
 from tests.support import until
 
@@ -64,7 +65,8 @@ class Pipe:
 class StdoutRig(Rig):
     def __init__(self, pipe: Pipe) -> None:
         super().__init__(
-            SinkPlugin(StdoutConfig, lambda config: connect_to(config, pipe.writing)), StdoutConfig(window_events=20)
+            SinkPlugin(StdoutConfig, lambda config: connect_to(config, pipe.writing), explain),
+            StdoutConfig(window_events=20),
         )
         self._pipe = pipe
 

@@ -1,0 +1,151 @@
+"""`portos-bridge explain`: show what becomes of a notification, without hub, journal or broker.
+
+What it shows is what would leave: never the notification itself, and no secret of the settings.
+"""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from bridge import log
+from bridge.commands.configuration import configured
+from bridge.errors import Rejected
+from bridge.intake import Minimisation
+from bridge.message import Message
+from bridge.portos.content import Content
+from bridge.portos.minimisation import minimisation
+from bridge.portos.notifications import read
+from bridge.ports import Explanation, Unreadable
+from bridge.settings import Settings
+from bridge.settings.core import Privacy, Subscribe
+from bridge.settings.loading import Configuration
+from bridge.settings.privacy import EVERYTHING, LICENCE, fields_of, same_name
+
+__all__ = ["explain"]
+
+_STANDARD_INPUT = "-"
+_SAMPLE_RESOURCE = "tickets"
+_TICKET = {
+    "id": "67c6c5a1f0b2d4e6a8091b2c",
+    "_v": 4,
+    "state": "Closed",
+    "name": "14",
+    "customer": {"fullName": "Test Customer", "phone": "+421 900 000 000", "email": "customer@example.com"},
+    "employee": {"name": "Test Waiter", "userName": "12"},
+    "items": [{"plu": {"name": "Espresso", "code": 7}, "comment": "no sugar", "unitPrice": {"amount": 1.5}}],
+}
+_SERVER = {"u": "SYSTEM", "d": "SYSTEM", "f": None}
+
+
+def explain(file: str | None) -> int:
+    """Explain the notification in a file (`-` is standard input) or a sample; 1 if it cannot be read."""
+    configuration = configured()
+    settings = configuration.settings
+    try:
+        argument = _sample(settings.subscribe) if file is None else _given(file)
+    except OSError as error:
+        print(f"portos-bridge: {file}: {error.strerror}", file=sys.stderr)  # noqa: T201 - the command's output
+        return 1
+    found = read(argument, settings.site, time.time())
+    _print([] if file else ["a sample, since no file was named"])
+    steps = minimisation(settings)
+    if isinstance(found, Unreadable):
+        _print(_of_a_record(found, steps))
+        return 1
+    _print(_of_a_message(found, steps, settings))
+    reason = steps.filtered(found) if steps.filtered else None
+    if reason is None:
+        published = steps.reduced(found) if steps.reduced else found
+        _print(_of_the_content(found, published, settings))
+        _print(_of_the_sinks(published, configuration))
+    return 0
+
+
+def _sample(subscribe: Subscribe) -> bytes:
+    """Make a change of a ticket, by the name of a resource that is subscribed."""
+    names = subscribe.resources
+    resource = _SAMPLE_RESOURCE if _SAMPLE_RESOURCE in names or EVERYTHING in names else names[0]
+    change = {
+        "u": {"u": "12", "d": "P01", "f": None},
+        "n": resource,
+        "a": 2,
+        "i": {"i": _TICKET["id"], "n": resource, "v": _TICKET["_v"]},
+        "r": [_TICKET],
+    }
+    members = {"e": "portos.resources.changed", "s": {"c": "6h0r1Jx2QkK9vXq3cN8b5w", "u": _SERVER}, "r": None}
+    return msgspec.json.encode(members | {"ca": "2025-03-04T09:15:27.104Z", "ea": None, "p": change})
+
+
+def _given(file: str) -> bytes:
+    content = sys.stdin.buffer.read() if file == _STANDARD_INPUT else Path(file).read_bytes()
+    return content.strip()
+
+
+def _of_a_record(record: Unreadable, steps: Minimisation) -> Iterator[str]:
+    kept = steps.shortened(record) if steps.shortened else record
+    yield f"unreadable    {record.reason}: {kept.text}"
+    yield f"kept          as a dead letter of the source, {len(kept.body)} of its {len(record.body)} bytes"
+
+
+def _of_a_message(message: Message, steps: Minimisation, settings: Settings) -> Iterator[str]:
+    yield f"event         {message.event}, {len(message.body)} bytes"
+    if message.resource is not None:
+        version = "without a version" if message.version is None else f"version {message.version}"
+        yield f"resource      {message.resource}, id {message.resource_id}, {version}, {message.action}"
+    yield f"id            {message.id}"
+    subscribed = message.resource is None or {message.resource, EVERYTHING} & set(settings.subscribe.resources)
+    if not subscribed:
+        yield "subscribed    no: SUBSCRIBE__RESOURCES does not name it, so that the hub should never send it"
+    reason = steps.filtered(message) if steps.filtered else None
+    yield "filter        passes" if reason is None else f"filter        left out, reason {reason}: no sink gets it"
+
+
+def _of_the_content(message: Message, published: Message, settings: Settings) -> Iterator[str]:
+    yield f"content       {settings.event.content}, {len(published.body)} bytes"
+    privacy, name = settings.privacy, same_name(message.resource or LICENCE)
+    for doing, paths in (("redact", privacy.redact), ("pseudonymise", privacy.pseudonymise)):
+        for path in paths:
+            if fields_of(path)[0] != name:
+                continue
+            alone = Privacy.model_validate({doing: (path,), "hmac_key": privacy.hmac_key})
+            changes = _reduced(message, settings, alone) != _reduced(message, settings, Privacy())
+            yield f"{doing:<13} {path}: {'replaced' if changes else 'nothing there to replace'}"
+
+
+def _reduced(message: Message, settings: Settings, privacy: Privacy) -> object:
+    """Give what is left by these rules alone, read, since a rule may change how it is spaced."""
+    return msgspec.json.decode(Content(settings.subscribe, privacy, references=False).reduced(message).body)
+
+
+def _of_the_sinks(message: Message, configuration: Configuration) -> Iterator[str]:
+    for name, (plugin, config) in configuration.sinks.items():
+        yield ""
+        yield f"sink {name}"
+        if plugin.explain is None:
+            yield "  does not explain itself"
+            continue
+        try:
+            yield from _of_a_sink(plugin.explain(config, message))
+        except Rejected as refusal:
+            yield f"  refused     {refusal.reason}: {refusal}; it becomes a dead letter"
+
+
+def _of_a_sink(said: Explanation) -> Iterator[str]:
+    yield f"  topic       {said.topic}"
+    if said.key is not None:
+        yield f"  key         {_shown(said.key)}"
+    for header, text in said.headers:
+        yield f"  header      {header}: {text}"
+    yield f"  payload     {_shown(said.payload)}"
+
+
+def _shown(data: bytes) -> str:
+    return data.decode(errors="backslashreplace")
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(log.one_line(log.redacted(line)))  # noqa: T201 - the command's output

@@ -1,0 +1,24 @@
+"""What the MQTT sink would hand over for a message. Pure; asked by `portos-bridge explain`."""
+
+from bridge.message import Message, attributes
+from bridge.ports import Explanation
+from sinks.mqtt.config import MqttConfig
+from sinks.mqtt.records import LARGEST_PACKET_BYTES, expiry_seconds, packet_builder, topic_builder
+
+__all__ = ["explain"]
+
+
+def explain(config: MqttConfig, message: Message) -> Explanation:
+    """Give topic, properties and payload as of when it was received; raise `Rejected` for what no broker is asked for.
+
+    A broker may ask for smaller packets than the settings do.
+    """
+    packet_builder(config, config.max_packet_bytes or LARGEST_PACKET_BYTES)(message, 1, message.received_at)
+    topic = topic_builder(config)(message).decode()
+    if config.version != "5":
+        return Explanation(topic, message.body)
+    properties = [("Content Type", "application/json")]
+    if message.expires_at is not None:
+        seconds = expiry_seconds(message.expires_at, message.received_at)
+        properties.append(("Message Expiry Interval", str(seconds)))
+    return Explanation(topic, message.body, headers=[*properties, *attributes(message, config.site)])
