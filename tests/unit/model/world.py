@@ -6,7 +6,7 @@ full, and forgets at a kill what it had not yet written. The model knows the tru
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +16,7 @@ from typing import Any
 from aiohttp import WSMessage, WSMsgType
 
 from bridge.blind import Sight
+from bridge.deadline import Deadline
 from bridge.errors import Unavailable
 from bridge.intake import Intake
 from bridge.journal import Previous
@@ -31,7 +32,7 @@ from bridge.portos.relay import Rotation, relay
 from bridge.portos.session import Session
 from bridge.portos.source import subscribed
 from bridge.portos.versions import Repeats
-from bridge.ports import SourceActivity, Unreadable
+from bridge.ports import Source, SourceActivity, Unreadable
 from bridge.settings.core import Hub as HubSettings
 
 __all__ = ["Change", "Faults", "ModelHub", "World"]
@@ -202,6 +203,10 @@ class ModelDisk:
         """Be the journal."""
         self._write(partial(self._appended, [], at, None))
 
+    async def written(self) -> None:
+        """Wait until everything is durable."""
+        await asyncio.sleep(max(self._durable_at - self._loop.time(), 0) + TICK)
+
     def _write(self, effect: Any) -> None:
         self._durable_at = max(self._durable_at + TICK, self._loop.time() + self.seconds)
         self._loop.call_at(self._durable_at, effect)
@@ -237,7 +242,7 @@ class World:
 
     def _start(self, proved_at: float | None, clean: bool | None) -> None:  # noqa: FBT001
         self.disk = ModelDisk(self.stored, proved_at, clean, self._faults.disk_seconds)
-        self.leaving = asyncio.Event()
+        self.leaving, self._reading = asyncio.Event(), asyncio.Lock()
         self._bridge = asyncio.create_task(self._run(self.disk, self.leaving))
 
     async def _run(self, disk: ModelDisk, leaving: asyncio.Event) -> None:
@@ -253,8 +258,13 @@ class World:
         ignore = [].append
         faults = self._faults
         rotation = Rotation(False, faults.recycle_seconds, faults.beside, 5, 1.5, ignore, ignore)
-        doubt = Doubt(Patience(5, 45, 900))
-        await keep(link, partial(relay, partial(self._connect, activity), rotation, doubt, leaving), intake.read)
+        doubt, reading = Doubt(Patience(5, 45, 900)), self._reading
+
+        async def read(source: Source, deadline: Deadline) -> None:
+            async with reading:
+                await intake.read(source, deadline)
+
+        await keep(link, partial(relay, partial(self._connect, activity), rotation, doubt, leaving), read)
 
     @asynccontextmanager
     async def _connect(self, activity: SourceActivity, leaving: asyncio.Event) -> AsyncIterator[Session]:
@@ -280,8 +290,10 @@ class World:
     async def restart(self, away_seconds: float) -> None:
         """Stop the bridge in order, and start it again after a while."""
         self.leaving.set()
-        await asyncio.sleep(3)
+        async with self._reading:
+            self._bridge.cancel()
         await self._ended()
+        await self.disk.written()
         await asyncio.sleep(away_seconds)
         self._start(self.disk.proved_at, clean=True)
 
@@ -298,13 +310,18 @@ class World:
     @property
     def windows(self) -> list[tuple[float, float, str]]:
         """What the stream tells: from, to, cause."""
-        found = []
+        return [window for _, window in self.placed_windows()]
+
+    def placed_windows(self) -> Iterator[tuple[int, tuple[float, float, str]]]:
+        """Give each with the number of changes that stand before it."""
+        place = 0
         for message in self.stored:
-            if message.event == RESYNC_REQUIRED:
-                told = json.loads(message.body)
-                since = told["window"]["from"]
-                found.append((_moment(since) if since else 0.0, _moment(told["window"]["to"]), told["cause"]))
-        return found
+            if message.event != RESYNC_REQUIRED:
+                place += 1
+                continue
+            told = json.loads(message.body)
+            since = told["window"]["from"]
+            yield place, (_moment(since) if since else 0.0, _moment(told["window"]["to"]), told["cause"])
 
     @property
     def numbers(self) -> list[int]:
