@@ -20,7 +20,7 @@ from bridge.portos.session import Session
 from bridge.portos.versions import Repeats
 from tests.unit.model.verdict import faults_of
 from tests.unit.model.virtual import run
-from tests.unit.model.world import Faults, ModelHub, World
+from tests.unit.model.world import WAY_SECONDS, Faults, ModelHub, World
 
 NIGHTLY = bool(os.environ.get("TEST_NIGHTLY"))
 EXAMPLES = 500 if NIGHTLY else 25
@@ -29,17 +29,14 @@ STEPS = 200 if NIGHTLY else 25
 Step = tuple[str, float]
 
 seconds = st.sampled_from([0.0, 0.003, 0.02, 0.3, 2.0, 7.0, 30.0])
+FAULTS = (
+    *("abort", "close", "down", "cut", "forget", "forget and kill", "kill", "restart"),
+    *("hold", "slow", "full", "refuse", "accept"),
+)
 steps = st.one_of(
     st.tuples(st.just("changes"), st.sampled_from([0.0, 0.004, 0.05, 1.0])),
     st.tuples(st.just("wait"), seconds),
-    st.tuples(
-        st.sampled_from(
-            [
-                *("abort", "close", "down", "cut", "forget", "kill", "restart", "hold", "full", "refuse", "accept"),
-            ]
-        ),
-        seconds,
-    ),
+    st.tuples(st.sampled_from(FAULTS), seconds),
 )
 schedules = st.lists(steps, min_size=1, max_size=STEPS)
 parameters = st.builds(
@@ -76,10 +73,16 @@ async def act(world: World, name: str, amount: float) -> None:
             await world.kill(amount)
         case "restart":
             await world.restart(amount)
-        case "forget":
-            await traffic(hub, 150, 0.5)  # or else the silence may be the shop's, and nothing can tell
+        case "forget" | "forget and kill":
+            # With less traffic before, or less after, the silence may be the shop's: nothing can tell the two apart.
+            await traffic(hub, 150, 0.5)
+            alone = len(hub.wires) == 1
             hub.forget()
-            await traffic(hub, 4, 0.5)
+            if name == "forget and kill" and alone:
+                await traffic(hub, 4, 0.5)
+                await world.kill(amount)
+            else:
+                await traffic(hub, 50, 0.5)
         case _:
             disturb(world, name, asyncio.get_running_loop().time(), amount)
 
@@ -93,6 +96,8 @@ def disturb(world: World, name: str, now: float, seconds: float) -> None:
             hub.abort()
         case "hold":
             hub.held_until = now + min(seconds, 4.0)
+        case "slow":
+            hub.way_seconds = min(max(seconds, WAY_SECONDS), 0.9)  # beyond 1 s it might be the clocks
         case "full":
             world.disk.full_until = now + seconds
         case "refuse" | "accept":
@@ -127,13 +132,13 @@ CLASSIC: list[tuple[Faults, list[Step]]] = [
     (Faults(disk_seconds=0.4), [*_TRAFFIC, ("kill", 2.0), ("changes", 0.05)]),
     (Faults(), [*_TRAFFIC, ("wait", 2.0), ("kill", 0.3), *_TRAFFIC, ("kill", 0.0), *_TRAFFIC]),
     (Faults(), [*_TRAFFIC, ("hold", 2.0), ("changes", 0.1), ("wait", 0.6), ("abort", 0.0), *_TRAFFIC]),
+    (Faults(), [*_TRAFFIC, ("slow", 2.0), *[("changes", 0.3)] * 2, ("abort", 0.0), ("slow", 0.0), *_TRAFFIC]),
     (Faults(), [*_TRAFFIC, ("forget", 0.0), *[("changes", 0.3)] * 6]),
     (Faults(recycle_seconds=1.0), [("changes", 0.05)] * 8),
     (Faults(recycle_seconds=1.0, disk_seconds=0.4), [("changes", 0.01)] * 20),
     (Faults(recycle_seconds=1.0), [*_TRAFFIC, ("refuse", 0.0), *_TRAFFIC * 3, ("accept", 0.0), *_TRAFFIC * 2]),
     (Faults(recycle_seconds=3.0), [("changes", 0.3)] * 4 + [("forget", 0.0)] + [("changes", 0.3)] * 6),
-    (Faults(), [("forget", 0.0), ("kill", 0.0), *_TRAFFIC]),
-    (Faults(), [("forget", 0.0), ("abort", 0.0), *_TRAFFIC]),
+    (Faults(), [("forget and kill", 0.0), *_TRAFFIC]),
     (Faults(), [*_TRAFFIC, ("full", 2.0), *_TRAFFIC * 3]),
     (Faults(), [*_TRAFFIC, ("restart", 2.0), *_TRAFFIC]),
 ]

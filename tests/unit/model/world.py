@@ -35,7 +35,7 @@ from bridge.portos.versions import Repeats
 from bridge.ports import Source, SourceActivity, Unreadable
 from bridge.settings.core import Hub as HubSettings
 
-__all__ = ["Change", "Faults", "ModelHub", "World"]
+__all__ = ["WAY_SECONDS", "Change", "Faults", "ModelHub", "World"]
 
 WAY_SECONDS = 0.01
 TICK = 3e-6  # timers of the same moment run in no order
