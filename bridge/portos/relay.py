@@ -154,14 +154,19 @@ class _Relay:
         if session.ended or not session.listening:
             self._doubt.interrupted(now)
             return None
-        doubtful = self._doubt.ask(now, session.event_clock)
-        session.doubt(doubted=self._doubt.unexplained(now))
+        doubtful = self._doubtful(now, session)
         age = now - self._opened_at
         if rotation.renews and rotation.beside and age >= _token_due(session.token_seconds):
             return _TOKEN
         if rotation.recycle_seconds and age >= rotation.recycle_seconds:
             return _RECYCLING
         return _DOUBT if doubtful and self._doubt.may_act(now) else None
+
+    def _doubtful(self, now: float, session: Session) -> bool:
+        """Look at the silence of the connection that is read."""
+        doubtful = self._doubt.ask(now, session.event_clock)
+        session.doubt(doubted=self._doubt.unexplained(now))
+        return doubtful
 
     async def _succeed(self, why: str) -> bool:
         """Open a successor and let the connection go; False where there is none and the connection stays."""
@@ -228,6 +233,7 @@ class _Relay:
         began_at, event_at = self._clock(), session.event_clock
         heard_at: float | None = None
         async for now in self._looks():
+            self._doubtful(now, session)
             if session.event_clock != event_at or session.ended or successor.ended:
                 return False
             if heard_at is None and successor.event_clock is not None:
