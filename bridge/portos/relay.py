@@ -28,6 +28,7 @@ _LOOK_SECONDS: Final = 0.25
 _STALL_SECONDS: Final = 1.0  # a look that is later than that shows that the process stood still
 _GRACE_SECONDS: Final = 2.0  # of two connections one may be that much slower and still hear
 _REFUSED: Final = frozenset({"refused", "forbidden", "unauthorized"})
+_SKEW_SECONDS: Final = 0.2  # an event to both may be heard by the first one before the other knows it is subscribed
 _FIRST_RETRY_SECONDS: Final = 0.5
 _LAST_RETRY_SECONDS: Final = 30.0
 _WHOLE_SECOND: Final = 1.5  # ASP.NET Core cuts the fraction off an expiry, and a look comes late
@@ -229,15 +230,18 @@ class _Relay:
         """Wait until one of two connections hears something; say whether it is the new one alone.
 
         Whatever the successor is for: a connection that has been deaf must not be let go as if it had heard everything.
+        If one of them ends first, a doubt is taken to be right when the new one alone has heard anything.
         """
-        began_at, event_at = self._clock(), session.event_clock
+        began_at = self._clock()
         heard_at: float | None = None
         async for now in self._looks():
-            self._doubtful(now, session)
-            if session.event_clock != event_at or session.ended or successor.ended:
-                return False
+            doubtful = self._doubtful(now, session)
             if heard_at is None and successor.event_clock is not None:
                 heard_at = now
+            if session.last_event_at is not None and session.last_event_at >= successor.subscribed_at - _SKEW_SECONDS:
+                return False
+            if session.ended or successor.ended:
+                return doubtful and heard_at is not None
             if heard_at is not None and now - heard_at >= _GRACE_SECONDS:
                 return True
             if heard_at is None and now - began_at >= patience:

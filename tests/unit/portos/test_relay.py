@@ -32,6 +32,7 @@ class Crier:
     subscribed: list[Peer] = field(default_factory=list)
     ever: list[Peer] = field(default_factory=list)
     most: int = 0
+    tell_at_subscribing: int | None = None
 
     def __post_init__(self) -> None:
         self.hub.script = self.talk
@@ -41,6 +42,8 @@ class Crier:
         self.subscribed.append(peer)
         self.ever.append(peer)
         self.most = max(self.most, self.hub.open)
+        if self.tell_at_subscribing is not None:
+            await self.tell(self.tell_at_subscribing)
         try:
             while True:
                 call = await peer.next()
@@ -128,6 +131,7 @@ async def relayed(
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_module, "_LOOK_SECONDS", 0.02)
     monkeypatch.setattr(relay_module, "_GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(relay_module, "_SKEW_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -281,6 +285,48 @@ async def test_a_deaf_connection_is_found_by_its_successor(crier: Crier) -> None
     assert first.missed.since == pytest.approx(heard_at, abs=1.01)  # the way of a hub of 2025 counts as a second
     assert first.messages == ()
     assert crier.most == 2
+
+
+async def test_a_doubt_is_right_where_the_successor_ends_after_it_alone_has_heard_something(crier: Crier) -> None:
+    """A loss that is found out is not forgotten because the next fault comes before it is certain."""
+    async with relayed(crier.hub, Counts().rotation(), bounds=Patience(0.2, 0.5, 5)) as reading:
+        await until(lambda: len(crier.subscribed) == 1, 5, "subscribed")
+        crier.subscribed.clear()
+        await until(lambda: len(crier.subscribed) == 1, 5, "a second connection")
+        await crier.tell(1)
+        await asyncio.sleep(0.05)
+        crier.ever[1].abort()
+        await until(lambda: reading.ended is not None, 5, "both have ended")
+
+    (first,) = reading.missed
+    assert first.missed is not None
+    assert first.missed.cause == "deaf"
+    assert reading.versions == [1]
+
+
+async def test_a_planned_end_finds_out_that_the_first_one_is_deaf(crier: Crier) -> None:
+    """Whatever the reason of a take-over is, an event that only the successor hears tells that there is a window."""
+    async with relayed(crier.hub, Counts().rotation(recycle_seconds=0.3)) as reading:
+        await until(lambda: len(crier.subscribed) == 1, 5, "subscribed")
+        crier.subscribed.clear()
+        await until(lambda: len(crier.subscribed) == 1, 5, "a second connection")
+        await crier.tell(1)
+        await until(lambda: reading.versions == [1], 5, "heard again")
+
+    (first,) = reading.missed
+    assert first.missed is not None
+    assert first.missed.cause == "deaf"
+
+
+async def test_an_event_that_both_hear_while_the_second_subscribes_is_no_deafness(crier: Crier) -> None:
+    """The first may hear it before the second knows that it is subscribed, and then nothing for long."""
+    crier.tell_at_subscribing = 1
+    async with relayed(crier.hub, Counts().rotation(recycle_seconds=0.3)) as reading:
+        await until(lambda: len(crier.ever) == 2, 5, "a second connection")
+        await until(taken_over(crier, 1), 5, "the second takes over")
+
+    assert 1 in reading.versions
+    assert reading.missed == []
 
 
 async def test_a_silence_of_the_shop_is_no_deafness(crier: Crier) -> None:
