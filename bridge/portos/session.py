@@ -236,6 +236,7 @@ class Session:
         """Note what a frame proves; a Close proves nothing, since the subscription may be gone when it is sent."""
         if self.last_event_at == now:
             self._heard_until = now - self._latency
+            self._doubted = False
         elif self._hub.closing is None:
             self._heard_until = max(self._heard_until, now - self._latency - _UNTIMED_SECONDS)
         if not self._doubted:
