@@ -14,7 +14,6 @@ from functools import partial
 from bridge.admin import admin
 from bridge.audit import Audit
 from bridge.blind import Sight
-from bridge.deadline import Deadline
 from bridge.health import Heartbeat
 from bridge.intake import Intake
 from bridge.journal import Journal, Limits, capacity, open_journal
@@ -22,21 +21,16 @@ from bridge.link import Gauges, Link, Times
 from bridge.metrics import CONNECT_RESULTS, SINK_DISCONNECTS, SOURCE_DISCONNECTS, Catalogue, known
 from bridge.pipeline import Delivery, keep
 from bridge.policy import Pauses
-from bridge.portos.auth import tokens
-from bridge.portos.doubt import Doubt, Patience
+from bridge.portos.feed import feed, hub_times
 from bridge.portos.minimisation import bridged, minimisation
-from bridge.portos.relay import Rotation, relay
-from bridge.portos.source import connect
 from bridge.portos.versions import Repeats
-from bridge.portos.web import http_session
-from bridge.ports import Source, SourceActivity
+from bridge.ports import SourceActivity
 from bridge.settings import Settings
-from bridge.settings.core import Hub
 from bridge.settings.loading import Configuration
 from bridge.settings.privacy import EVERYTHING
 from bridge.status import Status, journal_numbers, lag_reading
 
-__all__ = ["run"]
+__all__ = ["run", "stop_signal"]
 
 _log = logging.getLogger(__name__)
 
@@ -49,11 +43,11 @@ async def run(configuration: Configuration) -> int:
 
     Raises `StorageFailed`, `JournalOwned` or `ConfigError` where the bridge has to stop, alone or in a group.
     """
-    await _Bridge(configuration).run(_stop_signal())
+    await _Bridge(configuration).run(stop_signal())
     return 0
 
 
-def _stop_signal() -> asyncio.Event:
+def stop_signal() -> asyncio.Event:
     """Turn SIGTERM, SIGINT and SIGHUP into an event; a second signal ends the process at once; what is stored stays."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -86,7 +80,7 @@ class _Bridge:
             settings.metrics.max_resources,
         )
         self._catalogue.loop_lag.set_function(lambda: self._heartbeat.worst_lag_seconds)
-        self._source_link = Link("hub", _hub_times(settings), _source_gauges(self._catalogue))
+        self._source_link = Link("hub", hub_times(settings), _source_gauges(self._catalogue))
         self._sink_links = {
             name: Link(f"sink {name}", _delivery_times(settings), _sink_gauges(self._catalogue, name))
             for name in configuration.sinks
@@ -156,48 +150,9 @@ class _Bridge:
         sight = Sight(previous.proved_at, "stopped" if previous.clean else "unclean_start")
         resources, less = bridged(settings), minimisation(settings)
         intake = Intake(journal, self._catalogue, self._source_link, activity, repeats, sight, resources, less)
-        leaving, reading = asyncio.Event(), asyncio.Lock()
-
-        async def read(source: Source, deadline: Deadline) -> None:
-            async with reading:
-                await intake.read(source, deadline)
-
-        async with http_session(settings.hub) as http, tokens(settings.hub, settings.auth, activity, http) as granted:
-            open_one = partial(
-                connect,
-                settings.hub,
-                settings.subscribe,
-                settings.site,
-                granted,
-                activity,
-                http,
-                queue_max_bytes=settings.journal.memory_max_bytes // 4,
-            )
-            rotation, doubt = self._rotation(), Doubt(_patience(settings.hub))
-            open_source = partial(relay, open_one, rotation, doubt, leaving)
-            async with asyncio.TaskGroup() as group:
-                source = group.create_task(keep(self._source_link, open_source, read), name="hub")
-                await stop.wait()
-                leaving.set()
-                try:
-                    async with asyncio.timeout(settings.hub.close_seconds + _STORE_SECONDS), reading:
-                        source.cancel()
-                except TimeoutError:
-                    _log.error("the disk is too slow to store what the hub has sent last: some of it is lost")
-                    source.cancel()
-
-    def _rotation(self) -> Rotation:
-        hub, auth, gauges = self._settings.hub, self._settings.auth, _source_gauges(self._catalogue)
-        times = _hub_times(self._settings)
-        return Rotation(
-            renews=auth.scheme != "static",
-            recycle_seconds=hub.recycle_seconds,
-            beside=auth.make_before_break,
-            connect_seconds=times.connect_seconds,
-            close_seconds=hub.close_seconds + 0.5,
-            attempt=gauges.attempt,
-            lost=gauges.lost,
-        )
+        gauges = _source_gauges(self._catalogue)
+        if not await feed(settings, activity, self._source_link, gauges, intake.read, stop, _STORE_SECONDS):
+            _log.error("the disk is too slow to store what the hub has sent last: some of it is lost")
 
     async def _deliver(self, name: str, journal: Journal) -> None:
         plugin, config = self._configuration.sinks[name]
@@ -215,17 +170,6 @@ class _Bridge:
         except TimeoutError:
             left = {name: journal.lag(name).events for name in self._sink_links}
             _log.warning("not everything was delivered before the stop; it stays in the journal: %s", left)
-
-
-def _hub_times(settings: Settings) -> Times:
-    hub = settings.hub
-    whole = hub.connect_seconds + 3 * hub.answer_seconds + 1  # token to upgrade, handshake, one Subscribe an event
-    pauses = Pauses(hub.first_pause_seconds, hub.longest_pause_seconds, settings.delivery.hold_pause_seconds)
-    return Times(whole, hub.close_seconds + 1, hub.stable_seconds, pauses)
-
-
-def _patience(hub: Hub) -> Patience:
-    return Patience(hub.doubt_first_seconds, hub.doubt_longest_seconds, hub.doubt_closed_seconds)
 
 
 def _delivery_times(settings: Settings) -> Times:
