@@ -66,6 +66,10 @@ class BridgeProcess:
     def ready(self) -> bool:
         return self._get("/readyz")[0] == 200
 
+    def page(self, path: str) -> str:
+        """Give what the admin port answers."""
+        return self._get(path)[1].decode()
+
     def status(self) -> Any:
         """Give what `/status` tells."""
         return json.loads(self._get("/status")[1])
