@@ -58,6 +58,11 @@ def _parser() -> argparse.ArgumentParser:
     env.add_argument("--into", metavar="FILE", help="write the reference tables between their markers in a file")
     explain = commands.add_parser("explain", help="show what becomes of a notification, without hub or broker")
     explain.add_argument("file", nargs="?", metavar="FILE", help="the notification as JSON; - is standard input")
+    tail = commands.add_parser("tail", help="show what the hub says, without journal or sinks, until Ctrl-C")
+    tail.add_argument(
+        "--resource", dest="resources", action="append", default=[], metavar="NAME", help="this one alone; repeatable"
+    )
+    tail.add_argument("--json", dest="as_json", action="store_true", help="a CloudEvents event in JSON a line")
     commands.add_parser("demo", help="show a bridge at work, with a simulated hub and a broker", add_help=False)
     commands.add_parser("simulate", help="be a Portos hub to develop and test against", add_help=False)
     commands.add_parser("healthcheck", help="exit with 0 if the bridge on this machine is alive")
@@ -70,13 +75,12 @@ def _command(options: argparse.Namespace, rest: Sequence[str]) -> Callable[[], i
     match options.command:
         case "version":
             return _version
-        case "check":
-            return partial(_imported("bridge.commands.check", "check"), connect=options.connect)
+        case "check" | "explain" | "tail" as name:
+            given = {option: value for option, value in vars(options).items() if option != "command"}
+            return partial(_imported(f"bridge.commands.{name}", name), **given)
         case "config":
             show = _imported("bridge.commands.config", "environment")
             return partial(show, markdown=options.markdown, into=options.into)
-        case "explain":
-            return partial(_imported("bridge.commands.explain", "explain"), options.file)
         case "demo" | "simulate":
             return partial(_imported(_OWN_OPTIONS[options.command], "main"), rest)
         case command:

@@ -5,13 +5,14 @@ What it shows is what would leave: never the notification itself, and no secret 
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import msgspec
 
-from bridge import log
 from bridge.commands.configuration import configured
+from bridge.commands.output import say
 from bridge.errors import Rejected
 from bridge.intake import Minimisation
 from bridge.message import Message
@@ -50,17 +51,12 @@ def explain(file: str | None) -> int:
         print(f"portos-bridge: {file}: {error.strerror}", file=sys.stderr)  # noqa: T201 - the command's output
         return 1
     found = read(argument, settings.site, time.time())
-    _print([] if file else ["a sample, since no file was named"])
     steps = minimisation(settings)
     if isinstance(found, Unreadable):
-        _print(_of_a_record(found, steps))
+        say(_of_a_record(found, steps))
         return 1
-    _print(_of_a_message(found, steps, settings))
-    reason = steps.filtered(found) if steps.filtered else None
-    if reason is None:
-        published = steps.reduced(found) if steps.reduced else found
-        _print(_of_the_content(found, published, settings))
-        _print(_of_the_sinks(published, configuration))
+    sample = () if file else ("a sample, since no file was named",)
+    say(chain(sample, _of_a_message(found, steps, configuration)))
     return 0
 
 
@@ -90,7 +86,8 @@ def _of_a_record(record: Unreadable, steps: Minimisation) -> Iterator[str]:
     yield f"kept          as a dead letter of the source, {len(kept.body)} of its {len(record.body)} bytes"
 
 
-def _of_a_message(message: Message, steps: Minimisation, settings: Settings) -> Iterator[str]:
+def _of_a_message(message: Message, steps: Minimisation, configuration: Configuration) -> Iterator[str]:
+    settings = configuration.settings
     yield f"event         {message.event}, {len(message.body)} bytes"
     if message.resource is not None:
         version = "without a version" if message.version is None else f"version {message.version}"
@@ -100,7 +97,13 @@ def _of_a_message(message: Message, steps: Minimisation, settings: Settings) -> 
     if not subscribed:
         yield "subscribed    no: SUBSCRIBE__RESOURCES does not name it, so that the hub should never send it"
     reason = steps.filtered(message) if steps.filtered else None
-    yield "filter        passes" if reason is None else f"filter        left out, reason {reason}: no sink gets it"
+    if reason is not None:
+        yield f"filter        left out, reason {reason}: no sink gets it"
+        return
+    yield "filter        passes"
+    published = steps.reduced(message) if steps.reduced else message
+    yield from _of_the_content(message, published, settings)
+    yield from _of_the_sinks(published, configuration)
 
 
 def _of_the_content(message: Message, published: Message, settings: Settings) -> Iterator[str]:
@@ -144,8 +147,3 @@ def _of_a_sink(said: Explanation) -> Iterator[str]:
 
 def _shown(data: bytes) -> str:
     return data.decode(errors="backslashreplace")
-
-
-def _print(lines: Iterable[str]) -> None:
-    for line in lines:
-        print(log.one_line(log.redacted(line)))  # noqa: T201 - the command's output

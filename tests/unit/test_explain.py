@@ -1,6 +1,8 @@
 """`portos-bridge explain`: what becomes of a notification, shown without a broker and without what must not leave."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -159,6 +161,18 @@ def test_a_hostile_notification_cannot_speak_to_the_terminal(explain: Explain) -
 
     assert all(line.isprintable() for line in lines)
     assert any(line.startswith("resource      tickets, id \\x1b[2J\\x9b1m") for line in lines)
+
+
+def test_a_reader_that_leaves_is_no_failure(explain: Explain) -> None:
+    """As in `portos-bridge explain | head -1`."""
+    explain()
+    command = [sys.executable, "-u", "-m", "bridge", "explain"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+
+        assert (process.wait(30), process.stderr.read()) == (0, b"")
 
 
 def test_no_secret_of_the_settings_is_shown(explain: Explain) -> None:
