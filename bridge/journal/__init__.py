@@ -2,7 +2,8 @@
 
 from bridge.journal.entry import Buried
 from bridge.journal.log import Journal, Lag, Limits, Previous
+from bridge.journal.memory import Memory, Recorded
 from bridge.journal.opening import capacity, open_journal
 from bridge.journal.reader import Page
 
-__all__ = ["Buried", "Journal", "Lag", "Limits", "Page", "Previous", "capacity", "open_journal"]
+__all__ = ["Buried", "Journal", "Lag", "Limits", "Memory", "Page", "Previous", "Recorded", "capacity", "open_journal"]

@@ -16,6 +16,7 @@ from typing import NoReturn
 from bridge.errors import StorageFailed
 from bridge.journal.chunk import CorruptRow
 from bridge.journal.entry import Buried, Letters, buried_letters, chunks_of, corrupt_letter, set_aside
+from bridge.journal.memory import Records
 from bridge.journal.reader import Page, Reader
 from bridge.journal.store import Change
 from bridge.journal.tail import Tail
@@ -75,6 +76,7 @@ class Journal:
         on_commit: Callable[[float], None],
         previous: Previous,
         ledger: Ledger,
+        records: Records,
         dead_letter_bytes: int = 0,
     ) -> None:
         self.limits = limits
@@ -89,6 +91,7 @@ class Journal:
         self.head = head
         """The sequence number of the newest message that is on disk."""
         self._given = head  # the newest number given, on disk or on its way
+        self._records = records
         self._writer = writer
         self._readers = dict(readers)
         self._freed = self._floor()
@@ -280,6 +283,8 @@ class Journal:
             self._freed < floor and (floor == self._given or change.clean or half_full)
         ):
             change.settled = self._freed = floor
+        if (record := self._records.next(self._given, change.settled)) is not None:
+            change.records.append(record)
         size = sum(
             chunk.body_bytes for chunk in change.chunks
         )  # now: the writer merges what comes next into the change

@@ -12,28 +12,36 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from bridge.errors import JournalOwned, StorageFailed
+from bridge.journal.chunk import decode
 from bridge.journal.log import Journal, Limits, Previous
+from bridge.journal.memory import Memory, Records, unsealed
 from bridge.journal.reader import Reader
 from bridge.journal.store import Change, State, Store
 from bridge.journal.writer import Writer
 from bridge.ledger import restored
+from bridge.message import Message
 
 __all__ = ["open_journal"]
 
 _log = logging.getLogger(__name__)
-_RESERVE = 16  # one part in 16 of the file is kept for cursors and dead letters when the rest is full
+_RESERVE = 16  # one part in 16 of the file is kept for cursors, dead letters and records when the rest is full
+_RECORDS_SHARE = 32
+_LEARNT_EVENTS = 1000
+_LEARNT_BYTES = 4 * 1024 * 1024
 
 
 @asynccontextmanager
-async def open_journal(
+async def open_journal(  # noqa: PLR0913 - opened in one place, by `bridge.service`
     path: Path,
     sinks: Sequence[str],
     max_bytes: int,
     limits: Limits,
     on_commit: Callable[[float], None] = lambda _: None,
+    memory: Memory | None = None,
 ) -> AsyncIterator[Journal]:
     """Open the journal for the sinks named, made if it is not there; leaving records every cursor and closes it.
 
+    `memory` is given back what it has recorded, and from then on records what is deleted.
     Raises `JournalOwned` when another process has it, `StorageFailed` when the disk or the file is not usable.
     """
     with _owned(path):
@@ -42,11 +50,14 @@ async def open_journal(
         try:
             state = await writer.call(lambda store: store.load())
             readers = {sink: await _reader(writer, state, sink) for sink in sinks}
+            records = await _remembered(writer, state, memory, max_bytes // _RECORDS_SHARE)
             await writer.write(Change(clean=False))
             previous = Previous(state.clean, state.proved_at)
             cursors = {sink: reader.cursor for sink, reader in readers.items()}
             ledger = restored(state.ledger, state.head, cursors, state.cursors)
-            journal = Journal(writer, state.head, readers, limits, on_commit, previous, ledger, state.dead_letter_bytes)
+            journal = Journal(
+                writer, state.head, readers, limits, on_commit, previous, ledger, records, state.dead_letter_bytes
+            )
             journal.used_bytes = await writer.call(lambda store: store.used_bytes())
         except BaseException:
             await writer.close()
@@ -85,6 +96,27 @@ async def _reader(writer: Writer, state: State, sink: str) -> Reader:
             reader.body_bytes += sum(len(message.body) for message in page.messages)
             reader.oldest_at = page.messages[0].received_at
     return reader
+
+
+async def _remembered(writer: Writer, state: State, memory: Memory | None, most_bytes: int) -> Records:
+    """Give a memory all that the journal knows: its records, and the messages that have come since the last of them."""
+    stored = await writer.call(lambda store: store.records())
+    covered = stored[-1][0] if stored else 0
+    if stored and covered < state.oldest - 1:
+        _log.warning("the journal was used by a release that remembers no versions: what was known of them is dropped")
+        stored = []
+    if memory is not None:
+        records = [unsealed(data) for _, data in stored]
+        if None in records:
+            _log.warning("records of the versions seen are damaged or found no room: what only they knew is forgotten")
+        memory.restore(records)
+        after = covered
+        while chunks := await writer.call(lambda store: store.read(after, _LEARNT_EVENTS, _LEARNT_BYTES)):  # noqa: B023 - awaited here
+            for chunk in chunks:
+                rows = decode(chunk.rows, chunk.first, chunk.last)
+                memory.learn([row for row in rows if isinstance(row, Message)])
+            after = chunks[-1].last
+    return Records(memory, covered, [(upto, len(data)) for upto, data in stored], most_bytes)
 
 
 def _tell(path: Path, state: State, journal: Journal, sinks: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 
 from bridge.errors import StorageFailed
+from bridge.journal.memory import Recorded
 
 __all__ = ["Change", "Chunk", "DeadLetter", "State", "Store"]
 
@@ -30,6 +31,8 @@ CREATE TABLE dead_letter (
     error TEXT NOT NULL, attempts INTEGER NOT NULL, failed_at REAL NOT NULL, data BLOB NOT NULL);
 CREATE TABLE session (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 """
+# Later than schema 1, which a release that does not know it can go on using: what it frees leaves a hole that is seen.
+_MEMORY = "CREATE TABLE IF NOT EXISTS memory (upto INTEGER PRIMARY KEY, data BLOB NOT NULL)"
 _INSERT_DEAD_LETTER = (
     "INSERT INTO dead_letter (sink, seq, event_id, reason, error, attempts, failed_at, data)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -75,6 +78,8 @@ class Change:
     """Up to when all that the hub has sent is stored, this change included, if that is to be recorded."""
     ledger: bytes | None = None
     """The ledger with this change in it, if it is to be recorded."""
+    records: list[Recorded] = field(default_factory=list)
+    """What is remembered of the messages, oldest first; the last says which of the earlier records may go."""
 
     def merge(self, later: "Change") -> None:
         """Add what was asked for later, so that both are one transaction."""
@@ -85,6 +90,7 @@ class Change:
         self.clean = later.clean if later.clean is not None else self.clean
         self.proved_at = later.proved_at if later.proved_at is not None else self.proved_at
         self.ledger = later.ledger if later.ledger is not None else self.ledger
+        self.records += later.records
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +148,11 @@ class Store:
 
     def _migrate(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version == _SCHEMA_VERSION:
-            return
-        if version != 0:
+        if version not in (0, _SCHEMA_VERSION):
             raise StorageFailed(f"journal {self._path} has schema {version}; this release knows {_SCHEMA_VERSION} only")
-        self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;")
+        if version == 0:
+            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;")
+        self._db.execute(_MEMORY)
 
     def load(self) -> State:
         """Read what is there, without the messages."""
@@ -171,6 +177,13 @@ class Store:
             dead_letter_bytes=int(sum(size for _, _, size in letters)),
         )
 
+    def records(self) -> list[tuple[int, bytes]]:
+        """Read every record of what is remembered, oldest first: up to which sequence number, and what it says."""
+        try:
+            return self._db.execute("SELECT upto, data FROM memory ORDER BY upto").fetchall()
+        except sqlite3.Error as error:
+            raise self._failed("reading", error) from error
+
     def write(self, change: Change) -> None:
         """Carry out a change as one transaction; it is on disk when this returns.
 
@@ -190,6 +203,7 @@ class Store:
             raise self._failed("writing", error) from error
         self._grown_bytes += sum(len(chunk.rows) for chunk in change.chunks)
         self._grown_bytes += sum(len(letter.data) + _LETTER_BYTES for letter in change.dead_letters)
+        self._grown_bytes += sum(len(record.data) for record in change.records)
         self._freed = self._freed or bool(change.settled)
 
     def read(self, after: int, limit: int, max_bytes: int) -> Sequence[Chunk]:
@@ -253,6 +267,10 @@ def _statements(change: Change) -> Iterator[tuple[str, tuple[object, ...]]]:
                 letter.data,
             ),
         )
+    for record in change.records:
+        yield "INSERT OR REPLACE INTO memory VALUES (?, ?)", (record.upto, record.data)
+    if change.records:
+        yield "DELETE FROM memory WHERE upto < ?", (change.records[-1].keep_from,)
     if change.settled:
         yield "DELETE FROM chunk WHERE last <= ?", (change.settled,)
     if change.clean is not None:
