@@ -16,6 +16,8 @@ from uuid import UUID
 import msgspec
 
 __all__ = [
+    "GAP_CLOSED",
+    "GAP_DETECTED",
     "LICENCE_ACTIVATED",
     "OWN_EVENTS",
     "RESOURCES_CHANGED",
@@ -37,6 +39,9 @@ OWN_EVENTS = "portos.bridge."
 """How the names of the bridge's own events begin; what the hub sends under such a name is no notification."""
 RESYNC_REQUIRED = "portos.bridge.resync.required"
 """Something may have been missed. Its data is made by `bridge.blind`."""
+GAP_DETECTED = "portos.bridge.gap.detected"
+GAP_CLOSED = "portos.bridge.gap.closed"
+"""Versions of a resource are missing, and have all come late. Their data is made by `bridge.portos.gaps`."""
 
 # The namespace of all event ids: the same on every replica and after every restart.
 # Hashing goes on from the hashed namespace and the digits are set by hand: it is done for every message.
@@ -54,7 +59,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     Times are seconds since the epoch. `resource`, `resource_id`, `version` and `action` are those of the
     notification's `p.n`, `p.i.i`, `p.i.v` and `p.a` and are None where the event has none; `body` is the notification
-    as the hub sent it.
+    as the hub sent it. `flags` are further attributes, set where the bridge has something to say of a message.
     """
 
     id: str
@@ -67,6 +72,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
     expires_at: float | None
     received_at: float
     body: bytes
+    flags: tuple[tuple[str, str], ...] = ()
 
 
 def event_id(*parts: str | float | None) -> str:
@@ -108,6 +114,7 @@ def own_attributes(message: Message) -> list[tuple[str, str]]:
         pairs.append(("time", rfc3339(created_at)))
     if (expires_at := message.expires_at) is not None:
         pairs.append(("expirytime", rfc3339(expires_at)))
+    pairs += message.flags
     if (resource := message.resource) is None:
         return pairs
     if (resource_id := message.resource_id) is None:
@@ -133,7 +140,7 @@ def ordinary_attributes(message: Message) -> tuple[str, str, str, str, str, str]
     subject = f"{percent_encoded(resource)}/{percent_encoded(resource_id)}"
     if len(subject) > _SHORT_CHARACTERS or len(resource_id) > _SHORT_CHARACTERS or len(message.id) != _ID_CHARACTERS:
         return None
-    if message.expires_at is not None or not resource_id.isascii() or not resource_id.isprintable():
+    if message.flags or message.expires_at is not None or not resource_id.isascii() or not resource_id.isprintable():
         return None
     return message.id, rfc3339(message.received_at), rfc3339(created_at), subject, resource_id, str(version)
 

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.message import RESOURCES_CHANGED, Message, attributes, event_id, percent_encoded, rfc3339
+from bridge.message import (
+    RESOURCES_CHANGED,
+    Message,
+    attributes,
+    event_id,
+    ordinary_attributes,
+    percent_encoded,
+    rfc3339,
+)
 
 NAMESPACE = UUID("dd01bf0a-0978-532c-bd6e-c06402f5b279")
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=400)
@@ -103,6 +111,15 @@ def test_attributes_say_what_a_message_is_about() -> None:
         "resourceversion": "4",
         "resourceaction": "updated",
     }
+
+
+def test_flags_are_attributes() -> None:
+    """Consumers learn beside the notification what the bridge has to say of it; such a message is no ordinary one."""
+    flagged = message(flags=(("gapfrom", "3"),))
+
+    assert dict(attributes(flagged, "shop-1")) == {**dict(attributes(message(), "shop-1")), "gapfrom": "3"}
+    assert ordinary_attributes(message()) is not None
+    assert ordinary_attributes(flagged) is None
 
 
 def test_an_attribute_that_is_not_set_is_absent() -> None:

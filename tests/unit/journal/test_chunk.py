@@ -1,7 +1,10 @@
 """A chunk gives back what was put in, and a damaged byte costs one message."""
 
 import random
+import struct
+import zlib
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,12 +27,29 @@ any_message = st.builds(
     expires_at=number,
     received_at=st.floats(allow_nan=False, allow_infinity=False),
     body=st.binary(),
+    flags=st.just(()) | st.just((("versionreset", "true"), ("gapfrom", "3"))),
 )
 
 
 @given(st.lists(any_message, max_size=20), st.integers(1, 2**40))
 def test_a_chunk_gives_back_every_message_as_it_was(batch: list[Message], first: int) -> None:
     assert decode(encode(batch, first), first, first + len(batch) - 1) == batch
+
+
+def test_a_chunk_of_a_release_that_knew_no_flags_is_read() -> None:
+    """Such a row ends with the body."""
+    old = msgspec.msgpack.encode(msgspec.msgpack.decode(msgspec.msgpack.encode(messages(1, 1)[0]))[:10])
+    chunk = struct.pack("<II", len(old), zlib.crc32(old, 1)) + old
+
+    assert decode(chunk, 1, 1) == messages(1, 1)
+
+
+def test_flags_that_are_not_set_cost_a_byte() -> None:
+    """Nearly every message has none."""
+    unflagged = messages(1, 1)[0]
+    old = msgspec.msgpack.encode(msgspec.msgpack.decode(msgspec.msgpack.encode(unflagged))[:10])
+
+    assert len(msgspec.msgpack.encode(unflagged)) == len(old) + 1
 
 
 def test_a_flipped_bit_costs_at_most_the_row_it_hits_and_is_never_taken_for_data() -> None:

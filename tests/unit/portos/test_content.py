@@ -5,6 +5,7 @@ import json
 import re
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -204,7 +205,7 @@ def test_the_identity_is_that_of_the_original() -> None:
 
     after = content(redact="customers.email").reduced(before)
 
-    assert after == Message(*(getattr(before, name) for name in before.__struct_fields__[:-1]), body=after.body)
+    assert after == msgspec.structs.replace(before, body=after.body)
 
 
 def test_a_licence_is_its_payload_with_rules_of_its_own() -> None:
@@ -230,7 +231,7 @@ def test_an_event_that_nobody_knows_is_a_reference() -> None:
 def test_what_cannot_be_searched_is_a_reference() -> None:
     """A body that does not decode where it did before holds nobody knows what."""
     before = message(notification({"email": CANARY}))
-    damaged = Message(*(getattr(before, name) for name in before.__struct_fields__[:-1]), body=b'{"p":{"r":[' + b"x")
+    damaged = msgspec.structs.replace(before, body=b'{"p":{"r":[' + b"x")
 
     assert json.loads(content(redact="customers.email").reduced(damaged).body) == REFERENCE
 

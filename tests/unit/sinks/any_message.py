@@ -20,4 +20,5 @@ def any_message(names: st.SearchStrategy[str]) -> st.SearchStrategy[Message]:
         expires_at=st.none() | moments,
         received_at=moments,
         body=st.just(b"{}"),
+        flags=st.just(()) | st.just((("versionreset", "true"),)) | st.just((("gapfrom", "3"),)),
     )
