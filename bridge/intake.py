@@ -8,33 +8,21 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from bridge.blind import Sight, Window, cause_of, resync_required
 from bridge.deadline import Deadline
 from bridge.errors import Unavailable
 from bridge.journal import Journal
 from bridge.link import Link
-from bridge.message import Message
+from bridge.message import OWN_EVENTS, Message
 from bridge.metrics import Catalogue
 from bridge.ports import Batch, Source, SourceActivity, Unreadable
+from bridge.sieve import Sieve, Sifted
 
 __all__ = ["Intake", "Minimisation"]
 
 _log = logging.getLogger(__name__)
 _PROOF_EVERY_SECONDS = 0.25
-
-
-class Repeats(Protocol):
-    """Recognises what was there before."""
-
-    def repeats(self, message: Message, now: float) -> bool:
-        """Say whether a message is a repeat, and remember it."""
-        ...
-
-    def forget(self, messages: Sequence[Message]) -> None:
-        """Take that back for what was not stored."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +53,7 @@ class Intake:
         catalogue: Catalogue,
         link: Link,
         activity: SourceActivity,
-        repeats: Repeats,
+        sieve: Sieve,
         sight: Sight,
         resources: Sequence[str],
         minimisation: Minimisation = _AS_IT_CAME,
@@ -74,7 +62,7 @@ class Intake:
         self._catalogue = catalogue
         self._link = link
         self._activity = activity
-        self._repeats = repeats
+        self._sieve = sieve
         self._sight = sight
         self._resources = resources
         self._minimisation = minimisation
@@ -100,14 +88,21 @@ class Intake:
             self._sight.lost(cause)
 
     async def _take(self, batch: Batch) -> None:
-        now = time.monotonic()
+        window = self._window(batch)
+        told = None if window is None else self._tells(window)
+        if told is not None:
+            self._sieve.window(told.id)
         wanted = self._wanted(batch.messages)
-        messages = [message for message in wanted if not self._repeats.repeats(message, now)]
-        self._count(batch.messages, len(wanted) - len(messages))
+        sifted = self._sieve.sift(wanted)
+        if (reduced := self._minimisation.reduced) is not None:  # but not the bridge's own among them
+            sifted.messages = [
+                message if message.event.startswith(OWN_EVENTS) else reduced(message) for message in sifted.messages
+            ]
+        self._count(batch.messages, sifted)
         site, ledger, activity = self._catalogue.site, self._ledger, self._activity
         ledger.received = self._before + activity.received - activity.waiting - activity.abandoned
         ledger.filtered += len(batch.messages) - len(wanted)
-        ledger.duplicate += len(wanted) - len(messages)
+        ledger.duplicate += sifted.exact + sifted.stale
         ledger.invalid += len(batch.unreadable)
         shed, self._shed = activity.dropped - self._shed, activity.dropped
         ledger.dropped += shed
@@ -115,14 +110,11 @@ class Intake:
             self._catalogue.count_invalid(record.reason)
         if batch.unreadable and (shortened := self._minimisation.shortened) is not None:
             batch = replace(batch, unreadable=[shortened(record) for record in batch.unreadable])
-        reduced = self._minimisation.reduced
-        stored = await self._store(messages if reduced is None else list(map(reduced, messages)), batch)
-        if stored:
-            self._catalogue.accepted.inc(len(messages))
-        else:
-            self._repeats.forget(messages)
-            ledger.dropped += len(messages)
-            self._catalogue.dropped.labels(site, "journal_full").inc(len(messages))
+        stored = await self._store(sifted, batch, window, told)
+        if not stored:
+            self._sieve.forget()
+            ledger.dropped += sifted.passed
+            self._catalogue.dropped.labels(site, "journal_full").inc(sifted.passed)
             self._sight.lost("shed")
         if batch.unreadable:
             fate = "kept as dead letters" if stored else "lost, since the journal is full"
@@ -141,45 +133,54 @@ class Intake:
             self._catalogue.filtered.labels(self._catalogue.site, reason).inc(count)
         return [message for message, reason in zip(messages, reasons, strict=True) if reason is None]
 
-    async def _store(self, messages: Sequence[Message], batch: Batch) -> bool:
-        """Store a batch, and before it the window in which something may have been missed, if there is one."""
-        now, proved_at = time.time(), batch.proved_at
+    def _window(self, batch: Batch) -> Window | None:
+        """Give the window that has to be told before a batch, if there is one."""
         if batch.missed is not None:
             self._sight.lost(cause_of(batch.missed.cause), batch.missed.since)
-        window = self._sight.window(now if proved_at is None else proved_at)
-        if window is not None:
-            told = self._tells(window)
-            self._ledger.generated += 1
-            if not await self._journal.append([told, *messages], batch.unreadable, window.until):
-                self._ledger.generated -= 1
-                return False
-            self._sight.told(window)
-            self._catalogue.count_window(window.cause, window.seconds)
-            since = "ever since" if window.since is None else f"for {window.seconds:.1f} s"
-            _log.warning("the bridge was blind %s (%s): told to the sinks", since, window.cause)
+        return self._sight.window(time.time() if batch.proved_at is None else batch.proved_at)
+
+    async def _store(self, sifted: Sifted, batch: Batch, window: Window | None, told: Message | None) -> bool:
+        """Store what is left of a batch, and before it what tells of the window in which something may be missing."""
+        messages = sifted.messages if told is None else [told, *sifted.messages]
+        proved_at = batch.proved_at
         due = proved_at is not None and abs(proved_at - self._recorded_at) >= _PROOF_EVERY_SECONDS
         to_record = proved_at if due else None
-        if window is None and (messages or batch.unreadable):
-            if not await self._journal.append(messages, batch.unreadable, to_record):
+        appending = bool(messages or batch.unreadable)
+        if appending:
+            generated = len(messages) - sifted.passed
+            self._ledger.generated += generated
+            if not await self._journal.append(messages, batch.unreadable, window.until if window else to_record):
+                self._ledger.generated -= generated
                 return False
-        elif to_record is not None:
-            self._journal.prove(to_record)
+            self._catalogue.count_stored(sifted)
+        if window is not None:
+            self._saw(window)
         if to_record is not None:
+            if window is not None or not appending:
+                self._journal.prove(to_record)
             self._recorded_at = to_record
         if proved_at is not None:
             self._sight.proved(proved_at)
         return True
 
+    def _saw(self, window: Window) -> None:
+        """Note that a window is told."""
+        self._sight.told(window)
+        self._catalogue.count_window(window.cause, window.seconds)
+        since = "ever since" if window.since is None else f"for {window.seconds:.1f} s"
+        _log.warning("the bridge was blind %s (%s): told to the sinks", since, window.cause)
+
     def _tells(self, window: Window) -> Message:
         return resync_required(window, self._resources, self._catalogue.site, self._activity.clocks_differ_by)
 
-    def _count(self, messages: Sequence[Message], repeated: int) -> None:
+    def _count(self, messages: Sequence[Message], sifted: Sifted) -> None:
         catalogue = self._catalogue
         kinds = Counter([(message.resource, message.action) for message in messages])
         for (resource, action), count in kinds.items():
             catalogue.received.labels(catalogue.site, catalogue.resource(resource), action or "unknown").inc(count)
-        if repeated:
-            catalogue.duplicate.labels(catalogue.site, "exact").inc(repeated)
+        for kind, count in (("exact", sifted.exact), ("stale", sifted.stale)):
+            if count:
+                catalogue.duplicate.labels(catalogue.site, kind).inc(count)
 
     def _tell(self, *, overflowing: bool) -> None:
         if overflowing == self._overflowing:

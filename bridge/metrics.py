@@ -25,6 +25,7 @@ from bridge import __version__
 from bridge.blind import CAUSES
 from bridge.ledger import INTAKE
 from bridge.ports import SourceActivity
+from bridge.sieve import GAP_CAUSES, Sifted
 
 __all__ = ["CONNECT_RESULTS", "SINK_DISCONNECTS", "SOURCE_DISCONNECTS", "Catalogue", "Distribution", "known"]
 
@@ -156,6 +157,9 @@ class Catalogue:
         self.imbalance = self._gauge(
             "ledger_imbalance_events", "Events that the ledger misses, by stage; 0 is right.", "stage"
         )
+        self.gaps = self._counter("gaps", "Gaps among versions, told to the sinks.", "site", "cause")
+        self.gap_missing = self._counter("gap_missing_events", "Versions that they lacked.", "site", "resource")
+        self.gaps_open = self._gauge("gaps_open", "Gaps that have not been filled late.", "site").labels(self.site)
         self.accepted = self._counter("events_accepted", "Events stored in the journal.", "site").labels(self.site)
 
     def _declare_sinks(self) -> None:
@@ -181,9 +185,11 @@ class Catalogue:
             (self.source_disconnects, product(site, SOURCE_DISCONNECTS)),
             (self.received, product(site, (*self._resources, "other"), actions)),
             (self.blind_windows, product(site, CAUSES)),
-            (self.generated, product(site, ("resync_required",))),
+            (self.generated, product(site, ("resync_required", "gap_detected", "gap_closed"))),
             (self.filtered, product(site, FILTER_REASONS)),
-            (self.duplicate, product(site, ("exact",))),
+            (self.duplicate, product(site, ("exact", "stale"))),
+            (self.gaps, product(site, GAP_CAUSES)),
+            (self.gap_missing, product(site, (*self._resources, "other"))),
             (self.invalid, product(site, INVALID_REASONS)),
             (self.dropped, product(site, DROP_REASONS)),
             (self.imbalance, product((INTAKE, *sinks))),
@@ -209,6 +215,16 @@ class Catalogue:
         self.blind_seconds.inc(seconds)
         self.generated.labels(self.site, "resync_required").inc()
         self.accepted.inc()
+
+    def count_stored(self, sifted: Sifted) -> None:
+        """Count what was stored of a batch: the hub's events and the bridge's own among them."""
+        self.accepted.inc(len(sifted.messages))
+        for gap in sifted.gaps:
+            self.gaps.labels(self.site, gap.cause).inc()
+            self.gap_missing.labels(self.site, self.resource(gap.resource)).inc(gap.events)
+            self.generated.labels(self.site, "gap_detected").inc()
+        if sifted.closed:
+            self.generated.labels(self.site, "gap_closed").inc(sifted.closed)
 
     def count_dead_letter(self, sink: str, reason: str) -> None:
         """Count an event that a sink will never take."""

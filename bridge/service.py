@@ -22,8 +22,8 @@ from bridge.metrics import CONNECT_RESULTS, SINK_DISCONNECTS, SOURCE_DISCONNECTS
 from bridge.pipeline import Delivery, keep
 from bridge.policy import Pauses
 from bridge.portos.feed import feed, hub_times
+from bridge.portos.memory import VersionMemory
 from bridge.portos.minimisation import bridged, minimisation
-from bridge.portos.versions import Repeats
 from bridge.ports import SourceActivity
 from bridge.settings import Settings
 from bridge.settings.loading import Configuration
@@ -79,6 +79,8 @@ class _Bridge:
             [name for name in settings.subscribe.resources if name != EVERYTHING],
             settings.metrics.max_resources,
         )
+        self._memory = VersionMemory(settings.version.mode, settings.site, settings.journal.dedupe_seconds)
+        self._catalogue.gaps_open.set_function(lambda: self._memory.open_gaps)
         self._catalogue.loop_lag.set_function(lambda: self._heartbeat.worst_lag_seconds)
         self._source_link = Link("hub", hub_times(settings), _source_gauges(self._catalogue))
         self._sink_links = {
@@ -137,7 +139,7 @@ class _Bridge:
         )
         sinks = list(self._configuration.sinks)
         async with open_journal(
-            journal.path, sinks, journal.max_bytes, limits, self._catalogue.commit.observe
+            journal.path, sinks, journal.max_bytes, limits, self._catalogue.commit.observe, self._memory
         ) as opened:
             self._catalogue.watch(self._activity, partial(journal_numbers, opened), partial(lag_reading, opened))
             yield opened
@@ -145,11 +147,10 @@ class _Bridge:
     async def _take_in(self, journal: Journal, stop: asyncio.Event) -> None:
         """Feed the journal from the hub until told to stop; leaves unsubscribed, with all stored, and logged out."""
         settings, activity = self._settings, self._activity
-        repeats = Repeats(settings.journal.dedupe_seconds)
         previous = journal.previous
         sight = Sight(previous.proved_at, "stopped" if previous.clean else "unclean_start")
         resources, less = bridged(settings), minimisation(settings)
-        intake = Intake(journal, self._catalogue, self._source_link, activity, repeats, sight, resources, less)
+        intake = Intake(journal, self._catalogue, self._source_link, activity, self._memory, sight, resources, less)
         gauges = _source_gauges(self._catalogue)
         if not await feed(settings, activity, self._source_link, gauges, intake.read, stop, _STORE_SECONDS):
             _log.error("the disk is too slow to store what the hub has sent last: some of it is lost")

@@ -10,21 +10,22 @@ import time
 from collections.abc import Callable, Sequence
 
 from bridge import log
-from bridge.blind import Sight, Window, cause_of
+from bridge.blind import Sight, Window, cause_of, resync_required
 from bridge.commands.configuration import configured
 from bridge.commands.output import write
 from bridge.deadline import Deadline
 from bridge.errors import ConfigError, Unavailable
 from bridge.intake import Minimisation
 from bridge.link import Gauges, Link
-from bridge.message import Message, rfc3339, structured
+from bridge.message import OWN_EVENTS, Message, rfc3339, structured
 from bridge.portos.feed import feed, hub_times
-from bridge.portos.minimisation import minimisation
-from bridge.portos.versions import Repeats
+from bridge.portos.memory import VersionMemory
+from bridge.portos.minimisation import bridged, minimisation
 from bridge.ports import Batch, Source, SourceActivity
 from bridge.service import stop_signal
 from bridge.settings import Settings
 from bridge.settings.privacy import EVERYTHING, same_name
+from bridge.sieve import Sieve
 
 __all__ = ["tail"]
 
@@ -58,7 +59,11 @@ def _narrowed(settings: Settings, resources: Sequence[str]) -> Settings:
 
 async def _tail(settings: Settings, written: Callable[[Message], bytes]) -> None:
     stop = stop_signal()
-    shown = _Tail(minimisation(settings), Repeats(settings.journal.dedupe_seconds), written, stop)
+    memory = VersionMemory(settings.version.mode, settings.site, settings.journal.dedupe_seconds)
+    resources, site = bridged(settings), settings.site
+    shown = _Tail(
+        minimisation(settings), memory, lambda window: resync_required(window, resources, site).id, written, stop
+    )
     link = Link("hub", hub_times(settings), _UNCOUNTED)
     await feed(settings, SourceActivity(), link, _UNCOUNTED, shown.read, stop, _WRITE_SECONDS)
 
@@ -67,10 +72,16 @@ class _Tail:
     """What is done with a source's batches: all that the intake does, but the journal."""
 
     def __init__(
-        self, steps: Minimisation, repeats: Repeats, written: Callable[[Message], bytes], stop: asyncio.Event
+        self,
+        steps: Minimisation,
+        sieve: Sieve,
+        identity: Callable[[Window], str],
+        written: Callable[[Message], bytes],
+        stop: asyncio.Event,
     ) -> None:
         self._steps = steps
-        self._repeats = repeats
+        self._sieve = sieve
+        self._identity = identity
         self._written = written
         self._stop = stop
         self._sight = Sight(None, "first_start")
@@ -93,6 +104,7 @@ class _Tail:
         window = self._sight.window(time.time() if batch.proved_at is None else batch.proved_at)
         if window is not None:
             self._sight.told(window)
+            self._sieve.window(self._identity(window))
             _tell(window)
         for record in batch.unreadable:
             print(f"unreadable ({record.reason}): {log.one_line(record.text)}", file=sys.stderr)  # noqa: T201 - output
@@ -104,10 +116,12 @@ class _Tail:
             self._sight.proved(batch.proved_at)
 
     def _left(self, messages: Sequence[Message]) -> Sequence[Message]:
-        now, steps = time.monotonic(), self._steps
+        steps = self._steps
         left = [message for message in messages if steps.filtered is None or steps.filtered(message) is None]
-        news = [message for message in left if not self._repeats.repeats(message, now)]
-        return news if steps.reduced is None else list(map(steps.reduced, news))
+        news = self._sieve.sift(left).messages
+        if (reduced := steps.reduced) is None:
+            return news
+        return [message if message.event.startswith(OWN_EVENTS) else reduced(message) for message in news]
 
 
 def _tell(window: Window) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from bridge.settings import privacy
 from bridge.settings.base import SinkConfig, is_loopback
-from bridge.settings.core import Settings
+from bridge.settings.core import ACTIONS, Settings
 from bridge.settings.reference import PREFIX, sink_prefix
 
 __all__ = ["cautions", "contradictions"]
@@ -40,6 +40,10 @@ def contradictions(given: Mapping[str, object]) -> Iterator[str]:
             yield from _authorities(file, url)
     for variable, why in privacy.contradictions(given):
         yield f"{PREFIX}{variable}: {why}"
+    match given:
+        case {"VERSION__MODE": "contiguous", **rest}:
+            for variable in _gaps_of_ones_own(rest):
+                yield f"{PREFIX}VERSION__MODE: cannot be contiguous, since what {variable} leaves out looks like a gap"
 
 
 def cautions(settings: Settings, sinks: Mapping[str, tuple[Any, SinkConfig]]) -> Iterator[str]:
@@ -75,3 +79,12 @@ def _authorities(file: Path, url: str) -> Iterator[str]:
         file.open("rb").close()
     except OSError as error:
         yield f"{PREFIX}HUB__CA_FILE: cannot be read: {error.strerror}"
+
+
+def _gaps_of_ones_own(given: Mapping[str, object]) -> Iterator[str]:
+    """Name what leaves out some changes of a resource, but not all of them."""
+    match given:
+        case {"SUBSCRIBE__ACTIONS": tuple(actions)} if len(actions) < len(ACTIONS):
+            yield "SUBSCRIBE__ACTIONS"
+    if given.get("FILTER__EXCLUDE_SENDERS"):
+        yield "FILTER__EXCLUDE_SENDERS"

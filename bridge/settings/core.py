@@ -13,6 +13,7 @@ from bridge.settings.base import CommaList, Part, Positive, Site, Switch
 from bridge.settings.privacy import EVERYTHING, LICENCE, Event, Filter, Privacy
 
 __all__ = [
+    "ACTIONS",
     "Admin",
     "Auth",
     "Delivery",
@@ -26,7 +27,11 @@ __all__ = [
     "Settings",
     "Stop",
     "Subscribe",
+    "Version",
 ]
+
+ACTIONS = ("created", "updated", "deleted")
+"""Every change that a hub can be asked for."""
 
 _NEEDED = {"jwt": ("username", "password", "device_name"), "static": ("token",)}
 
@@ -113,7 +118,7 @@ class Subscribe(Part):
 
     resources: CommaList = Field(min_length=1)
     """Names of the resources to watch, as Portos writes them: `tickets,orders`; `*` is every one there is."""
-    actions: CommaList = ("created", "updated", "deleted")
+    actions: CommaList = ACTIONS
     """Which changes of them."""
     licence: Switch = True
     """Whether licence activations are bridged as well."""
@@ -132,9 +137,17 @@ class Subscribe(Part):
     @field_validator("actions")
     @classmethod
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not value or set(value) - {"created", "updated", "deleted"} or len(set(value)) < len(value):
+        if not value or set(value) - set(ACTIONS) or len(set(value)) < len(value):
             raise ValueError("should be some of created, updated, deleted, each once")
         return value
+
+
+class Version(Part):
+    """What the bridge makes of the versions that changes bear."""
+
+    mode: Literal["monotonic", "contiguous", "off"] = "monotonic"
+    """`monotonic` drops repeats and stale changes; `contiguous` also tells of each version that is missing, and needs a
+    hub that counts by one; `off` drops only exact repeats within a minute."""
 
 
 class Journal(Part):
@@ -147,7 +160,7 @@ class Journal(Part):
     memory_max_bytes: int = Field(default=67_108_864, ge=1_048_576)
     """How much of it may be held in memory as well, for sinks that keep up, and waiting for the disk."""
     dedupe_seconds: Positive = 86_400
-    """How long an exact repeat of a notification is recognised."""
+    """How long the version of a resource is remembered at least, by which repeats and stale changes are recognised."""
 
 
 class Delivery(Part):
@@ -220,6 +233,7 @@ class Settings(Part):
     event: Event = Event()
     filter: Filter = Filter()
     privacy: Privacy = Privacy()
+    version: Version = Version()
     journal: Journal = Journal()
     delivery: Delivery = Delivery()
     admin: Admin = Admin()

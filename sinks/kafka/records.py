@@ -13,6 +13,8 @@ import msgspec
 
 from bridge.errors import Rejected, Unavailable
 from bridge.message import (
+    GAP_CLOSED,
+    GAP_DETECTED,
     LICENCE_ACTIVATED,
     RESYNC_REQUIRED,
     Message,
@@ -44,7 +46,8 @@ OTHER_TOPIC = "portos.other-events"
 """Events that name no resource and are no licence; `segment` can never give `other-events`, so no resource collides."""
 
 _RESERVED_PREFIXES = ("portos.bridge.", "portos.state.")
-_TOPICS = {LICENCE_ACTIVATED: LICENCE_TOPIC, RESYNC_REQUIRED: GAPS_TOPIC}
+_OWN = dict.fromkeys((RESYNC_REQUIRED, GAP_DETECTED, GAP_CLOSED), GAPS_TOPIC)
+_TOPICS = {LICENCE_ACTIVATED: LICENCE_TOPIC, **_OWN}
 _RESERVED = frozenset({LICENCE_TOPIC, OTHER_TOPIC})
 _LONGEST_SEGMENT = 200
 _ILLEGAL = re.compile(rb"[^A-Za-z0-9]")

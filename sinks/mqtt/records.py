@@ -11,6 +11,8 @@ from math import ceil
 
 from bridge.errors import Rejected, Unavailable
 from bridge.message import (
+    GAP_CLOSED,
+    GAP_DETECTED,
     LICENCE_ACTIVATED,
     RESYNC_REQUIRED,
     Message,
@@ -81,7 +83,13 @@ def topic_builder(config: MqttConfig) -> Callable[[Message], bytes]:
     template, base, site = config.topic_template, config.base, config.site
     by_id, by_action = "{resource_id}" in template, "{action}" in template
     other = f"{base}/{_OTHER_EVENTS}".encode()
-    topics = {LICENCE_ACTIVATED: f"{base}/licence".encode(), RESYNC_REQUIRED: f"{base}/bridge/resync".encode()}
+    gap = f"{base}/bridge/gap".encode()
+    topics = {
+        LICENCE_ACTIVATED: f"{base}/licence".encode(),
+        RESYNC_REQUIRED: f"{base}/bridge/resync".encode(),
+        GAP_DETECTED: gap,
+        GAP_CLOSED: gap,
+    }
 
     def topic(message: Message) -> bytes:
         if message.resource is not None:

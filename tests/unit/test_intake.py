@@ -18,11 +18,12 @@ from bridge.journal import Journal, Limits, Previous, open_journal
 from bridge.link import Link
 from bridge.message import RESYNC_REQUIRED, rfc3339
 from bridge.metrics import Catalogue
-from bridge.portos.versions import Repeats
+from bridge.portos.memory import Mode, VersionMemory
 from bridge.ports import Batch, SourceActivity, Unreadable
 from tests.support import until
 from tests.unit.journal.conftest import messages
 from tests.unit.loops import kept, link, value
+from tests.unit.portos.changes import change, told
 
 AS_IT_CAME = Minimisation()
 LOST = Unavailable("gone", reason="server_close", at_once=True)
@@ -68,9 +69,11 @@ async def taking_in(
     activity: SourceActivity,
     sight: Sight | None = None,
     minimisation: Minimisation = AS_IT_CAME,
+    mode: Mode = "monotonic",
 ) -> AsyncIterator[Link]:
     state, hub.activity = link("hub"), activity
-    intake = Intake(journal, catalogue, state, activity, Repeats(60), sight or seeing(), ["tickets"], minimisation)
+    memory, sees = VersionMemory(mode, "default", 60), sight or seeing()
+    intake = Intake(journal, catalogue, state, activity, memory, sees, ["tickets"], minimisation)
     async with kept(state, hub.connect, intake.read):
         yield state
 
@@ -137,7 +140,7 @@ async def test_what_is_stored_is_reduced_and_what_is_a_repeat_is_judged_by_the_o
     hub = Hub([Batch(first), Batch(second), Batch([*second, *messages(2, 1)])], journal)
     less = Minimisation(reduced=lambda message: msgspec.structs.replace(message, body=b"{}"))
 
-    async with taking_in(journal, catalogue, hub, SourceActivity(), minimisation=less):
+    async with taking_in(journal, catalogue, hub, SourceActivity(), minimisation=less, mode="off"):
         await until(lambda: len(hub.heads) == 3, 5, "all batches")
 
     page = await journal.read("kafka", 10)
@@ -290,3 +293,82 @@ async def test_what_found_no_room_is_a_window(tmp_path: Path, catalogue: Catalog
 
         assert await stream(journal) == [1, "shed"]
         assert (await windows(journal))[0]["window"]["from"] == rfc3339(now)
+
+
+async def test_stale_changes_are_dropped_and_counted_apart(journal: Journal, catalogue: Catalogue) -> None:
+    hub = Hub([Batch([change(1), change(2), change(1), change(2)])], journal)
+
+    async with taking_in(journal, catalogue, hub, SourceActivity()):
+        await until(lambda: len(hub.heads) == 1, 5, "the batch")
+
+    assert journal.head == 2
+    assert value(catalogue, "events_duplicate_total", site="default", kind="stale") == 1
+    assert value(catalogue, "events_duplicate_total", site="default", kind="exact") == 1
+    assert set(journal.imbalances().values()) == {0}
+
+
+async def test_gaps_and_their_ends_are_told_in_the_stream_and_counted(journal: Journal, catalogue: Catalogue) -> None:
+    """Directly before the event that shows one, and directly behind the one that fills it."""
+    first, second = [change(1), change(4), change(5)], [change(3), change(2), change(6)]
+    hub = Hub([Batch(first), Batch(second)], journal)
+
+    async with taking_in(journal, catalogue, hub, SourceActivity(), mode="contiguous"):
+        await until(lambda: len(hub.heads) == 2, 5, "both batches")
+
+    page = await journal.read("kafka", 100)
+    assert told(page.messages) == [
+        *(1, ("version", 1, 4, 2, 3), (4, ("gapfrom", "1")), 5),
+        *(3, 2, ("late", 1, 4), 6),
+    ]
+    assert value(catalogue, "gaps_total", site="default", cause="version") == 1
+    assert value(catalogue, "gap_missing_events_total", site="default", resource="tickets") == 2
+    assert value(catalogue, "events_generated_total", site="default", type="gap_detected") == 1
+    assert value(catalogue, "events_generated_total", site="default", type="gap_closed") == 1
+    assert value(catalogue, "events_accepted_total", site="default") == 8
+    assert set(journal.imbalances().values()) == {0}
+
+
+async def test_a_jump_over_a_window_names_the_window_before_it(journal: Journal, catalogue: Catalogue) -> None:
+    hub = Hub([Batch([change(1)]), LOST, Batch([change(3)])], journal)
+
+    async with taking_in(journal, catalogue, hub, SourceActivity(), mode="contiguous"):
+        await until(lambda: len(hub.heads) == 2, 5, "both batches")
+
+    _, resync, gap, _ = (await journal.read("kafka", 100)).messages
+    data = msgspec.json.decode(gap.body)
+    assert data["window"] == msgspec.json.decode(resync.body)["window"]["id"] == resync.id
+    assert data["cause"] == "window"
+    assert value(catalogue, "gaps_total", site="default", cause="window") == 1
+
+
+async def test_what_the_full_journal_refused_is_a_gap_that_names_its_window(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    """Neither the refused event nor the gap that it showed was told: both are forgotten, and told later."""
+    limits = Limits(200_000, 2**20, 100, 0.02)
+    async with open_journal(tmp_path / "full.db", ["kafka"], 4 * 2**20, limits) as journal:
+        large = [change(version, body=b"x" * 90_000) for version in (3, 4, 5)]
+        hub = Hub([Batch([change(1)]), Batch(large), Batch([change(6)])], journal)
+
+        async with taking_in(journal, catalogue, hub, SourceActivity(), mode="contiguous"):
+            await until(lambda: len(hub.heads) == 3, 5, "all batches")
+
+        one, resync, *rest = (await journal.read("kafka", 100)).messages
+        assert told([one, *rest]) == [1, ("window", 1, 6, 2, 3, 4, 5), (6, ("gapfrom", "1"))]
+        assert msgspec.json.decode(rest[0].body)["window"] == resync.id
+        assert value(catalogue, "events_dropped_total", site="default", reason="journal_full") == 3
+        assert value(catalogue, "events_generated_total", site="default", type="gap_detected") == 1
+        assert value(catalogue, "gap_missing_events_total", site="default", resource="tickets") == 4
+        assert set(journal.imbalances().values()) == {0}
+
+
+async def test_what_is_reduced_is_the_hubs_and_not_what_is_told_of_it(journal: Journal, catalogue: Catalogue) -> None:
+    hub = Hub([Batch([change(1), change(3), change(2)])], journal)
+    less = Minimisation(reduced=lambda message: msgspec.structs.replace(message, body=b'{"reduced":1}'))
+
+    async with taking_in(journal, catalogue, hub, SourceActivity(), minimisation=less, mode="contiguous"):
+        await until(lambda: len(hub.heads) == 1, 5, "the batch")
+
+    page = await journal.read("kafka", 10)
+    assert told(page.messages) == [1, ("version", 1, 3, 2), (3, ("gapfrom", "1")), 2, ("late", 1, 3)]
+    assert [message.body for message in page.messages if message.resource] == [b'{"reduced":1}'] * 3

@@ -19,7 +19,7 @@ from bridge.message import Message
 from bridge.metrics import Catalogue
 from bridge.pipeline import Delivery
 from bridge.portos.backlog import Backlog
-from bridge.portos.versions import Repeats
+from bridge.portos.memory import VersionMemory
 from bridge.ports import Batch, Outcome, SourceActivity, Unreadable
 from tests.support import until
 from tests.unit.journal.conftest import messages
@@ -106,7 +106,8 @@ class Stage:
 
     async def play(self) -> Mapping[str, int]:
         """Let everything happen that an event can come to, wait until it has, and compare."""
-        intake = Intake(self.journal, self.catalogue, link("hub"), self.activity, Repeats(60), seeing(), ["tickets"])
+        memory = VersionMemory("monotonic", "default", 60)
+        intake = Intake(self.journal, self.catalogue, link("hub"), self.activity, memory, seeing(), ["tickets"])
         delivery = Delivery("kafka", self.journal, self.catalogue, link(), 10, 1)
         async with kept(link("hub"), self.hub, intake.read), kept(link(), self.broker, delivery.run):
             self.say(*messages(1, 5))
@@ -138,7 +139,8 @@ async def test_what_a_full_journal_and_full_memory_cost_is_in_it(tmp_path: Path,
     async with open_journal(tmp_path / "full.db", ["kafka"], 4 * 2**20, Limits(20_000, 2**20, 100, 0.02)) as journal:
         stage = Stage(journal, catalogue)
         stage.activity.received = stage.activity.dropped = 7
-        intake = Intake(journal, catalogue, link("hub"), stage.activity, Repeats(60), seeing(), ["tickets"])
+        memory = VersionMemory("monotonic", "default", 60)
+        intake = Intake(journal, catalogue, link("hub"), stage.activity, memory, seeing(), ["tickets"])
         async with kept(link("hub"), stage.hub, intake.read):
             stage.say(*messages(1, 5, b"x" * 9000))
             await until(lambda: stage.activity.waiting == 0, 5, "taken")

@@ -16,8 +16,9 @@ from bridge.blind import Sight
 from bridge.portos import relay as relay_module
 from bridge.portos import session as session_module
 from bridge.portos.doubt import Doubt
+from bridge.portos.memory import VersionMemory
 from bridge.portos.session import Session
-from bridge.portos.versions import Repeats
+from bridge.sieve import Sifted
 from tests.unit.model.verdict import faults_of
 from tests.unit.model.virtual import run
 from tests.unit.model.world import WAY_SECONDS, Faults, ModelHub, World
@@ -226,7 +227,7 @@ def what_waits_is_proved(patch: pytest.MonkeyPatch) -> None:
 
 def repeats_are_stored(patch: pytest.MonkeyPatch) -> None:
     """Two connections hear the same, and both are stored."""
-    patch.setattr(Repeats, "repeats", lambda *_: False)
+    patch.setattr(VersionMemory, "sift", lambda _, messages: Sifted(list(messages)))
 
 
 def the_first_is_dropped_unread(patch: pytest.MonkeyPatch) -> None:

@@ -28,10 +28,10 @@ from bridge.pipeline import keep
 from bridge.policy import Pauses
 from bridge.portos.backlog import Backlog
 from bridge.portos.doubt import Doubt, Patience
+from bridge.portos.memory import VersionMemory
 from bridge.portos.relay import Rotation, relay
 from bridge.portos.session import Session
 from bridge.portos.source import subscribed
-from bridge.portos.versions import Repeats
 from bridge.ports import Source, SourceActivity, Unreadable
 from bridge.settings.core import Hub as HubSettings
 
@@ -254,7 +254,9 @@ class World:
         sight = Sight(previous.proved_at, "stopped" if previous.clean else "unclean_start")
         catalogue = Catalogue("default", [], ["tickets"], 50)
         journal: Any = disk
-        intake = Intake(journal, catalogue, link, activity, Repeats(86_400), sight, ["tickets"])
+        memory = VersionMemory("monotonic", "default", 86_400)
+        memory.learn(disk.stored)
+        intake = Intake(journal, catalogue, link, activity, memory, sight, ["tickets"])
         ignore = [].append
         faults = self._faults
         rotation = Rotation(False, faults.recycle_seconds, faults.beside, 5, 1.5, ignore, ignore)

@@ -17,6 +17,7 @@ OUR_WORDS = {
     "reference",
     "resource",
     "licence",
+    "contiguous",
 }  # these stand in the bridge's own texts, whatever is set
 
 

@@ -182,6 +182,13 @@ WRONG = {
         {"HUB__URL": "https://hub", "HUB__CA_FILE": "{tmp}/none.pem"}, {"HUB__CA_FILE"}
     ),
     "authorities without tls": Wrong({"HUB__CA_FILE": FILE}, {"HUB__CA_FILE"}, {"secret": b"x"}),
+    "gaps of what is not subscribed": Wrong(
+        {"VERSION__MODE": "contiguous", "SUBSCRIBE__ACTIONS": "created,updated"}, {"VERSION__MODE"}
+    ),
+    "gaps of what is left out": Wrong(
+        {"VERSION__MODE": "contiguous", "FILTER__EXCLUDE_SENDERS": "import"}, {"VERSION__MODE"}
+    ),
+    "no such mode": Wrong({"VERSION__MODE": "strict"}, {"VERSION__MODE"}),
     "a sink's own contradiction": Wrong(
         {"SINK__EXAMPLE__RATIO": "2", "SINK__EXAMPLE__POOL__SIZE": "1"}, {"SINK__EXAMPLE__RATIO"}
     ),

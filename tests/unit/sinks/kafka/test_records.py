@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from bridge.contract import sample
 from bridge.errors import Rejected, Unavailable
-from bridge.message import LICENCE_ACTIVATED, Message
+from bridge.message import GAP_CLOSED, GAP_DETECTED, LICENCE_ACTIVATED, RESYNC_REQUIRED, Message
 from sinks.kafka.records import (
     _AGAIN,
     _HOLD,
     _TOO_LARGE,
+    GAPS_TOPIC,
     LICENCE_TOPIC,
     OTHER_TOPIC,
     Record,
@@ -113,7 +114,14 @@ def test_headers_are_cloudevents_in_binary_mode() -> None:
 
 @pytest.mark.parametrize(
     ("event", "topic"),
-    [(LICENCE_ACTIVATED, LICENCE_TOPIC), ("portos.weather", OTHER_TOPIC), ("portos.bridge.gap.detected", OTHER_TOPIC)],
+    [
+        (LICENCE_ACTIVATED, LICENCE_TOPIC),
+        ("portos.weather", OTHER_TOPIC),
+        ("portos.bridge.unheard.of", OTHER_TOPIC),
+        (RESYNC_REQUIRED, GAPS_TOPIC),
+        (GAP_DETECTED, GAPS_TOPIC),
+        (GAP_CLOSED, GAPS_TOPIC),
+    ],
 )
 def test_events_without_a_resource_have_topics_of_their_own(event: str, topic: str) -> None:
     """A licence goes to its topic and anything unknown to one that no resource can reach, both by site."""

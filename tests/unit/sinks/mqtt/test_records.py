@@ -9,7 +9,16 @@ from paho.mqtt.enums import MQTTProtocolVersion
 
 from bridge.contract import sample
 from bridge.errors import Rejected, Unavailable
-from bridge.message import LICENCE_ACTIVATED, RESOURCES_CHANGED, Message, attributes, own_attributes
+from bridge.message import (
+    GAP_CLOSED,
+    GAP_DETECTED,
+    LICENCE_ACTIVATED,
+    RESOURCES_CHANGED,
+    RESYNC_REQUIRED,
+    Message,
+    attributes,
+    own_attributes,
+)
 from sinks.mqtt.config import MqttConfig
 from sinks.mqtt.records import (
     LARGEST_PACKET_BYTES,
@@ -155,6 +164,9 @@ def test_events_without_a_resource_have_topics_of_their_own() -> None:
 
     assert topic_of(message(None, None, LICENCE_ACTIVATED)) == b"portos/shop/licence"
     assert topic_of(message(None, None, "portos.unheard.of")) == b"portos/shop/other-events"
+    assert topic_of(message(None, None, RESYNC_REQUIRED)) == b"portos/shop/bridge/resync"
+    assert topic_of(message(None, None, GAP_DETECTED)) == b"portos/shop/bridge/gap"
+    assert topic_of(message(None, None, GAP_CLOSED)) == b"portos/shop/bridge/gap"
 
 
 def test_a_packet_of_the_limit_passes_and_one_byte_more_does_not() -> None:
