@@ -40,7 +40,7 @@ steps = st.one_of(
     st.tuples(st.sampled_from(FAULTS), seconds),
 )
 schedules = st.lists(steps, min_size=1, max_size=STEPS)
-# A connection that is left less than a second after it was forgotten is believed to have heard everything: no 1 s there.
+# A subscription forgotten in the last second before a planned break cannot be told: no 1 s there.
 ROTATIONS = ((0.0, True), (0.0, True), (1.0, True), (3.0, True), (0.0, False), (3.0, False))
 parameters = st.builds(
     lambda rotation, disk_seconds: Faults(*rotation, disk_seconds),
