@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from tests.brokers import Change
 from tests.oracle.record import Identity, Received, identities, identity_of, identity_of_change
 
-__all__ = ["Judgement", "SinkJudgement", "judge"]
+__all__ = ["Judgement", "SinkJudgement", "judge", "judge_accepted"]
 
 _BLUR_SECONDS = 0.01
 
@@ -86,6 +86,21 @@ def judge(
     due = (told | (anywhere & _all(lives))) - lost
     sinks = {name: _judge_sink(records, lives, due, sent or {}) for name, records in received.items()}
     return Judgement(len(due), len(lost), sinks)
+
+
+def judge_accepted(
+    lives: Sequence[Sequence[Change]],
+    received: Mapping[str, Sequence[Received]],
+    *,
+    sent: Mapping[Identity, bytes] | None = None,
+    journaled: Iterable[bytes] = (),
+) -> Judgement:
+    """Judge as `judge` does, where what was lost before it was accepted has a judge of its own (`oracle.coverage`)."""
+    arrived = [identities(records) for records in received.values()]
+    due = set().union(*arrived, filter(None, map(identity_of, journaled))) & _all(lives)
+    return Judgement(
+        len(due), 0, {name: _judge_sink(records, lives, due, sent or {}) for name, records in received.items()}
+    )
 
 
 def _all(lives: Sequence[Sequence[Change]]) -> set[Identity]:

@@ -31,6 +31,7 @@ class MqttReader:
         self._filters = filters or ("portos/#",)
         self._found: list[Received] = []
         self._own: list[Received] = []
+        self._everything: list[Received] = []
         self._lock = threading.Lock()
         self._subscribed = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5)
@@ -72,6 +73,7 @@ class MqttReader:
             redelivered=message.dup,
         )
         with self._lock:
+            self._everything.append(received)
             (self._own if _OWN_LEVEL in message.topic else self._found).append(received)
 
     def read(self) -> list[Received]:
@@ -83,6 +85,11 @@ class MqttReader:
         """Give the bridge's own events that have arrived so far."""
         with self._lock:
             return list(self._own)
+
+    def everything(self) -> list[Received]:
+        """Give both kinds in the order in which they have arrived so far."""
+        with self._lock:
+            return list(self._everything)
 
     def last(self, number: int) -> list[Received]:
         """Give the last few that have arrived so far."""

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple
 
 from tests.brokers import Change
 
-__all__ = ["Identity", "Received", "identities", "identity_of", "identity_of_change"]
+__all__ = ["Identity", "Received", "created_at", "identities", "identity_of", "identity_of_change"]
 
 _ACTIONS = {1: "created", 2: "updated", 3: "deleted"}
 
@@ -47,6 +48,14 @@ def identity_of(value: bytes) -> Identity | None:
         return Identity(payload["n"], info["i"], int(info["v"]), _ACTIONS[payload["a"]])
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def created_at(value: bytes) -> float:
+    """Read when the hub wrote a notification; far in the future where it does not say."""
+    try:
+        return datetime.fromisoformat(json.loads(value)["ca"]).timestamp()
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
 
 
 def identities(records: Iterable[Received]) -> set[Identity]:
