@@ -1,0 +1,122 @@
+"""Loads on a hub: a steady one, on a hub that may be paused or killed at any moment, and one with pauses."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Self
+
+from tests.brokers import Change, Hub
+from tests.chaos.world import Load
+
+__all__ = ["SteadyLoad", "Trickle"]
+
+_IDS = 150
+_POLL_SECONDS = 0.02
+
+
+class SteadyLoad:
+    """Bursts one after another, in a thread of its own, until it is left.
+
+    Each burst changes every id of every resource once, so that a hub's whole life is one `Load`. Whoever pauses or
+    kills the hub does it in `held`, since nobody may ask a hub that cannot answer. The next life has other resources:
+    a hub begins again with version 1, which must not look like a repeat.
+    """
+
+    def __init__(self, hub: Hub, lives: Sequence[Sequence[str]], rate: float = 200) -> None:
+        self._hub = hub
+        self._lives = lives
+        self._life = 0
+        self._rate = rate
+        self._asking = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
+        self._error: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(30)
+
+    @property
+    def resources(self) -> Sequence[str]:
+        """Name what this life of the hub changes."""
+        return self._lives[self._life]
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Ask the hub nothing meanwhile."""
+        with self._asking:
+            yield
+
+    def next_life(self) -> None:
+        """Go on with the next resources; only while it is held."""
+        self._life += 1
+
+    def end(self) -> None:
+        """Let the burst that is under way end, and begin no other; raises what has ended it before."""
+        self.__exit__()
+        if self._error is not None:
+            raise RuntimeError("the load failed") from self._error
+
+    def foretold(self, ledger: Sequence[Change], at: float, seconds: float) -> list[Change]:
+        """Tell what the hub may have gone on to change within some seconds after its ledger was read."""
+        most = len(ledger) + int(2 * self._rate * seconds) + 100
+        expected = Load(0, most, self.resources, _IDS).expected()[len(ledger) :]
+        return [Change(0, at, *identity, 1) for identity in expected]
+
+    def _run(self) -> None:
+        try:
+            while not self._ended.is_set():
+                self._burst()
+        except (OSError, RuntimeError) as error:
+            self._error = error
+
+    def _burst(self) -> None:
+        with self._asking:
+            life = self._life
+            count = _IDS * len(self.resources)
+            number = self._hub.burst(count, rate=self._rate, ids=_IDS, resources=self.resources)
+        while True:
+            threading.Event().wait(_POLL_SECONDS)
+            with self._asking:
+                if life != self._life or self._hub.burst_done(number):
+                    return
+
+
+class Trickle:
+    """Single changes with a pause before each, in a thread of its own, until it is left."""
+
+    def __init__(self, hub: Hub, resources: Sequence[str], pause: Callable[[], float]) -> None:
+        self.resources = resources
+        self._hub = hub
+        self._pause = pause
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="trickle", daemon=True)
+        self._error: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(30)
+
+    def end(self) -> None:
+        """Make no further change; raises what has ended it before."""
+        self.__exit__()
+        if self._error is not None:
+            raise RuntimeError("the load failed") from self._error
+
+    def _run(self) -> None:
+        number = 0
+        try:
+            while not self._ended.wait(self._pause()):
+                number += 1
+                resource = self.resources[number % len(self.resources)]
+                self._hub.change(resource, id=f"{number % _IDS:024x}")
+        except OSError as error:
+            self._error = error
