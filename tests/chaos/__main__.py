@@ -1,4 +1,7 @@
-"""`python -m tests.chaos --rounds 10`: every fault many times, and a table of what it cost."""
+"""`python -m tests.chaos --rounds 10`: every fault and the coverage run many times, and what they cost.
+
+The other long runs are made once; `--only` names some, and makes those as well that are made only when named.
+"""
 
 import argparse
 import sys
@@ -11,6 +14,7 @@ import pytest
 
 from tests.brokers import KafkaBroker, MqttBroker, start_kafka, start_mqtt
 from tests.chaos.faults import FAULTS, Fault
+from tests.chaos.long import LONG_RUNS, LongRun
 from tests.chaos.run import Figures, run
 
 _COLUMNS = ("fault", "rounds", "accepted", "on the wire", "missing", "disorder", "repeats k/m", "allowed", "recovery s")
@@ -18,13 +22,16 @@ _ROW = "{:24} {:>6} {:>9} {:>11} {:>7} {:>8} {:>11} {:>9}  {}"
 
 
 def main() -> int:
-    """Run the faults and give 0 if every promise was kept in every round."""
+    """Run the faults and the long runs, and give 0 if every promise was kept every time."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
-    parser.add_argument("--rounds", type=int, default=10, help="rounds of each fault (default %(default)s)")
+    parser.add_argument("--rounds", type=int, default=10, help="rounds of each (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the moments of the faults (default %(default)s)")
-    parser.add_argument("--only", default="", help="only faults whose name contains this")
+    parser.add_argument("--only", default="", help="only those whose name contains this")
     options = parser.parse_args()
     faults = [fault for fault in FAULTS if options.only in fault.name]
+    runs = [run for run in LONG_RUNS if options.only in run.name and (options.only or not run.asked)]
+    if not faults and not runs:
+        parser.error(f"nothing is called {options.only!r}: {', '.join(one.name for one in (*FAULTS, *LONG_RUNS))}")
     try:
         kafka, mqtt = start_kafka(own=True), start_mqtt(own=True)
     except (pytest.skip.Exception, pytest.fail.Exception) as reason:
@@ -32,17 +39,33 @@ def main() -> int:
         return 1
     print(f"kafka={kafka.level} mqtt={mqtt.level}, {options.rounds} rounds, seed {options.seed}", flush=True)
     results: dict[str, list[Figures]] = {fault.name: [] for fault in faults}
-    broken = 0
+    kept: list[bool] = []
     try:
         for number in range(options.rounds):
-            for fault in faults:
-                broken += not _round(fault, number, options.seed, results, kafka, mqtt)
+            kept += [_round(fault, number, options.seed, results, kafka, mqtt) for fault in faults]
+            due = [run for run in runs if run.each_round or number == 0]
+            kept += [_long(run, f"{options.seed}/{number}/{run.name}", kafka, mqtt) for run in due]
     finally:
         kafka.close()
         mqtt.close()
-    _print(faults, results)
-    print(f"{broken} of {options.rounds * len(faults)} runs broke a promise")
-    return 1 if broken else 0
+    if faults:
+        _print(faults, results)
+    print(f"{kept.count(False)} of {len(kept)} runs broke a promise")
+    return 0 if all(kept) else 1
+
+
+def _long(run: LongRun, seed: str, kafka: KafkaBroker, mqtt: MqttBroker) -> bool:
+    started = time.monotonic()
+    try:
+        reports = run.run(kafka, mqtt, seed)
+    except (AssertionError, OSError) as error:
+        print(
+            f"{run.name}: seed {seed}, {time.monotonic() - started:.0f} s: {type(error).__name__}: {error}", flush=True
+        )
+        return False
+    for report in reports:
+        print(f"{run.name}: {report.summary}: {'; '.join(report.problems) or 'ok'}", flush=True)
+    return not any(report.problems for report in reports)
 
 
 def _round(

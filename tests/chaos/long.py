@@ -1,0 +1,56 @@
+"""The long runs: what takes minutes, and an hour where a promise is about an hour."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from tests.brokers import KafkaBroker, MqttBroker
+from tests.chaos import coverage, deaf, rotation
+from tests.chaos.trial import Report
+
+__all__ = ["LONG_RUNS", "LongRun"]
+
+_ROTATIONS = 100
+_FORGOTTEN = 20
+_CALM_SECONDS = 3600.0
+
+Run = Callable[[KafkaBroker, MqttBroker, str], Sequence[Report]]
+
+
+@dataclass(frozen=True, slots=True)
+class LongRun:
+    """One that is repeated in every round, or is made once; `asked` ones only when they are named."""
+
+    name: str
+    run: Run
+    each_round: bool = False
+    asked: bool = False
+
+
+def _cover(kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[Report]:
+    return [coverage.cover(kafka, mqtt, coverage.LONG, seed)]
+
+
+def _rotate(kind: rotation.Rotation, kafka: KafkaBroker, mqtt: MqttBroker, _: str) -> list[Report]:
+    return [rotation.rotate(kafka, mqtt, kind, _ROTATIONS)]
+
+
+def _forget(kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[Report]:
+    return [deaf.forget(kafka, mqtt, deaf.LOADED, _FORGOTTEN, seed)]
+
+
+def _forget_sparsely(kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[Report]:
+    return deaf.forget_sparsely(kafka, mqtt, _FORGOTTEN, seed)
+
+
+def _be_calm(kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[Report]:
+    return deaf.be_calm(kafka, mqtt, _CALM_SECONDS, seed)
+
+
+LONG_RUNS = (
+    LongRun("coverage", _cover, each_round=True),
+    *(LongRun(name, partial(_rotate, kind)) for name, kind in rotation.ROTATIONS.items()),
+    LongRun("deaf under load", _forget),
+    LongRun("deaf under sparse traffic", _forget_sparsely, asked=True),
+    LongRun("calm for an hour", _be_calm, asked=True),
+)
