@@ -21,6 +21,7 @@ from tests.support import wait_until
 pytestmark = [pytest.mark.kafka, pytest.mark.mqtt, pytest.mark.slow, pytest.mark.timeout(240)]
 
 _BURST, _LATER = 10_000, 200
+_ONE_CONNECTION = {"HUB__DOUBT_FIRST_SECONDS": "300", "HUB__DOUBT_LONGEST_SECONDS": "300"}  # also in the silences
 _MARKS = len(FIRST)
 _SAMPLE = 200
 
@@ -38,7 +39,7 @@ class Job:
 
 
 def _run(hub: Hub, kafka: KafkaBroker, mqtt: MqttBroker) -> Job:
-    with opened(hub, kafka, mqtt) as world, HubRecorder(hub, FIRST) as recorder:
+    with opened(hub, kafka, mqtt, _ONE_CONNECTION) as world, HubRecorder(hub, FIRST) as recorder:
         load = world.load(_BURST, rate=1000)
         hub.wait_burst(load.number, 60)
         world.arrived(_BURST, 60)

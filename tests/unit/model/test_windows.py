@@ -40,12 +40,11 @@ steps = st.one_of(
     st.tuples(st.sampled_from(FAULTS), seconds),
 )
 schedules = st.lists(steps, min_size=1, max_size=STEPS)
-# A subscription forgotten in the last second before a planned break cannot be told: no 1 s there.
-ROTATIONS = ((0.0, True), (0.0, True), (1.0, True), (3.0, True), (0.0, False), (3.0, False))
 parameters = st.builds(
-    lambda rotation, disk_seconds: Faults(*rotation, disk_seconds),
-    st.sampled_from(ROTATIONS),
-    st.sampled_from([0.0, 0.002, 0.4]),
+    Faults,
+    recycle_seconds=st.sampled_from([0.0, 0.0, 1.0, 3.0]),
+    beside=st.sampled_from([True, True, True, False]),
+    disk_seconds=st.sampled_from([0.0, 0.002, 0.4]),
 )
 
 

@@ -117,6 +117,7 @@ class ModelHub:
     refuses_second: bool = False
     wires: list[Wire] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    forgotten_at: list[float] = field(default_factory=list)
     most_connections: int = 0
 
     def change(self) -> None:
@@ -149,6 +150,7 @@ class ModelHub:
 
     def forget(self) -> None:
         """Forget every subscription without a word."""
+        self.forgotten_at.append(asyncio.get_running_loop().time())
         for wire in self.wires:
             wire.subscribed = False
 
