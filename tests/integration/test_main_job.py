@@ -38,6 +38,10 @@ class Job:
     metrics: Mapping[tuple[str, str], float]
 
 
+def _lag(metrics: Mapping[tuple[str, str], float], sink: str) -> float:
+    return metrics["portos_bridge_sink_lag_events", f'sink="{sink}"']
+
+
 def _run(hub: Hub, kafka: KafkaBroker, mqtt: MqttBroker) -> Job:
     with opened(hub, kafka, mqtt, _ONE_CONNECTION) as world, HubRecorder(hub, FIRST) as recorder:
         load = world.load(_BURST, rate=1000)
@@ -46,6 +50,7 @@ def _run(hub: Hub, kafka: KafkaBroker, mqtt: MqttBroker) -> Job:
         later = world.load(_LATER)
         hub.wait_burst(later.number, 20)
         world.arrived(_BURST + _LATER)
+        wait_until(lambda: not any(_lag(world.bridge.metrics(), sink) for sink in ("kafka", "mqtt")), 10, "all settled")
         metrics = world.bridge.metrics()
         world.finish(later)
         wait_until(lambda: len(recorder.read()) >= _BURST + _LATER + _MARKS, 10, "the second subscriber has it all")
