@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from tests.brokers import KafkaBroker, MqttBroker
-from tests.chaos import coverage, deaf, rotation
+from tests.chaos import coverage, deaf, rotation, versions
 from tests.chaos.trial import Report
 
 __all__ = ["LONG_RUNS", "LongRun"]
@@ -14,7 +15,21 @@ _ROTATIONS = 100
 _FORGOTTEN = 20
 _CALM_SECONDS = 3600.0
 
-Run = Callable[[KafkaBroker, MqttBroker, str], Sequence[Report]]
+_WITHHELD_CHANGES = 50_000
+_REPEATED_CHANGES = 10_000
+
+
+class Told(Protocol):
+    """What a run came to in a line, and every promise that it broke."""
+
+    @property
+    def summary(self) -> str: ...
+
+    @property
+    def problems(self) -> Sequence[str]: ...
+
+
+Run = Callable[[KafkaBroker, MqttBroker, str], Sequence[Told]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +58,15 @@ def _forget_sparsely(kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[Re
     return deaf.forget_sparsely(kafka, mqtt, _FORGOTTEN, seed)
 
 
+def _withhold(kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[versions.Outcome]:
+    return [versions.withhold(kafka, mqtt, _WITHHELD_CHANGES, seed)]
+
+
+def _repeat(kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[versions.Outcome]:
+    modes = ("monotonic", "contiguous")
+    return [versions.repeat(kafka, mqtt, mode, _REPEATED_CHANGES, seed) for mode in modes]
+
+
 def _be_calm(kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[Report]:
     return deaf.be_calm(kafka, mqtt, _CALM_SECONDS, seed)
 
@@ -51,6 +75,8 @@ LONG_RUNS = (
     LongRun("coverage", _cover, each_round=True),
     *(LongRun(name, partial(_rotate, kind)) for name, kind in rotation.ROTATIONS.items()),
     LongRun("deaf under load", _forget),
+    LongRun("withheld versions", _withhold),
+    LongRun("repeated changes", _repeat),
     LongRun("deaf under sparse traffic", _forget_sparsely, asked=True),
     LongRun("calm for an hour", _be_calm, asked=True),
 )
