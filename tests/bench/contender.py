@@ -15,10 +15,11 @@ from pathlib import Path
 
 from tests.brokers import Hub, KafkaBroker, MqttBroker
 from tests.brokers.process import Program
-from tests.chaos.bridge_process import BridgeProcess
+from tests.chaos.bridge_process import BridgeProcess, program
 from tests.support import wait_until
 
 __all__ = [
+    "BEFORE",
     "NAIVE",
     "NAMES",
     "OURS",
@@ -32,8 +33,8 @@ __all__ = [
     "usage",
 ]
 
-OURS, PEER, NAIVE = "ours", "dotnet", "naive"
-NAMES = (OURS, PEER, "node", NAIVE)
+OURS, PEER, NAIVE, BEFORE = "ours", "dotnet", "naive", "before"
+NAMES = (OURS, PEER, "node", NAIVE, BEFORE)
 _INSTALL_SECONDS = 180
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -68,11 +69,13 @@ class Usage:
 def contender(name: str) -> Contender | str:
     """Make ready what is known under this name, or say why it cannot take part."""
     if name == OURS:
-        return Contender(OURS, _start_ours)
+        return Contender(OURS, partial(_start_ours, program()))
     variable = f"TEST_{name.upper()}_BRIDGE"
     where = os.environ.get(variable, "")
     if not where:
         return f"set {variable}"
+    if name == BEFORE:  # the console script of another checkout of ours
+        return Contender(name, partial(_start_ours, where))
     try:
         return Contender(name, partial(_start_peer, _command(name, Path(where))))
     except (OSError, subprocess.SubprocessError) as error:
@@ -124,7 +127,7 @@ def _start_peer(command: Sequence[str], place: Place, folder: Path) -> tuple[int
     return program.pid, program.kill
 
 
-def _start_ours(place: Place, folder: Path) -> tuple[int, Callable[[], object]]:
+def _start_ours(script: str, place: Place, folder: Path) -> tuple[int, Callable[[], object]]:
     hub, broker = place.hub, place.broker
     sink = (
         {"SINK__KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap}
@@ -139,7 +142,7 @@ def _start_ours(place: Place, folder: Path) -> tuple[int, Callable[[], object]]:
         "AUTH__DEVICE_NAME": "BENCH",
         "SUBSCRIBE__RESOURCES": place.resource,
     }
-    bridge = BridgeProcess(folder, settings | sink)
+    bridge = BridgeProcess(folder, settings | sink, script)
     bridge.start()
     return bridge.pid, bridge.kill9
 

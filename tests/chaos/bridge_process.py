@@ -26,10 +26,10 @@ def program() -> str:
 class BridgeProcess:
     """`portos-bridge run` with the given settings, names without their prefix: `{"HUB__URL": ...}`.
 
-    One journal over all of its lives; its log is one file.
+    One journal over all of its lives; its log is one file. `script` is another console script than the installed one.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str], script: str = "") -> None:
         self.journal = folder / "journal" / "journal.db"
         self._admin_port = free_port()
         own = {
@@ -40,7 +40,7 @@ class BridgeProcess:
         }
         environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         environment |= {f"PORTOS_BRIDGE_{name}": value for name, value in (own | dict(settings)).items()}
-        self._program = Program([program(), "run"], folder / "bridge.log", environment)
+        self._program = Program([script or program(), "run"], folder / "bridge.log", environment)
 
     def start(self, seconds: float = 20) -> None:
         """Start it and wait until it is ready: subscribed, with its journal open."""
