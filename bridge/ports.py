@@ -4,10 +4,11 @@ An adapter lives for one connection and never reconnects: when the connection is
 thrown away. It has no locks, no retries, no back-off and no metrics; the pipeline has them, once, for all.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence, Sized
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
+from weakref import WeakSet
 
 from bridge.errors import Rejected, Unavailable
 from bridge.message import Message
@@ -76,7 +77,7 @@ class SourceActivity:
     Times are seconds since the epoch; None is never. `token_requests` counts logins and refreshes by result: `ok` or a
     reason of `Unavailable`. `clock_offset_seconds` is how far the hub's clock is ahead of ours, if known.
     `received` counts events and unreadable records; of these `dropped` still found the memory full after the longest
-    pause, `waiting` are in a queue, and `abandoned` were in one whose connection was closed.
+    pause, `waiting` are in one of the `queues`, and `abandoned` were in one whose connection was closed.
     """
 
     frames: dict[str, int] = field(default_factory=dict)
@@ -88,8 +89,13 @@ class SourceActivity:
     token_requests: dict[str, int] = field(default_factory=dict)
     received: int = 0
     dropped: int = 0
-    waiting: int = 0
+    queues: "WeakSet[Sized]" = field(default_factory=WeakSet)
     abandoned: int = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many events and unreadable records nobody has taken yet."""
+        return sum(map(len, self.queues))
 
     @property
     def clocks_differ_by(self) -> float:

@@ -16,11 +16,12 @@ class Backlog:
     """A queue for one writer and one reader in one event loop.
 
     It takes everything and says when it is full; what to do about that is decided by who reads the hub. `activity` is
-    told how many events wait, and how many nobody has fetched when it is cleared.
+    told how many events nobody has fetched when it is cleared.
     """
 
     def __init__(self, max_bytes: int, max_events: int, activity: SourceActivity) -> None:
         self._activity = activity
+        activity.queues.add(self)
         self._max_bytes = max_bytes
         self._max_events = max_events
         self._waiting: deque[Message | Unreadable] = deque()
@@ -37,13 +38,14 @@ class Backlog:
 
     def put(self, items: Sequence[Message | Unreadable]) -> None:
         """Add what one WebSocket message held; it may exceed the bounds by that one message."""
-        before = len(self._waiting)
         self._waiting.extend(items)
-        self._activity.waiting += len(self._waiting) - before
         self._bytes += sum([len(item.body) for item in items])
         if self._bytes >= self._max_bytes or len(self._waiting) >= self._max_events:
             self._has_room.clear()
         self._filled.set()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     async def room(self) -> None:
         """Wait until the reader has taken so much that there is room again."""
@@ -60,7 +62,6 @@ class Backlog:
 
     def clear(self) -> None:
         """Throw away what is there: nobody will fetch it any more."""
-        self._activity.waiting -= len(self._waiting)
         self._activity.abandoned += len(self._waiting)
         self._waiting.clear()
         self._bytes = 0
@@ -79,13 +80,11 @@ class Backlog:
                 return None
             self._filled.clear()
             return Batch(())
-        before = len(self._waiting)
-        if before <= _MAX_BATCH_EVENTS:
+        if len(self._waiting) <= _MAX_BATCH_EVENTS:
             taken = list(self._waiting)
             self._waiting.clear()
         else:
             taken = [self._waiting.popleft() for _ in range(_MAX_BATCH_EVENTS)]
-        self._activity.waiting -= before - len(self._waiting)
         self._bytes -= sum([len(item.body) for item in taken])
         if not self._waiting and not self._closed:
             self._filled.clear()

@@ -114,7 +114,7 @@ class _Relay:
                         raise Unavailable(str(error), reason=error.reason, at_once=True) from None
                     raise
                 missed = self._missed(session, self._successor.session, error)
-                proved_at = 0.0 if missed else session.heard_until
+                proved_at = 0.0 if missed else session.proof.heard_until
                 self._take_over(self._successor, error)
 
     async def rotate(self) -> None:
@@ -238,7 +238,8 @@ class _Relay:
             doubtful = self._doubtful(now, session)
             if heard_at is None and successor.event_clock is not None:
                 heard_at = now
-            if session.last_event_at is not None and session.last_event_at >= successor.subscribed_at - _SKEW_SECONDS:
+            event_at = session.proof.last_event_at
+            if event_at is not None and event_at >= successor.proof.subscribed_at - _SKEW_SECONDS:
                 return False
             if session.ended or successor.ended:
                 return doubtful and heard_at is not None
@@ -252,8 +253,8 @@ class _Relay:
     def _missed(self, session: Session, successor: Session, error: Unavailable) -> Missed | None:
         """Say what may be missing between a connection that has ended and the one that was opened beside it."""
         if self._deaf:
-            return Missed("deaf", session.surely_heard_until)
-        if session.left_in_order or session.heard_until >= successor.subscribed_at:
+            return Missed("deaf", session.proof.surely_heard_until)
+        if session.left_in_order or session.proof.heard_until >= successor.proof.subscribed_at:
             return None
         return Missed(error.reason)
 

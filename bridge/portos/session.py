@@ -21,6 +21,7 @@ from bridge.errors import Unavailable
 from bridge.message import Message
 from bridge.portos.backlog import Backlog
 from bridge.portos.notifications import read
+from bridge.portos.proof import Proof
 from bridge.portos.signalr import HandshakeRefusedError, Hub, InvocationFailedError
 from bridge.ports import Batch, SourceActivity, Unreadable
 from bridge.settings import core
@@ -31,8 +32,6 @@ _log = logging.getLogger(__name__)
 
 _TARGET: Final = "OnEvent"
 _LONGEST_PAUSE_SECONDS: Final = 5  # ASP.NET Core closes a connection that takes nothing for 10 s (TransportSendTimeout)
-_LONGEST_WAY_SECONDS: Final = 1  # more than that is no way, but two clocks: windows stay right to a second
-_UNTIMED_SECONDS: Final = 0.1  # a ping does not say when it was sent: it may be that much later than an event would be
 _STALL_SECONDS: Final = 1  # a timer that is later than that shows that the process stood still
 _LOST_WHILE_CONNECTING: Final = {"silence": "timeout", "oversize": "protocol", "protocol": "protocol"}
 
@@ -40,9 +39,8 @@ _LOST_WHILE_CONNECTING: Final = {"silence": "timeout", "oversize": "protocol", "
 class Session:
     """A `Source`, once subscribed. Its four tasks run beside it; whoever opened the socket closes it.
 
-    Moments are seconds since the epoch. `left_in_order`: the hub has answered every Unsubscribe, so that nothing it
-    sent before was missed. `event_clock` is `last_event_at` on the loop's clock. `token_seconds`: how
-    long after the opening the token expires.
+    `left_in_order`: the hub has answered every Unsubscribe, so that nothing it sent before was missed. `event_clock` is
+    when the last event was heard, on the loop's clock. `token_seconds`: how long after the opening the token expires.
     """
 
     def __init__(
@@ -60,17 +58,11 @@ class Session:
         self._hub = Hub(_TARGET, lambda body, now: read(body, site, now), self._deliver, activity.frames)
         self._clock = asyncio.get_running_loop().time
         self._heard_at = self._clock()
-        self.subscribed_at = self.last_frame_at = time.time()
-        self.last_event_at: float | None = None
+        self.proof = Proof(activity, hub.silence_seconds + _LONGEST_PAUSE_SECONDS, time.time())
         self.event_clock: float | None = None
         self.left_in_order = False
+        self._frame_at = 0.0
         self.token_seconds = inf
-        self._heard_until = 0.0
-        self._proved_at: float | None = None
-        self._doubted = False
-        self._latency = self._way = 0.0
-        self._shortest_way = inf
-        self._longest_delay = hub.silence_seconds + _LONGEST_PAUSE_SECONDS
         self._subscribed: list[dict[str, object]] = []
         self._ended: Unavailable | None = None
         self._pausing = self._dropping = self._leaving = False
@@ -87,7 +79,7 @@ class Session:
                 async with asyncio.timeout(self._settings.answer_seconds):
                     await self._hub.invoke("Subscribe", request)
                 self._subscribed.append(request)
-            self.subscribed_at = time.time()
+            self.proof.subscribed_at = time.time()
         except TimeoutError:
             text = f"the hub did not answer {doing} within {self._settings.answer_seconds:g} s"
             raise Unavailable(text, reason="timeout") from None
@@ -101,24 +93,13 @@ class Session:
         """Yield all that came, up to 1,000 at a time, and raise `Unavailable` when the last of it is taken.
 
         The first batch is empty: from its `proved_at` on, the moment of the last subscription, nothing is missed.
-
-        What was heard proves that nothing is missing of what was sent before it, since TCP keeps the order. The hub
-        sent it a little earlier than it was heard, as the time stamps of its events tell; of a batch behind which more
-        is waiting only they tell.
         """
-        yield Batch((), proved_at=self.subscribed_at)
+        proof = self.proof
+        yield Batch((), proved_at=proof.subscribed_at)
         while (batch := await self._backlog.take()) is not None:
             waiting = self._backlog.oldest_at
-            yield replace(batch, proved_at=self._proved_at if waiting is None else self._sent_at(batch, waiting))
+            yield replace(batch, proved_at=proof.heard_until if waiting is None else proof.sent_at(batch, waiting))
         raise self._ended or Unavailable("the connection has been left", reason="planned")
-
-    def _sent_at(self, batch: Batch, waiting: float) -> float | None:
-        """Say when the hub sent the last of a batch; None, which proves nothing, where it does not tell."""
-        last = batch.messages[-1] if batch.messages else None
-        if last is None or last.created_at is None or self._shortest_way == inf:
-            return None
-        offset = self._shortest_way - self._way
-        return min(last.created_at - self._activity.clocks_differ_by + offset, waiting)
 
     @property
     def ended(self) -> Unavailable | None:
@@ -130,26 +111,10 @@ class Session:
         """Whether everything that comes is taken, so that a silence is the hub's."""
         return not (self._pausing or self._dropping or self._leaving)
 
-    @property
-    def surely_heard_until(self) -> float:
-        """The moment up to which everything has surely been heard: of the last event, or else of the subscription.
-
-        A hub that has forgotten the subscription goes on pinging.
-        """
-        if self.last_event_at is None:
-            return self.subscribed_at
-        return max(self.last_event_at - self._latency, self.subscribed_at)
-
-    @property
-    def heard_until(self) -> float:
-        """The moment up to which everything is taken to be heard."""
-        return max(self.surely_heard_until if self._doubted else self._heard_until, self.subscribed_at)
-
     def doubt(self, *, doubted: bool) -> None:
         """Take pings for no proof while it is doubted that the hub knows of the subscription."""
-        if self._doubted != doubted and not self._dropping:
-            self._doubted = doubted
-            self._proved_at = self.heard_until
+        if self.proof.doubted != doubted:
+            self.proof.doubted = doubted
             self._backlog.wake()
 
     async def leave(self) -> None:
@@ -218,30 +183,21 @@ class Session:
     def _receive(self, data: bytes) -> None:
         now = time.time()
         self._heard_at = self._clock()
-        self.last_frame_at = self._activity.last_frame_at = now
+        self._activity.last_frame_at = self._frame_at = now
         self._activity.received_bytes += len(data)
         try:
             self._hub.receive(data, now)
         except HandshakeRefusedError as error:
             self.end(Unavailable(str(error), reason="protocol"))
             return
-        if not self._dropping:
-            self._hear(now)
-        if (closing := self._hub.closing) is not None:
+        closing = self._hub.closing
+        if self.proof.last_event_at != now and closing is None:  # a Close is no ping: the subscription may be gone
+            self.proof.ping(now)
+            self._backlog.wake()
+        if closing is not None:
             why = f": {closing.error[:200]!r}" if closing.error else ""
             text = f"the hub closed the connection{why}"
             self.end(Unavailable(text, reason="server_close", slowly=not closing.allow_reconnect))
-
-    def _hear(self, now: float) -> None:
-        """Note what a frame proves; a Close proves nothing, since the subscription may be gone when it is sent."""
-        if self.last_event_at == now:
-            self._heard_until = now - self._latency
-            self._doubted = False
-        elif self._hub.closing is None:
-            self._heard_until = max(self._heard_until, now - self._latency - _UNTIMED_SECONDS)
-        if not self._doubted:
-            self._proved_at = self._heard_until
-            self._backlog.wake()
 
     def _deliver(self, items: Sequence[Message | Unreadable]) -> None:
         if self._leaving:
@@ -252,23 +208,11 @@ class Session:
             if not self._backlog.full:  # a new connection, and with it a window that tells what was dropped
                 self.end(Unavailable("there was no memory for what the hub sent", reason="shed", at_once=True))
             return
-        self.last_event_at = self._activity.last_event_at = self.last_frame_at
+        now = self._frame_at
+        self.proof.event(items[-1], now)
+        self._activity.last_event_at = now
         self.event_clock = self._heard_at
-        first = items[0]
-        if type(first) is Message and first.created_at is not None:
-            self._took(first.received_at + self._activity.clocks_differ_by - first.created_at)
         self._backlog.put(items)
-
-    def _took(self, seconds: float) -> None:
-        """Note how long an event took from the hub to here, as far as the clocks of both tell.
-
-        What exceeds the shortest way of this connection is lateness whatever the clocks are: the network held it, or we
-        did not read. Nothing is later than a silence after which the connection is given up.
-        """
-        if seconds < self._shortest_way:
-            seconds = self._shortest_way = max(seconds, -_LONGEST_WAY_SECONDS)
-            self._way = min(max(seconds, 0), _LONGEST_WAY_SECONDS)
-        self._latency = min(seconds - self._shortest_way, self._longest_delay) + self._way
 
     async def _pause(self) -> None:
         """Let the hub wait until there is room again; after the longest pause go on reading, and drop."""
@@ -278,6 +222,7 @@ class Session:
                 await self._backlog.room()
         except TimeoutError:
             self._dropping = True
+            self.proof.freeze()
             _log.warning("memory is full: events from the hub are dropped until the journal takes them again")
         finally:
             self._pausing = False

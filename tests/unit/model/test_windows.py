@@ -17,6 +17,7 @@ from bridge.portos import relay as relay_module
 from bridge.portos import session as session_module
 from bridge.portos.doubt import Doubt
 from bridge.portos.memory import VersionMemory
+from bridge.portos.proof import Proof
 from bridge.portos.session import Session
 from bridge.sieve import Sifted
 from tests.unit.model.verdict import faults_of
@@ -193,7 +194,7 @@ def window_to_the_connection(patch: pytest.MonkeyPatch) -> None:
     async def subscribe(self: Session, wanted: Any) -> None:
         began_at = asyncio.get_running_loop().time()
         await whole(self, wanted)
-        self.subscribed_at = began_at
+        self.proof.subscribed_at = began_at
 
     patch.setattr(Session, "subscribe", subscribe)
 
@@ -213,16 +214,9 @@ def pings_are_proof_for_ever(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Doubt, "ask", lambda *_: False)
 
 
-def what_waits_is_proved(patch: pytest.MonkeyPatch) -> None:
-    """What was heard proves itself before it is stored."""
-    whole = Session._receive
-
-    def receive(self: Session, data: bytes) -> None:
-        whole(self, data)
-        self._latency = 0.0
-
-    patch.setattr(Session, "_receive", receive)
-    patch.setattr(session_module.Session, "_took", lambda *_: None)
+def what_is_heard_was_just_sent(patch: pytest.MonkeyPatch) -> None:
+    """What was heard was sent just then, however long the network held it."""
+    patch.setattr(Proof, "_time", lambda _: None)
 
 
 def repeats_are_stored(patch: pytest.MonkeyPatch) -> None:
@@ -253,7 +247,7 @@ def deafness_is_not_told(patch: pytest.MonkeyPatch) -> None:
         window_to_the_connection,
         proof_not_durable,
         pings_are_proof_for_ever,
-        what_waits_is_proved,
+        what_is_heard_was_just_sent,
         repeats_are_stored,
         the_first_is_dropped_unread,
         deafness_is_not_told,

@@ -418,44 +418,6 @@ async def test_what_is_heard_proves_that_nothing_is_missing_before_it(hub: Scrip
     assert before < first.proved_at < ping.proved_at < event.proved_at
 
 
-async def test_the_way_from_the_hub_is_taken_off_the_proof(hub: ScriptedHub) -> None:
-    """What the hub sent while its last record was on the way may be lost as well."""
-
-    async def late(peer: Peer) -> None:
-        await peer.send(notification(0, ca=rfc3339(time.time() - 0.4)))
-        await peer.serve()
-
-    hub.script = after_subscribing(late)
-    async with connected(hub) as source:
-        async for batch in source.batches():
-            if batch.messages:
-                break
-
-    assert batch.proved_at is not None
-    assert batch.messages[0].received_at - batch.proved_at == pytest.approx(0.4, abs=0.1)
-
-
-@pytest.mark.parametrize(("first", "way"), [(0.0, 3.0), (-0.6, 3.0), (30.0, 4.0)], ids=["equal", "ahead", "behind"])
-async def test_what_the_network_held_for_long_proves_no_more_than_it_says(
-    hub: ScriptedHub, first: float, way: float
-) -> None:
-    """An event that is 3 s later than the quickest one is late by that, whatever the difference of the clocks is."""
-
-    async def late(peer: Peer) -> None:
-        await peer.send(notification(0, ca=rfc3339(time.time() - first)))
-        await peer.send(notification(1, ca=rfc3339(time.time() - first - 3)))
-        await peer.serve()
-
-    hub.script = after_subscribing(late)
-    async with connected(hub) as source:
-        async for batch in source.batches():
-            if 1 in {message.version for message in batch.messages}:
-                break
-
-    assert batch.proved_at is not None
-    assert batch.messages[-1].received_at - batch.proved_at == pytest.approx(way, abs=0.1)
-
-
 async def test_a_close_proves_nothing(hub: ScriptedHub) -> None:
     """A hub may have taken the subscription away before it says so: what it had to tell in between went to nobody."""
 
