@@ -27,7 +27,7 @@ from bridge.ports import Unreadable
 
 __all__ = ["Journal", "Lag", "Limits", "Previous"]
 
-_FREE_EVERY_EVENTS = 1000  # deleting costs a statement of its own; what is idle has nothing left to delete
+_FREE_EVERY_EVENTS = 4000  # deleting costs a statement of its own; what is idle has nothing left to delete
 _LETTERS_SHARE = 4
 _ROOM_AGAIN = 0.9  # a full journal takes nothing until this share of it is used, or it would go back and forth
 _READ_AHEAD_EVENTS = 1000

@@ -16,7 +16,7 @@ from bridge.message import Message
 
 __all__ = ["Memory", "Recorded", "Records", "unsealed"]
 
-_EVERY_EVENTS = 1000
+_EVERY_EVENTS = 4000
 _CRC = Struct("<I")
 
 
@@ -62,7 +62,7 @@ class Records:
         self._bytes = sum(size for _, size in self._kept)
 
     def next(self, given: int, settled: int) -> Recorded | None:
-        """Give the record that has to be written now: of what is to be deleted, or of the last thousand messages.
+        """Give the record that has to be written now: of what is to be deleted, or of the last few thousand.
 
         `given` is the last sequence number given, `settled` that up to which is deleted, 0 if nothing is.
         """

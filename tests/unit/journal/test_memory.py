@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bridge.journal import Journal, Limits, Recorded, open_journal
+from bridge.journal import Journal, Limits, Recorded, log, open_journal
+from bridge.journal import memory as memory_module
 from bridge.message import Message
 from tests.unit.journal.conftest import Opening, messages
 from tests.unit.journal.test_log import read_all, rows
@@ -45,6 +46,13 @@ class Numbers:
     def learn(self, messages: Sequence[Message]) -> None:
         self.learnt += len(messages)
         self.see(messages)
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Record and delete a thousand messages at a time, so that a test need not have many."""
+    monkeypatch.setattr(memory_module, "_EVERY_EVENTS", 1000)
+    monkeypatch.setattr(log, "_FREE_EVERY_EVENTS", 1000)
 
 
 async def store(journal: Journal, memory: Numbers, first: int, count: int, body: bytes = b"{}") -> None:
