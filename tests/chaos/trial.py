@@ -30,6 +30,8 @@ QUICK = {
 }
 """Settings under which an outage takes seconds and not minutes; the hub pings once a second."""
 
+_IMBALANCE = "portos_bridge_ledger_imbalance_events"
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -52,6 +54,8 @@ class Trial:
     lives: list[Life] = field(default_factory=list)
     kills: list[float] = field(default_factory=list)
     stalls: list[tuple[float, float]] = field(default_factory=list)
+    imbalances: dict[str, float] = field(default_factory=dict)
+    """What the bridge's own ledger misses, by stage, over all its lives."""
 
     @property
     def hub(self) -> Hub:
@@ -107,6 +111,8 @@ class Trial:
 
     def finish(self) -> None:
         """Stop the bridge in order."""
+        shown = self.world.bridge.metrics()
+        self.imbalances = {stage: count for (name, stage), count in shown.items() if count and name == _IMBALANCE}
         self.lives.append(life_of(self.hub))
         status = self.world.bridge.terminate()
         assert status == 0, f"the bridge ended with {status}:\n{self.world.bridge.log()[-3000:]}"
@@ -127,12 +133,15 @@ class Trial:
         repeated = {sink: found.repeated for sink, found in judgement.sinks.items()}
         blind = sum(window.seconds for window in coverage.told)
         summary = (
-            f"{sum(len(life.ledger) for life in self.lives)} changes, {judgement.accepted} accepted, "
+            f"{coverage.changes} changes, {judgement.accepted} accepted, "
             f"{coverage.to_nobody} to nobody, {coverage.unread} unread; {len(coverage.told)} windows of {blind:.1f} s, "
             f"at most {coverage.excess * 1000:.0f} ms too long; repeats {repeated}"
         )
         problems = [f"{what}: {items}" for what, items in coverage.faults().items()]
         problems += [f"{sink}: {what}" for sink, what in judgement.faults().items()]
+        problems += [
+            f"the bridge's ledger misses {count:g} events, {stage}" for stage, count in self.imbalances.items()
+        ]
         for sink, count in repeated.items():
             most = len(self.kills) * (WINDOW[sink] + CURSOR_LAG)
             if count > most:

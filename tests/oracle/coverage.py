@@ -48,6 +48,7 @@ class Missed:
 class Coverage:
     """What a run came to, and what must never happen; keys are sinks."""
 
+    changes: int = 0
     to_nobody: int = 0
     """Changes that the hub sent to no connection."""
     unread: int = 0
@@ -99,6 +100,7 @@ def judge_coverage(
     arrived = {name: identities(records) for name, records in received.items()}
     anywhere = set().union(*arrived.values(), filter(None, map(identity_of, journaled)))
     missed = [c for life in lives for c in life.ledger if identity_of_change(c) not in anywhere]
+    verdict.changes = sum(len(life.ledger) for life in lives)
     verdict.to_nobody = sum(change.sent_to == 0 for life in lives for change in life.ledger)
     verdict.unread = sum(change.sent_to > 0 for change in missed)
     sent = {identity_of_change(change): change.at for life in lives for change in life.ledger}

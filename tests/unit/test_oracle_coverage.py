@@ -91,7 +91,7 @@ def test_a_bridge_that_tells_all_passes() -> None:
     result = verdict(honest("kafka"), honest("mqtt"))
 
     assert result.faults() == {}
-    assert (result.to_nobody, result.unread, len(result.told)) == (400, 10, 3)
+    assert (result.changes, result.to_nobody, result.unread, len(result.told)) == (1000, 400, 10, 3)
     assert result.excess < 0.01
 
 
