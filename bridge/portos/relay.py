@@ -82,7 +82,6 @@ class _Relay:
         self._retiring: asyncio.Task[None] | None = None
         self._taken_over = asyncio.Event()
         self._deaf = self._breaking = self._stopping = False
-        self._opened_at = 0.0
 
     async def open(self) -> None:
         """Wait for the first connection."""
@@ -156,7 +155,7 @@ class _Relay:
             self._doubt.interrupted(now)
             return None
         doubtful = self._doubtful(now, session)
-        age = now - self._opened_at
+        age = now - session.opened_clock
         if rotation.renews and rotation.beside and age >= _token_due(session.token_seconds):
             return _TOKEN
         if rotation.recycle_seconds and age >= rotation.recycle_seconds:
@@ -192,7 +191,7 @@ class _Relay:
             return True
         self._taken_over.clear()
         self._successor = successor
-        if await self._hears_more(successor.session, current.session, self._patience(why)):
+        if await self._hears_more(successor.session, current.session, why):
             self._deaf = True
             self._doubt.was_right()
         current.leaving.set()
@@ -221,18 +220,18 @@ class _Relay:
 
     def _patience(self, why: str) -> float:
         """Say for how many seconds two connections may be compared: not longer than the first one's token is good."""
-        patience = 2 * self._doubt.seconds
+        patience, session = 2 * self._doubt.seconds, self._current.session
         if why == _DOUBT:
             return patience
-        return min(patience, self._current.session.token_seconds - (self._clock() - self._opened_at) - _LOOK_SECONDS)
+        return min(patience, session.token_seconds - (self._clock() - session.opened_clock) - _WHOLE_SECOND)
 
-    async def _hears_more(self, successor: Session, session: Session, patience: float) -> bool:
+    async def _hears_more(self, successor: Session, session: Session, why: str) -> bool:
         """Wait until one of two connections hears something; say whether it is the new one alone.
 
         Whatever the successor is for: a connection that has been deaf must not be let go as if it had heard everything.
         If one of them ends first, a doubt is taken to be right when the new one alone has heard anything.
         """
-        began_at = self._clock()
+        began_at, patience = self._clock(), self._patience(why)
         heard_at: float | None = None
         async for now in self._looks():
             doubtful = self._doubtful(now, session)
@@ -246,7 +245,8 @@ class _Relay:
             if heard_at is not None and now - heard_at >= _GRACE_SECONDS:
                 return True
             if heard_at is None and now - began_at >= patience:
-                self._doubt.found_nothing(now)
+                if why == _DOUBT:
+                    self._doubt.found_nothing(now)
                 return False
         raise AssertionError("it looks for ever")
 
@@ -268,8 +268,7 @@ class _Relay:
         self._taken_over.set()
 
     def _begin(self) -> None:
-        self._opened_at = self._clock()
-        self._doubt.opened(self._opened_at)
+        self._doubt.opened(self._clock())
 
 
 def _token_due(seconds: float) -> float:

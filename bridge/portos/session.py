@@ -39,8 +39,9 @@ _LOST_WHILE_CONNECTING: Final = {"silence": "timeout", "oversize": "protocol", "
 class Session:
     """A `Source`, once subscribed. Its four tasks run beside it; whoever opened the socket closes it.
 
-    `left_in_order`: the hub has answered every Unsubscribe, so that nothing it sent before was missed. `event_clock` is
-    when the last event was heard, on the loop's clock. `token_seconds`: how long after the opening the token expires.
+    `left_in_order`: the hub has answered every Unsubscribe, so that nothing it sent before was missed. `opened_clock`
+    and `event_clock` are when it was opened and last heard an event, on the loop's clock. `token_seconds`: how long
+    after the opening the token expires.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Session:
         self._backlog = backlog
         self._hub = Hub(_TARGET, lambda body, now: read(body, site, now), self._deliver, activity.frames)
         self._clock = asyncio.get_running_loop().time
-        self._heard_at = self._clock()
+        self.opened_clock = self._heard_at = self._clock()
         self.proof = Proof(activity, hub.silence_seconds + _LONGEST_PAUSE_SECONDS, time.time())
         self.event_clock: float | None = None
         self.left_in_order = False

@@ -33,6 +33,7 @@ class Crier:
     ever: list[Peer] = field(default_factory=list)
     most: int = 0
     tell_at_subscribing: int | None = None
+    closes_after_seconds: float | None = None
 
     def __post_init__(self) -> None:
         self.hub.script = self.talk
@@ -45,11 +46,14 @@ class Crier:
         if self.tell_at_subscribing is not None:
             await self.tell(self.tell_at_subscribing)
         try:
-            while True:
-                call = await peer.next()
-                if peer in self.subscribed:
-                    self.subscribed.remove(peer)
-                await peer.complete(call)
+            async with asyncio.timeout(self.closes_after_seconds):
+                while True:
+                    call = await peer.next()
+                    if peer in self.subscribed:
+                        self.subscribed.remove(peer)
+                    await peer.complete(call)
+        except TimeoutError:
+            await peer.send({"type": 7, "allowReconnect": True})
         finally:
             if peer in self.subscribed:
                 self.subscribed.remove(peer)
@@ -188,6 +192,22 @@ async def test_a_token_that_expires_is_a_reason(crier: Crier) -> None:
 
     async with relayed(crier.hub, Counts().rotation(), tokens=Short()) as reading:
         await until(taken_over(crier, 2), 5, "two rotations")
+
+    assert reading.ended is None
+    assert reading.missed == []
+
+
+async def test_a_token_that_expires_while_all_is_quiet_costs_nothing(crier: Crier) -> None:
+    """The comparison of two silent connections ends before the hub closes the first, whose age began at its opening."""
+    crier.closes_after_seconds = 0.5  # a hub cuts the fraction of a second off an expiry
+
+    class Short(FixedTokens):
+        async def token(self) -> str:
+            self.asked += 1
+            return jwt(0.6, self.asked)
+
+    async with relayed(crier.hub, Counts().rotation(), tokens=Short()) as reading:
+        await until(taken_over(crier, 4), 5, "four rotations")
 
     assert reading.ended is None
     assert reading.missed == []
