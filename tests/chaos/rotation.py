@@ -1,7 +1,7 @@
 """The rotation run: one connection after another under 200 changes/s, and nothing of it is to be seen downstream."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tests.brokers import Hub, KafkaBroker, MqttBroker, start_hub
@@ -17,7 +17,8 @@ _SPARE_SECONDS = 30.0
 class Rotation:
     """Why connections are replaced: by their token, or by the bridge's own plan; `seconds` is the life of each.
 
-    `alone`: the hub refuses a second connection, so that every rotation is a window, and nothing else.
+    `alone`: the hub refuses a second connection, so that every rotation is a window, and nothing else. `pause` gives
+    the seconds before each change, where the load is not 200 a second.
     """
 
     name: str
@@ -25,17 +26,19 @@ class Rotation:
     hub_options: Mapping[str, object] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     alone: bool = False
+    pause: Callable[[], float] | None = None
 
 
-def _by_token(name: str, *, alone: bool = False) -> Rotation:
+def _by_token(name: str, *, alone: bool = False, pause: Callable[[], float] | None = None) -> Rotation:
     options = {"TokenLifetimeSeconds": 5, "CloseOnExpiry": "true"}
-    return Rotation(name, 5, options, alone=alone)
+    return Rotation(name, 5, options, alone=alone, pause=pause)
 
 
 ROTATIONS = {
     rotation.name: rotation
     for rotation in (
         _by_token("token rotation"),
+        _by_token("token rotation, quiet", pause=lambda: 10.0),
         Rotation("recycling", 5, settings={"HUB__RECYCLE_SECONDS": "5"}),
         _by_token("token rotation, one seat", alone=True),
         Rotation("recycling, one seat", 5, settings={"HUB__RECYCLE_SECONDS": "5"}, alone=True),
@@ -48,7 +51,7 @@ def rotate(kafka: KafkaBroker, mqtt: MqttBroker, rotation: Rotation, count: int)
     hub = start_hub(KeepAliveSeconds=1, **rotation.hub_options)
     started = time.monotonic()
     try:
-        with trial(kafka, mqtt, hub, QUICK | dict(rotation.settings)) as run:
+        with trial(kafka, mqtt, hub, QUICK | dict(rotation.settings), pause=rotation.pause) as run:
             run.wire.refuses_a_second = rotation.alone
             wait_until(
                 lambda: len(hub.subscriptions()) > count,
