@@ -39,9 +39,9 @@ _LOST_WHILE_CONNECTING: Final = {"silence": "timeout", "oversize": "protocol", "
 class Session:
     """A `Source`, once subscribed. Its four tasks run beside it; whoever opened the socket closes it.
 
-    `left_in_order`: the hub has answered every Unsubscribe, so that nothing it sent before was missed. `opened_clock`
-    and `event_clock` are when it was opened and last heard an event, on the loop's clock. `token_seconds`: how long
-    after the opening the token expires.
+    `left_in_order`: the hub has answered every Unsubscribe, and nothing that it sent before was missed or dropped.
+    `opened_clock` and `event_clock` are when it was opened and last heard an event, on the loop's clock.
+    `token_seconds`: how long after the opening the token expires.
     """
 
     def __init__(
@@ -136,7 +136,9 @@ class Session:
                 while self._subscribed and self._ended is None:
                     await self._hub.invoke("Unsubscribe", self._subscribed.pop())
                 if self._ended is None:
-                    self.left_in_order = True
+                    self.left_in_order = not self._dropping
+        if self._dropping:
+            self._shed()
         self.end(Unavailable("the connection has been left", reason="planned"))
 
     async def read(self) -> None:
@@ -191,6 +193,8 @@ class Session:
         except HandshakeRefusedError as error:
             self.end(Unavailable(str(error), reason="protocol"))
             return
+        if self._dropping and not (self._leaving or self._backlog.full):
+            self._shed()
         closing = self._hub.closing
         if self.proof.last_event_at != now and closing is None:  # a Close is no ping: the subscription may be gone
             self.proof.ping(now)
@@ -206,8 +210,6 @@ class Session:
         self._activity.received += len(items)
         if self._dropping:
             self._activity.dropped += len(items)
-            if not self._backlog.full:  # a new connection, and with it a window that tells what was dropped
-                self.end(Unavailable("there was no memory for what the hub sent", reason="shed", at_once=True))
             return
         now = self._frame_at
         self.proof.event(items[-1], now)
@@ -228,6 +230,10 @@ class Session:
         finally:
             self._pausing = False
             self._heard_at = self._clock()
+
+    def _shed(self) -> None:
+        """Ask for a new connection, and with it a window that tells what was dropped."""
+        self.end(Unavailable("there was no memory for what the hub sent", reason="shed", at_once=True))
 
     def _broken(self, error: BaseException) -> Unavailable:
         code = getattr(error, "code", None)

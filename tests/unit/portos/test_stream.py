@@ -354,7 +354,7 @@ async def test_after_the_longest_pause_events_are_dropped_and_a_new_connection_i
 ) -> None:
     """The hub is never left unread for longer than the longest pause: what finds no room is counted and said once.
 
-    The first event that would find room again ends the connection, so that a window tells what was dropped.
+    The first record that comes when there is room again ends the connection, so that a window tells what was dropped.
     """
     monkeypatch.setattr(session, "_LONGEST_PAUSE_SECONDS", 0.2)
     caplog.set_level(logging.WARNING)
@@ -388,6 +388,53 @@ async def test_after_the_longest_pause_events_are_dropped_and_a_new_connection_i
     assert activity.dropped == 3001
     assert all(proof is not None and proof < read_at for proof in proofs)
     assert len([record for record in caplog.records if "dropped" in record.message]) == 1
+
+
+async def test_what_was_dropped_is_not_kept_quiet_until_the_next_event(
+    hub: ScriptedHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ping that finds room again ends the connection too: the next event may be that of the next morning."""
+    monkeypatch.setattr(session, "_LONGEST_PAUSE_SECONDS", 0.1)
+
+    async def flood_and_ping(peer: Peer) -> None:
+        await pour(peer)
+        await there_is_room.wait()
+        await peer.send({"type": 6})
+        await peer.serve()
+
+    hub.script, there_is_room = after_subscribing(flood_and_ping), asyncio.Event()
+    activity = SourceActivity()
+    async with connected(hub, activity=activity, queue={"queue_max_events": 1000}) as source:
+        await until(lambda: activity.dropped == 3000, 10, "all is read")
+
+        async def take_all() -> None:
+            async for batch in source.batches():
+                if batch.messages:
+                    there_is_room.set()
+
+        async with asyncio.timeout(5):
+            with pytest.raises(Unavailable) as caught:
+                await take_all()
+
+    assert caught.value.reason == "shed"
+
+
+async def test_a_connection_that_has_dropped_something_is_not_left_in_order(
+    hub: ScriptedHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answered Unsubscribe says that all came; a window has to tell that not all of it was kept."""
+    monkeypatch.setattr(session, "_LONGEST_PAUSE_SECONDS", 0.1)
+    hub.script = after_subscribing(flood)
+    leaving, activity = asyncio.Event(), SourceActivity()
+    async with connected(hub, activity=activity, queue={"queue_max_events": 1000}, leaving=leaving) as source:
+        await until(lambda: activity.dropped == 3000, 10, "all is read")
+        leaving.set()
+        with pytest.raises(Unavailable) as caught:
+            await collect(source)
+
+    assert caught.value.reason == "shed"
+    assert isinstance(source, session.Session)
+    assert not source.left_in_order
 
 
 async def test_what_is_heard_proves_that_nothing_is_missing_before_it(hub: ScriptedHub) -> None:
