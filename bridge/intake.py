@@ -144,21 +144,21 @@ class Intake:
         messages = sifted.messages if told is None else [told, *sifted.messages]
         proved_at = batch.proved_at
         due = proved_at is not None and abs(proved_at - self._recorded_at) >= _PROOF_EVERY_SECONDS
-        to_record = proved_at if due else None
+        to_record = window.until if window is not None else proved_at if due else None
         appending = bool(messages or batch.unreadable)
         if appending:
             generated = len(messages) - sifted.passed
             self._ledger.generated += generated
-            if not await self._journal.append(messages, batch.unreadable, window.until if window else to_record):
+            if not await self._journal.append(messages, batch.unreadable, to_record):
                 self._ledger.generated -= generated
                 return False
             self._catalogue.count_stored(sifted)
+        elif to_record is not None:
+            self._journal.prove(to_record)
+        if to_record is not None:
+            self._recorded_at = to_record
         if window is not None:
             self._saw(window)
-        if to_record is not None:
-            if window is not None or not appending:
-                self._journal.prove(to_record)
-            self._recorded_at = to_record
         if proved_at is not None:
             self._sight.proved(proved_at)
         return True

@@ -279,6 +279,33 @@ async def test_a_window_that_is_stored_is_not_told_again_after_a_kill(tmp_path: 
     assert rfc3339(stored.proved_at) == told["window"]["to"]
 
 
+async def test_the_end_of_a_window_is_recorded_with_it_also_where_no_other_proof_is_due(
+    journal: Journal, catalogue: Catalogue
+) -> None:
+    """Between two commits a kill would have it told twice."""
+    hub = Hub([LOST], journal)
+
+    async with taking_in(journal, catalogue, hub, SourceActivity()):
+        await until(lambda: journal.head == 1, 5, "the window")
+        stored = await journal._writer.call(lambda store: store.load())
+
+    (told,) = await windows(journal)
+    assert stored.proved_at is not None
+    assert rfc3339(stored.proved_at) == told["window"]["to"]
+
+
+async def test_a_proof_that_is_taken_back_is_taken_back_on_disk(journal: Journal, catalogue: Catalogue) -> None:
+    """A kill while the connection is doubted has the window begin where the doubt does."""
+    later = round(time.time()) + 60.0
+    hub = Hub([Batch((), proved_at=later), Batch((), proved_at=later - 3)], journal)
+
+    async with taking_in(journal, catalogue, hub, SourceActivity()):
+        await until(lambda: len(hub.heads) == 2, 5, "both batches")
+        stored = await journal._writer.call(lambda store: store.load())
+
+    assert stored.proved_at == later - 3
+
+
 async def test_what_found_no_room_is_a_window(tmp_path: Path, catalogue: Catalogue) -> None:
     """What the full journal refuses is lost: the stream says from when, as soon as it takes anything again."""
     limits = Limits(200_000, 2**20, 100, 0.02)
