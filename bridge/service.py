@@ -17,8 +17,9 @@ from bridge.blind import Sight
 from bridge.health import Heartbeat
 from bridge.intake import Intake
 from bridge.journal import Journal, Limits, capacity, open_journal
+from bridge.labels import CONNECT_RESULTS, SINK_DISCONNECTS, SOURCE_DISCONNECTS, known
 from bridge.link import Gauges, Link, Times
-from bridge.metrics import CONNECT_RESULTS, SINK_DISCONNECTS, SOURCE_DISCONNECTS, Catalogue, known
+from bridge.metrics import Catalogue
 from bridge.pipeline import Delivery, keep
 from bridge.policy import Pauses
 from bridge.portos.feed import feed, hub_times

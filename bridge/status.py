@@ -74,7 +74,7 @@ class Status:
 
 
 def journal_numbers(journal: Journal) -> Mapping[str, float]:
-    """Read the journal's numbers, as `bridge.metrics.Readings` names them."""
+    """Read the journal's numbers, as `bridge.scrape.Readings` names them."""
     return {
         "events": journal.events,
         "bytes": journal.used_bytes,

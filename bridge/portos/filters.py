@@ -41,7 +41,7 @@ _decode_other = msgspec.json.Decoder(_Other).decode
 def filtered(subscribe: Subscribe, filters: Filter) -> Callable[[Message], str | None] | None:
     """Give the function that says why a message is left out, None of one that is not; None where nothing is.
 
-    The reasons are those of `bridge.metrics.FILTER_REASONS`.
+    The reasons are those of `bridge.labels.FILTER_REASONS`.
     """
     actions = frozenset(subscribe.actions)
     narrow = actions < _ALL_ACTIONS

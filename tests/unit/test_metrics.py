@@ -7,8 +7,9 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bridge.distribution import Distribution
 from bridge.journal import Journal, Limits, open_journal
-from bridge.metrics import Catalogue, Distribution
+from bridge.metrics import Catalogue
 from bridge.ports import SourceActivity
 from bridge.status import journal_numbers, lag_reading
 from tests.unit.journal.conftest import messages

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from bridge.labels import FILTER_REASONS
 from bridge.message import Message
-from bridge.metrics import FILTER_REASONS
 from bridge.portos.filters import filtered
 from bridge.portos.notifications import read
 from bridge.settings.core import Filter, Subscribe

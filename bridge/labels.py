@@ -1,0 +1,42 @@
+"""The values of labels of metrics: closed sets. What an adapter reports beyond them counts as `other`.
+
+They are a public interface, as the names of the metrics are. Used by `bridge.metrics` and whoever counts by reasons.
+"""
+
+from collections.abc import Collection
+
+__all__ = [
+    "ATTEMPT_RESULTS",
+    "CONNECT_RESULTS",
+    "DEAD_LETTER_REASONS",
+    "DROP_REASONS",
+    "FILTER_REASONS",
+    "FRAME_TYPES",
+    "INVALID_REASONS",
+    "SINK_DISCONNECTS",
+    "SOURCE_DISCONNECTS",
+    "TOKEN_RESULTS",
+    "known",
+]
+
+CONNECT_RESULTS = ("ok", "unauthorized", "forbidden", "refused", "timeout", "tls", "protocol", "network", "other")
+SOURCE_DISCONNECTS = (
+    *("server_close", "silence", "network", "unauthorized", "protocol", "oversize", "planned", "shed", "timeout"),
+    "other",
+)
+SINK_DISCONNECTS = (
+    *("server_close", "silence", "network", "unauthorized", "refused", "protocol", "timeout", "taken_over"),
+    *("session", "poison_batch", "contract", "other"),
+)
+DEAD_LETTER_REASONS = ("too_large", "reserved_topic", "invalid", "refused", "other")
+FILTER_REASONS = ("resource", "action", "id", "sender")
+INVALID_REASONS = ("json", "encoding", "shape", "other")
+FRAME_TYPES = ("invocation", "completion", "ping", "close", "ack", "sequence", "other")
+ATTEMPT_RESULTS = ("ok", "unavailable", "held", "rejected", "timeout")
+DROP_REASONS = ("journal_full", "memory_full")
+TOKEN_RESULTS = tuple(result for result in CONNECT_RESULTS if result != "other")
+
+
+def known(word: str, words: Collection[str]) -> str:
+    """Turn a word of an adapter into a label of a closed set."""
+    return word if word in words else "other"

@@ -1,0 +1,104 @@
+"""The metrics that are read when they are scraped, from where they are kept: nothing here may block.
+
+So ages and sizes of queues neither freeze when idle nor lie after a restart. Used by `bridge.metrics`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from bridge.labels import FRAME_TYPES, TOKEN_RESULTS
+from bridge.ports import SourceActivity
+
+__all__ = ["PREFIX", "AtScrape", "LagReading", "Readings"]
+
+PREFIX = "portos_bridge_"
+
+LagReading = tuple[int, int, float]
+"""Lag of one sink when the metrics are scraped: events, bytes, seconds of the oldest."""
+
+Readings = Callable[[], Mapping[str, float]]
+"""The journal's numbers when the metrics are scraped: `events`, `bytes`, `capacity_bytes`, `corrupt_records`."""
+
+
+class AtScrape:
+    """A collector of what is kept elsewhere, and of `more`."""
+
+    def __init__(  # noqa: PLR0913 - made in one place, each is something of its own
+        self,
+        site: str,
+        sinks: Sequence[str],
+        activity: SourceActivity,
+        journal: Readings,
+        lag: Callable[[str], LagReading],
+        more: Callable[[], Iterable[Metric]],
+    ) -> None:
+        self._site = site
+        self._sinks = sinks
+        self._activity = activity
+        self._journal = journal
+        self._lag = lag
+        self._more = more
+
+    def collect(self) -> Iterator[Metric]:
+        """Give every family, as prometheus-client asks a collector to."""
+        yield from self._source()
+        yield from self._journal_families()
+        yield from self._lags()
+        yield from self._more()
+
+    def _source(self) -> Iterable[Metric]:
+        site, activity = self._site, self._activity
+        frames = CounterMetricFamily(PREFIX + "source_frames", "Records from the hub.", labels=("site", "type"))
+        for kind in FRAME_TYPES:
+            frames.add_metric((site, kind), activity.frames.get(kind, 0))
+        yield frames
+        size = CounterMetricFamily(PREFIX + "source_received_bytes", "Bytes from the hub.", labels=("site",))
+        size.add_metric((site,), activity.received_bytes)
+        yield size
+        tokens = CounterMetricFamily(
+            PREFIX + "auth_refreshes", "Requests for a token, by result.", labels=("site", "result")
+        )
+        for result in sorted({*TOKEN_RESULTS, *activity.token_requests}):
+            tokens.add_metric((site, result), activity.token_requests.get(result, 0))
+        yield tokens
+        for name, text, value in (
+            ("source_last_frame_timestamp_seconds", "Last record from the hub.", activity.last_frame_at),
+            ("source_last_event_timestamp_seconds", "Last notification from the hub.", activity.last_event_at),
+            ("auth_token_expiry_timestamp_seconds", "When the token expires.", activity.token_expires_at),
+            (
+                "hub_clock_offset_seconds",
+                "How far the hub's clock is ahead, to a second.",
+                activity.clock_offset_seconds,
+            ),
+        ):
+            family = GaugeMetricFamily(PREFIX + name, text, labels=("site",))
+            if value is not None:
+                family.add_metric((site,), value)
+            yield family
+
+    def _journal_families(self) -> Iterable[Metric]:
+        numbers = self._journal()
+        for name, text, key in (
+            ("journal_events", "Events that some sink has still to settle.", "events"),
+            ("journal_bytes", "Bytes of the journal in use.", "bytes"),
+            ("journal_capacity_bytes", "Bytes that events may use.", "capacity_bytes"),
+        ):
+            yield GaugeMetricFamily(PREFIX + name, text, value=numbers[key])
+        yield CounterMetricFamily(
+            PREFIX + "journal_corrupt_records", "Rows that failed their checksum.", value=numbers["corrupt_records"]
+        )
+
+    def _lags(self) -> Iterable[Metric]:
+        families = [
+            GaugeMetricFamily(PREFIX + f"sink_lag_{unit}", text, labels=("sink",))
+            for unit, text in (
+                ("events", "Events accepted and not yet settled."),
+                ("bytes", "Bytes of them."),
+                ("seconds", "Age of the oldest of them; 0 when there is none."),
+            )
+        ]
+        for sink in self._sinks:
+            for family, value in zip(families, self._lag(sink), strict=True):
+                family.add_metric((sink,), value)
+        return families
