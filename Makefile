@@ -15,7 +15,7 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-servers lint bench chaos chart-tools lock reference clean
+.PHONY: help install demo test test-servers nightly lint bench chaos chart-tools lock reference clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test: install ## Run every test that needs no server
 
 test-servers: install ## Run the tests that need brokers, a hub, other people's clients, Docker or Helm
 	@$(BIN)/pytest tests/integration tests/interop tests/chaos tests/deploy $(TEST_OPTIONS)
+
+nightly: install ## Run the model checks of windows, versions and merging at length: 500 schedules of up to 200 steps
+	@TEST_NIGHTLY=1 $(BIN)/pytest --timeout 0 --durations 5 tests/unit/model tests/unit/portos/test_memory_model.py
 
 lint: install ## Check style, types, imports and packaging
 	$(BIN)/ruff format --check $(SOURCES)
