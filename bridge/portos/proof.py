@@ -14,7 +14,6 @@ from bridge.ports import Batch, SourceActivity, Unreadable
 __all__ = ["Proof"]
 
 _LONGEST_WAY_SECONDS: Final = 1  # more than that is no way, but two clocks: windows stay right to a second
-_UNTIMED_SECONDS: Final = 0.1  # a ping does not say when it was sent: it may be that much later than an event would be
 
 
 class Proof:
@@ -42,9 +41,9 @@ class Proof:
         self._last, self.last_event_at, self.doubted = last, now, False
 
     def ping(self, now: float) -> None:
-        """Note that something else was heard, which does not say when it was sent."""
+        """Note that something else was heard. It does not say when it was sent: that may be the longest way ago."""
         self._time()
-        self._untimed_until = max(self._untimed_until, now - self._latency - _UNTIMED_SECONDS)
+        self._untimed_until = max(self._untimed_until, now - max(self._latency, _LONGEST_WAY_SECONDS))
 
     def freeze(self) -> None:
         """Prove nothing more: what is heard from now on is dropped."""

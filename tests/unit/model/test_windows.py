@@ -143,6 +143,7 @@ CLASSIC: list[tuple[Faults, list[Step]]] = [
     (Faults(), [("forget and kill", 0.0), *_TRAFFIC]),
     (Faults(), [*_TRAFFIC, ("full", 2.0), *_TRAFFIC * 3]),
     (Faults(), [*_TRAFFIC, ("restart", 2.0), *_TRAFFIC]),
+    (Faults(), [("slow", 0.9), *_TRAFFIC, ("abort", 0.0), ("wait", 30.0), ("wait", 0.92), ("close", 0.0), *_TRAFFIC]),
 ]
 
 

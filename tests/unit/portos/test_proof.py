@@ -59,16 +59,27 @@ def test_nothing_is_proved_before_the_subscription() -> None:
     assert proved.heard_until >= NOW
 
 
-def test_a_ping_proves_a_little_less_than_its_moment() -> None:
+def test_a_ping_proves_a_second_less_than_its_moment() -> None:
     """It does not say when it was sent; and it never takes back what an event has proved."""
     proved = proof()
     proved.event(event(NOW + 9.8, NOW + 10), NOW + 10)
 
-    proved.ping(NOW + 10.05)
+    proved.ping(NOW + 10.5)
     assert proved.heard_until == pytest.approx(NOW + 9.8)
 
     proved.ping(NOW + 20)
-    assert proved.heard_until == pytest.approx(NOW + 19.7)
+    assert proved.heard_until == NOW + 19
+
+
+def test_a_ping_behind_what_came_late_is_as_late() -> None:
+    proved = proof()
+    proved.event(event(NOW + 10, NOW + 10), NOW + 10)
+    assert proved.heard_until == NOW + 10
+    proved.event(event(NOW + 10, NOW + 13), NOW + 13)
+
+    proved.ping(NOW + 14)
+
+    assert proved.heard_until == NOW + 11
 
 
 def test_doubt_takes_back_what_pings_have_proved_until_the_next_event() -> None:
