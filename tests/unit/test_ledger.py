@@ -309,6 +309,21 @@ async def test_a_bug_is_not_forgotten_by_a_restart(tmp_path: Path, catalogue: Ca
     assert value(catalogue, "ledger_imbalance_events", stage="intake") == -3
 
 
+async def test_an_imbalance_is_logged_once_and_again_when_it_changes(
+    journal: Journal, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    audit = Audit(journal, catalogue)
+    journal.ledger.received += 3
+
+    audit.check()
+    audit.check()
+    journal.ledger.received += 1
+    audit.check()
+
+    logged = [record.args for record in caplog.records if record.name == "bridge.audit"]
+    assert logged == [("intake", 3), ("intake", 4)]
+
+
 def copy_of(folder: Path) -> None:
     """Copy the journal as a kill would leave it."""
     for file in folder.glob("killed.db*"):

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 import traceback
 from collections.abc import AsyncIterator
@@ -15,7 +16,7 @@ from pydantic import SecretStr
 from bridge import log
 from bridge.errors import ConfigError, Unavailable
 from bridge.portos.auth import Tokens, tokens
-from bridge.portos.grant import Grant, expiry, granted, renewal
+from bridge.portos.grant import Grant, expiry, granted, lifetime, renewal
 from bridge.portos.web import http_session
 from bridge.ports import SourceActivity
 from bridge.settings.core import Auth
@@ -343,3 +344,12 @@ def test_old_and_new_names_of_the_token_are_understood(name: str) -> None:
 
     assert isinstance(grant, Grant)
     assert (grant.token, grant.refresh_token, grant.environment) == ("t", "r", "")
+
+
+def test_a_token_that_is_over_when_it_comes_is_good_for_ever() -> None:
+    """It says that the clocks differ: a connection must not get one successor after another for it."""
+    now = time.time()
+
+    assert lifetime(jwt(60), now) == pytest.approx(60, abs=1)
+    assert lifetime(jwt(-60), now) == math.inf
+    assert lifetime("no token", now) == math.inf

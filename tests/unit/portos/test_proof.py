@@ -94,6 +94,16 @@ def test_doubt_takes_back_what_pings_have_proved_until_the_next_event() -> None:
     assert proved.heard_until == NOW + 30
 
 
+def test_an_event_ends_the_doubt_and_pings_prove_something_again() -> None:
+    proved = proof()
+    proved.doubted = True
+    proved.event(event(NOW + 10, NOW + 10), NOW + 10)
+
+    proved.ping(NOW + 30)
+
+    assert proved.heard_until == pytest.approx(NOW + 29)
+
+
 def test_what_is_dropped_proves_nothing() -> None:
     proved = proof()
     proved.event(event(NOW + 10, NOW + 10), NOW + 10)

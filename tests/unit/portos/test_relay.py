@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from bridge.errors import Unavailable
+from bridge.portos import proof as proof_module
 from bridge.portos import relay as relay_module
 from bridge.portos.doubt import Doubt, Patience
 from bridge.portos.relay import Rotation, relay
@@ -34,6 +35,7 @@ class Crier:
     most: int = 0
     tell_at_subscribing: int | None = None
     closes_after_seconds: float | None = None
+    aborts: bool = False
 
     def __post_init__(self) -> None:
         self.hub.script = self.talk
@@ -51,6 +53,8 @@ class Crier:
                     call = await peer.next()
                     if peer in self.subscribed:
                         self.subscribed.remove(peer)
+                    if self.aborts:
+                        peer.abort()
                     await peer.complete(call)
         except TimeoutError:
             await peer.send({"type": 7, "allowReconnect": True})
@@ -336,6 +340,79 @@ async def test_a_planned_end_finds_out_that_the_first_one_is_deaf(crier: Crier) 
     (first,) = reading.missed
     assert first.missed is not None
     assert first.missed.cause == "deaf"
+
+
+async def test_a_deaf_connection_is_told_once(crier: Crier) -> None:
+    """Its successor is not deaf for it, whoever succeeds that."""
+    async with relayed(crier.hub, Counts().rotation(recycle_seconds=0.3)) as reading:
+        await until(lambda: len(crier.subscribed) == 1, 5, "subscribed")
+        crier.subscribed.clear()
+        await until(lambda: len(crier.subscribed) == 1, 5, "a second connection")
+        await crier.tell(0)
+        await until(taken_over(crier, 1), 5, "the second takes over")
+        number = 0
+        while len(crier.ever) < 4:
+            number += 1
+            await crier.tell(number)
+            await asyncio.sleep(0.005)
+        await until(lambda: number in reading.versions, 5, "the last event")
+
+    assert len(reading.missed) == 1
+
+
+async def test_an_end_without_an_answer_costs_nothing_where_both_heard_the_same_event(
+    crier: Crier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the first one heard after the second was subscribed proves that nothing is between them."""
+    monkeypatch.setattr(proof_module, "_LONGEST_WAY_SECONDS", 0)
+    crier.aborts = True
+    async with relayed(crier.hub, Counts().rotation(recycle_seconds=0.3)) as reading:
+        await until(lambda: len(crier.subscribed) == 2, 5, "a second connection")
+        await asyncio.sleep(0.05)  # the bridge knows that it is subscribed
+        await crier.tell(1)
+        await until(taken_over(crier, 1), 5, "the second takes over")
+        await crier.tell(2)
+        await until(lambda: 2 in reading.versions, 5, "heard")
+
+    heard = next(index for index, batch in enumerate(reading.batches) if batch.messages)
+    proofs = [batch.proved_at or 0.0 for batch in reading.batches[heard:]]
+    assert reading.missed == []
+    assert min(proofs) == proofs[0]  # and the successor, which was subscribed before that, takes nothing of it back
+
+
+async def test_a_doubt_opens_one_connection_a_minute(crier: Crier) -> None:
+    async with relayed(crier.hub, Counts().rotation(), bounds=Patience(0.1, 0.1, 0.1)):
+        await until(taken_over(crier, 1), 5, "a second connection")
+        await asyncio.sleep(0.6)
+
+    assert len(crier.ever) == 2
+
+
+async def test_a_doubt_that_was_right_does_not_hold_up_the_next_one(crier: Crier) -> None:
+    async with relayed(crier.hub, Counts().rotation(), bounds=Patience(0.2, 0.2, 0.2)) as reading:
+        for number in (1, 2):
+            await until(lambda: len(crier.subscribed) == 1, 5, "subscribed")
+            crier.subscribed.clear()
+            await until(lambda: len(crier.subscribed) == 1, 5, "another connection")
+            await crier.tell(number)
+            await until(lambda: number in reading.versions, 5, "heard again")  # noqa: B023 - awaited here
+
+    assert [batch.missed.cause for batch in reading.missed if batch.missed] == ["deaf", "deaf"]
+
+
+async def test_a_refusal_is_not_asked_for_again_at_once(crier: Crier) -> None:
+    class Short(FixedTokens):
+        async def token(self) -> str:
+            return jwt(0.2)
+
+    counts = Counts()
+    async with relayed(crier.hub, counts.rotation(), tokens=Short()):
+        await until(lambda: len(crier.subscribed) == 1, 5, "subscribed")
+        refusing(crier)
+        await until(lambda: counts.attempts == ["forbidden"], 5, "refused")
+        await asyncio.sleep(0.3)
+
+    assert counts.attempts == ["forbidden"]
 
 
 async def test_an_event_that_both_hear_while_the_second_subscribes_is_no_deafness(crier: Crier) -> None:

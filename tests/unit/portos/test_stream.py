@@ -10,7 +10,7 @@ import pytest
 
 from bridge.errors import Unavailable
 from bridge.message import rfc3339
-from bridge.portos import session
+from bridge.portos import proof, session
 from bridge.ports import SourceActivity
 from tests.support import until
 from tests.unit.portos.scripted_hub import END, Peer, ScriptedHub, collect, connected, frame, notification
@@ -463,6 +463,49 @@ async def test_what_is_heard_proves_that_nothing_is_missing_before_it(hub: Scrip
     assert event.proved_at is not None
     assert (len(first.messages), len(ping.messages), len(event.messages)) == (0, 0, 1)
     assert before < first.proved_at < ping.proved_at < event.proved_at
+
+
+async def test_what_is_heard_before_the_last_subscription_is_answered_proves_nothing(hub: ScriptedHub) -> None:
+    """The window of an outage ends with that answer, and not with the socket."""
+    answered_at = 0.0
+
+    async def slow(peer: Peer) -> None:
+        nonlocal answered_at
+        await peer.accept(1)
+        last = await peer.next()
+        await asyncio.sleep(0.2)
+        answered_at = time.time()
+        await peer.complete(last)
+        await peer.serve()
+
+    hub.script = slow
+    async with connected(hub) as source:
+        first = await anext(aiter(source.batches()))
+
+    assert first.proved_at is not None
+    assert first.proved_at >= answered_at
+
+
+async def test_nothing_is_proved_while_events_are_dropped(hub: ScriptedHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by them nor by the pings between them: a kill has the window begin before the first that was dropped."""
+    monkeypatch.setattr(session, "_LONGEST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(proof, "_LONGEST_WAY_SECONDS", 0)
+
+    async def fill_and_go_on(peer: Peer) -> None:
+        await peer.send(*[notification(number, ca=rfc3339(time.time())) for number in range(5)])
+        await asyncio.sleep(0.3)
+        await peer.send(notification(5, ca=rfc3339(time.time())))
+        await peer.send({"type": 6})
+        await peer.serve()
+
+    hub.script = after_subscribing(fill_and_go_on)
+    activity = SourceActivity()
+    async with connected(hub, activity=activity, queue={"queue_max_events": 5}) as source:
+        await until(lambda: activity.dropped == 1 and activity.frames.get("ping") == 1, 5, "dropped, and pinged")
+        assert isinstance(source, session.Session)
+        assert activity.last_event_at is not None
+        assert source.proof.heard_until < activity.last_event_at + 0.1  # the subscription may be known a little later
+        assert not source.listening
 
 
 async def test_a_close_proves_nothing(hub: ScriptedHub) -> None:
