@@ -71,12 +71,19 @@ def _senders(body: bytes) -> frozenset[str]:
     """
     try:
         notification = _decode(body)
-    except msgspec.ValidationError:  # the payload of an event that is no change of a resource can be anything
-        sender, actor = _decode_other(body).s, _NOBODY
+    except (ValueError, RecursionError):  # the payload of an event that is no change of a resource can be anything
+        sender, actor = _sender(body), _NOBODY
     else:
         sender, actor = notification.s, _names(notification.p and notification.p.u)
     names = _names(sender.get("u")) if isinstance(sender, dict) else _NOBODY
     return actor | (names - _THE_SERVER) if actor else names
+
+
+def _sender(body: bytes) -> object:
+    try:
+        return _decode_other(body).s
+    except (ValueError, RecursionError):  # `read` skips it, so that a number in it may be out of any range
+        return None
 
 
 def _names(identity: object) -> frozenset[str]:

@@ -83,6 +83,18 @@ def test_a_sender_is_found_in_any_event(members: bytes) -> None:
     assert reason(event, exclude_senders="950") == ("sender" if b"950" in members else None)
 
 
+@pytest.mark.parametrize("strange", [b"1e999", b"9" * 5000])
+@pytest.mark.parametrize("of", ["server", "user"])
+def test_a_sender_that_cannot_be_read_is_nobody(strange: bytes, of: str) -> None:
+    """It is JSON, so the notification passes the reader; the filter must not stop the bridge for it."""
+    strange = b'{"u":' + strange + b',"d":"950"}'
+    members = b'"s":{"u":%b},"p":{"n":"tickets"}' if of == "server" else b'"p":{"n":"tickets","u":%b}'
+    event = read(b'{"e":"portos.resources.changed",' + members % strange + b"}", "default", 1.0)
+    assert isinstance(event, Message)
+
+    assert reason(event, exclude_senders="x") is None
+
+
 def test_the_first_reason_counts() -> None:
     """An event is left out once."""
     everything = {"exclude_resources": "tickets", "exclude_ids": "T-*", "exclude_senders": "12"}
