@@ -3,6 +3,7 @@
 What it shows is what would leave: never the notification itself, and no secret of the settings.
 """
 
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -120,7 +121,8 @@ def _of_the_content(message: Message, published: Message, settings: Settings) ->
 
 def _reduced(message: Message, settings: Settings, privacy: Privacy) -> object:
     """Give what is left by these rules alone, read, since a rule may change how it is spaced."""
-    return msgspec.json.decode(Content(settings.subscribe, privacy, references=False).reduced(message).body)
+    body = Content(settings.subscribe, privacy, references=False).reduced(message).body
+    return json.loads(body, parse_int=str, parse_float=str)  # a number may be out of any range
 
 
 def _of_the_sinks(message: Message, configuration: Configuration) -> Iterator[str]:

@@ -108,6 +108,18 @@ def test_what_is_redacted_is_named_and_not_shown(explain: Explain) -> None:
     assert "C4nary" not in text
 
 
+def test_a_number_out_of_any_range_is_explained(explain: Explain) -> None:
+    """The bridge publishes it as the hub wrote it, so it must not stop the command."""
+    settings = {"EVENT__CONTENT": "resource", "PRIVACY__REDACT": "tickets.email,tickets.n"}
+    huge = notification({"email": "C4nary", "m": 1}).replace(b'"m": 1', b'"m": 1e999, "o": ' + b"9" * 5000)
+
+    status, lines = explain(huge, settings)
+
+    assert status == 0
+    assert "redact        tickets.email: replaced" in lines
+    assert "redact        tickets.n: nothing there to replace" in lines
+
+
 def test_what_is_left_out_reaches_no_sink(explain: Explain) -> None:
     status, lines = explain(notification({}), {"FILTER__EXCLUDE_SENDERS": "12"})
 
