@@ -18,6 +18,12 @@ from bridge.settings.reference import PREFIX, sink_prefix
 __all__ = ["cautions", "contradictions"]
 
 _LARGEST_PART_OF_THE_VOLUME = 0.8
+_ASCENDING = (
+    ("HUB__FIRST_PAUSE_SECONDS", "HUB__LONGEST_PAUSE_SECONDS"),
+    ("DELIVERY__FIRST_PAUSE_SECONDS", "DELIVERY__LONGEST_PAUSE_SECONDS"),
+    ("HUB__DOUBT_FIRST_SECONDS", "HUB__DOUBT_LONGEST_SECONDS"),
+    ("HUB__DOUBT_LONGEST_SECONDS", "HUB__DOUBT_CLOSED_SECONDS"),
+)
 
 
 def contradictions(given: Mapping[str, object]) -> Iterator[str]:
@@ -25,10 +31,10 @@ def contradictions(given: Mapping[str, object]) -> Iterator[str]:
 
     `given` holds the valid values by variable, without prefix: what is wrong with one hides no contradiction of others.
     """
-    for section in ("HUB", "DELIVERY"):
-        match given.get(f"{section}__FIRST_PAUSE_SECONDS"), given.get(f"{section}__LONGEST_PAUSE_SECONDS"):
+    for shorter, longer in _ASCENDING:
+        match given.get(shorter), given.get(longer):
             case float(first) | int(first), float(longest) | int(longest) if first > longest:
-                yield f"{PREFIX}{section}__FIRST_PAUSE_SECONDS: is longer than {section}__LONGEST_PAUSE_SECONDS"
+                yield f"{PREFIX}{shorter}: is longer than {longer}"
     match given:
         case {"JOURNAL__MEMORY_MAX_BYTES": int(memory), "JOURNAL__MAX_BYTES": int(most)} if memory > most:
             yield f"{PREFIX}JOURNAL__MEMORY_MAX_BYTES: is more than JOURNAL__MAX_BYTES"
@@ -51,6 +57,8 @@ def cautions(settings: Settings, sinks: Mapping[str, tuple[Any, SinkConfig]]) ->
     hub = urlsplit(settings.hub.url)
     if hub.scheme == "http" and not is_loopback(hub.hostname or ""):
         yield f"{PREFIX}HUB__URL: the login and all events travel in plaintext to another host; use https where you can"
+    if settings.hub.recycle_seconds and not settings.auth.make_before_break:
+        yield f"{PREFIX}HUB__RECYCLE_SECONDS: each time is a blind window, since AUTH__MAKE_BEFORE_BREAK is off"
     for variable, text in privacy.cautions(settings.subscribe.resources, settings.privacy):
         yield f"{PREFIX}{variable}: {text}"
     for name, (_, config) in sinks.items():

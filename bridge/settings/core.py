@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from bridge.settings.base import CommaList, Part, Positive, Site, Switch
-from bridge.settings.privacy import EVERYTHING, LICENCE, Event, Filter, Privacy
+from bridge.settings.privacy import EVERYTHING, LICENCE, Event, Filter, Privacy, same_name
 
 __all__ = [
     "ACTIONS",
@@ -126,9 +126,10 @@ class Subscribe(Part):
     @field_validator("resources")
     @classmethod
     def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(value)) < len(value):
-            raise ValueError("a name occurs twice")
-        if LICENCE in value:
+        names = frozenset(map(same_name, value))
+        if len(names) < len(value):
+            raise ValueError("a name occurs twice, whatever its letter case")
+        if LICENCE in names:
             raise ValueError("licence is no resource: its events are switched on by LICENCE")
         if EVERYTHING in value and len(value) > 1:
             raise ValueError("`*` is everything, so that no name has a place beside it")

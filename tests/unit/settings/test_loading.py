@@ -214,6 +214,16 @@ def test_what_carries_secrets_can_be_acknowledged_in_any_letters(good: dict[str,
     assert [warning.partition(":")[0] for warning in second.warnings] == ["PORTOS_BRIDGE_SUBSCRIBE__RESOURCES"]
 
 
+def test_recycling_without_a_second_connection_is_a_warning(good: dict[str, str]) -> None:
+    """It is allowed, but each time costs what recycling is known not to cost."""
+    alone = {"PORTOS_BRIDGE_AUTH__MAKE_BEFORE_BREAK": "false"}
+    recycling = {"PORTOS_BRIDGE_HUB__RECYCLE_SECONDS": "3600"}
+
+    assert loaded(good | alone).warnings == loaded(good | recycling).warnings == ()
+    (warning,) = loaded(good | alone | recycling).warnings
+    assert warning.startswith("PORTOS_BRIDGE_HUB__RECYCLE_SECONDS: each time is a blind window")
+
+
 def test_an_id_that_is_redacted_and_still_is_the_key_is_a_warning(good: dict[str, str]) -> None:
     """Rules reach the resource, not what identifies it."""
     more = {"PORTOS_BRIDGE_EVENT__CONTENT": "resource", "PORTOS_BRIDGE_PRIVACY__REDACT": "tickets.name,tickets.ID"}

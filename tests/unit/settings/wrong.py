@@ -83,6 +83,8 @@ WRONG = {
     ),
     "a token without static": Wrong({"AUTH__TOKEN": "some-token"}, {"AUTH__TOKEN"}),
     "a resource twice": Wrong({"SUBSCRIBE__RESOURCES": "tickets,tickets"}, {"SUBSCRIBE__RESOURCES"}),
+    "a resource twice in other letters": Wrong({"SUBSCRIBE__RESOURCES": "tickets,Tickets"}, {"SUBSCRIBE__RESOURCES"}),
+    "licences as a resource": Wrong({"SUBSCRIBE__RESOURCES": "tickets,Licence"}, {"SUBSCRIBE__RESOURCES"}),
     "a wildcard beside a name": Wrong({"SUBSCRIBE__RESOURCES": "*,tickets"}, {"SUBSCRIBE__RESOURCES"}),
     # what leaves the shop
     "no such content": Wrong({"EVENT__CONTENT": "headers"}, {"EVENT__CONTENT"}),
@@ -174,6 +176,8 @@ WRONG = {
     ),
     "a sink twice": Wrong({"SINKS": "example,example"}, {"SINKS"}),
     "pauses the wrong way round": Wrong({"HUB__FIRST_PAUSE_SECONDS": "60"}, {"HUB__FIRST_PAUSE_SECONDS"}),
+    "doubts the wrong way round": Wrong({"HUB__DOUBT_FIRST_SECONDS": "46"}, {"HUB__DOUBT_FIRST_SECONDS"}),
+    "rarer doubts with traffic": Wrong({"HUB__DOUBT_CLOSED_SECONDS": "44"}, {"HUB__DOUBT_LONGEST_SECONDS"}),
     "more memory than journal": Wrong({"JOURNAL__MEMORY_MAX_BYTES": "2000000000"}, {"JOURNAL__MEMORY_MAX_BYTES"}),
     "more journal than volume": Wrong({"JOURNAL__MAX_BYTES": "9000000000000000"}, {"JOURNAL__MAX_BYTES"}),
     "a folder for a journal": Wrong({"JOURNAL__PATH": "{tmp}"}, {"JOURNAL__PATH"}),
