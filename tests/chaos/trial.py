@@ -20,7 +20,7 @@ from tests.oracle.record import Received, identities, identity_of_change
 from tests.oracle.window import KAFKA_TOPIC
 from tests.support import wait_until
 
-__all__ = ["QUICK", "Report", "Trial", "trial"]
+__all__ = ["QUICK", "Report", "Trial", "imbalances", "trial"]
 
 QUICK = {
     "HUB__KEEPALIVE_SECONDS": "1",
@@ -111,8 +111,7 @@ class Trial:
 
     def finish(self) -> None:
         """Stop the bridge in order."""
-        shown = self.world.bridge.metrics()
-        self.imbalances = {stage: count for (name, stage), count in shown.items() if count and name == _IMBALANCE}
+        self.imbalances = imbalances(self.world.bridge.metrics())
         self.lives.append(life_of(self.hub))
         status = self.world.bridge.terminate()
         assert status == 0, f"the bridge ended with {status}:\n{self.world.bridge.log()[-3000:]}"
@@ -155,6 +154,13 @@ class Trial:
         coverage = judge_coverage(lives, received, journaled=self.world.journaled, kills=self.kills, stalls=self.stalls)
         changes = {"kafka": self.world.kafka_reader.read(), "mqtt": self.world.mqtt_reader.read()}
         return coverage, judge_accepted([life.ledger for life in lives], changes, journaled=self.world.journaled)
+
+
+def imbalances(metrics: Mapping[tuple[str, str], float]) -> dict[str, float]:
+    """Give what the bridge's ledger misses, by stage; a bridge that shows no ledger proves nothing."""
+    shown = {stage: count for (name, stage), count in metrics.items() if name == _IMBALANCE}
+    assert shown, f"there is no {_IMBALANCE}"
+    return {stage: count for stage, count in shown.items() if count}
 
 
 def _made(life: Life, anywhere: set[object]) -> Life:

@@ -16,7 +16,7 @@ TYPE = "portos.bridge.resync.required"
 CAUSES = frozenset(
     {
         *("first_start", "unclean_start", "stopped", "closed", "silence", "network", "unauthorized", "protocol"),
-        *("oversize", "planned", "shed", "deaf", "timeout", "other"),
+        *("oversize", "planned", "shed", "deaf", "other"),
     }
 )
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -62,6 +62,8 @@ def read_window(record: Received) -> Window:
     except (KeyError, TypeError) as error:
         raise ValueError(f"{record.value!r} is no told window") from error
     window = Window(identity, None if since is None else moment(since), until, cause, tuple(resources))
+    if not isinstance(resources, list) or not resources:
+        raise ValueError(f"{window} is of the resources {resources!r}")
     if cause not in CAUSES:
         raise ValueError(f"the cause {cause!r} is not of the closed set")
     if (since is None) != (cause == "first_start"):

@@ -272,6 +272,9 @@ def test_a_window_without_a_subscription_at_its_end_is_too_long() -> None:
     ("broken", "why"),
     [
         ({"cause": "boredom"}, "closed set"),
+        ({"cause": "timeout"}, "closed set"),
+        ({"resources": []}, "of the resources"),
+        ({"resources": "tickets"}, "of the resources"),
         ({"since": None}, "begins with None"),
         ({"until": START - 10}, "ends before it begins"),
     ],
