@@ -81,17 +81,20 @@ def test_a_sample_is_explained_for_every_sink(explain: Explain) -> None:
     assert sum(line.startswith('  payload     {"e":"portos.resources.changed"') for line in lines) == 2
 
 
-def test_the_sample_is_one_of_what_is_subscribed(explain: Explain) -> None:
-    _, lines = explain(settings={"SUBSCRIBE__RESOURCES": "stock takings"})
+@pytest.mark.parametrize(("resources", "topic"), [("stock takings", "stock-20takings"), ("*", "tickets")])
+def test_the_sample_is_one_of_what_is_subscribed(resources: str, topic: str, explain: Explain) -> None:
+    acknowledged = "apikeys,settings,sessions"
 
-    assert "  topic       portos.stock-20takings" in lines
+    _, lines = explain(settings={"SUBSCRIBE__RESOURCES": resources, "PRIVACY__ACKNOWLEDGE_RESOURCES": acknowledged})
+
+    assert f"  topic       portos.{topic}" in lines
 
 
 def test_what_is_redacted_is_named_and_not_shown(explain: Explain) -> None:
     """A rule that finds nothing, as one that is misspelt, says so."""
     settings = {
         "EVENT__CONTENT": "resource",
-        "PRIVACY__REDACT": "tickets.email,tickets.emial,orders.email",
+        "PRIVACY__REDACT": "Tickets.email,tickets.emial,orders.email",
         "PRIVACY__PSEUDONYMISE": "tickets.user",
         "PRIVACY__HMAC_KEY": KEY,
     }
@@ -100,7 +103,7 @@ def test_what_is_redacted_is_named_and_not_shown(explain: Explain) -> None:
 
     text = "\n".join(lines)
     assert status == 0
-    assert "redact        tickets.email: replaced" in lines
+    assert "redact        Tickets.email: replaced" in lines
     assert "redact        tickets.emial: nothing there to replace" in lines
     assert "orders" not in text
     assert "pseudonymise  tickets.user: replaced" in lines

@@ -11,6 +11,7 @@ from bridge.distribution import Distribution
 from bridge.journal import Journal, Limits, open_journal
 from bridge.metrics import Catalogue
 from bridge.ports import SourceActivity
+from bridge.sieve import Jump, Sifted
 from bridge.status import journal_numbers, lag_reading
 from tests.unit.journal.conftest import messages
 
@@ -38,6 +39,23 @@ def test_names_and_labels_are_a_public_interface() -> None:
     )
 
     assert lines == NAMES.read_text().splitlines()
+
+
+def test_each_gap_and_each_end_of_one_is_counted() -> None:
+    """Also where one batch holds several."""
+    made = catalogue()
+    gaps = [Jump("resource000", 2, "version"), Jump("resource001", 3, "window")]
+
+    made.count_stored(Sifted([], gaps=gaps, closed=4))
+
+    for name, labels, expected in (
+        ("gaps_total", {"site": "default", "cause": "version"}, 1),
+        ("gaps_total", {"site": "default", "cause": "window"}, 1),
+        ("gap_missing_events_total", {"site": "default", "resource": "resource001"}, 3),
+        ("events_generated_total", {"site": "default", "type": "gap_detected"}, 2),
+        ("events_generated_total", {"site": "default", "type": "gap_closed"}, 4),
+    ):
+        assert made.registry.get_sample_value(f"portos_bridge_{name}", labels) == expected, name
 
 
 def test_every_known_label_set_starts_at_zero() -> None:

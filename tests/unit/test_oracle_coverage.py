@@ -231,6 +231,11 @@ def test_a_change_that_was_on_its_way_when_the_hub_froze_may_bear_the_time_of_th
 
     assert verdict(honest("kafka"), honest("mqtt"), life, stalls=[freeze]).faults() == {}
     assert set(verdict(honest("kafka"), honest("mqtt"), life).faults()) == {"uncovered kafka", "uncovered mqtt"}
+    before = (freeze[0], late.at - 1)
+    assert set(verdict(honest("kafka"), honest("mqtt"), life, stalls=[before]).faults()) == {
+        "uncovered kafka",
+        "uncovered mqtt",
+    }
 
 
 def test_a_change_that_arrived_is_dated_by_its_notification() -> None:
@@ -276,6 +281,7 @@ def test_a_window_without_a_subscription_at_its_end_is_too_long() -> None:
         ({"resources": []}, "of the resources"),
         ({"resources": "tickets"}, "of the resources"),
         ({"since": None}, "begins with None"),
+        ({"cause": "first_start"}, "begins with '"),
         ({"until": START - 10}, "ends before it begins"),
     ],
 )
@@ -287,6 +293,15 @@ def test_a_window_that_breaks_the_format_is_unreadable(broken: dict[str, object]
     with pytest.raises(ValueError, match=why):
         read_window(record)
     assert windows([record]) == []
+
+
+@pytest.mark.parametrize(("name", "value"), [("id", "another"), ("specversion", "0.3"), ("recordedtime", "today")])
+def test_a_window_whose_attributes_say_something_else_is_unreadable(name: str, value: str) -> None:
+    """What stands beside the data identifies and dates the same window."""
+    record = window_record("mqtt", START, START + 1, "closed")
+
+    assert windows([record]) != []
+    assert windows([replace(record, attributes=record.attributes | {name: value})]) == []
 
 
 def test_a_moment_with_more_or_less_than_milliseconds_is_unreadable() -> None:

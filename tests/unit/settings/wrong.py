@@ -120,6 +120,16 @@ WRONG = {
         },
         {"PRIVACY__REDACT"},
     ),
+    "redaction of what is left out of everything": Wrong(
+        {
+            "SUBSCRIBE__RESOURCES": "*",
+            "PRIVACY__ACKNOWLEDGE_RESOURCES": "apikeys,settings",
+            "EVENT__CONTENT": "resource",
+            "PRIVACY__REDACT": "sessions.token",
+            "FILTER__EXCLUDE_RESOURCES": "sessions",
+        },
+        {"PRIVACY__REDACT"},
+    ),
     "redaction of a licence that is not subscribed": Wrong(
         {"EVENT__CONTENT": "resource", "PRIVACY__REDACT": "licence.features", "SUBSCRIBE__LICENCE": "false"},
         {"PRIVACY__REDACT"},
@@ -156,7 +166,7 @@ WRONG = {
     ),
     "every resource is left out": Wrong({"FILTER__EXCLUDE_RESOURCES": "*"}, {"FILTER__EXCLUDE_RESOURCES"}),
     "every id is left out": Wrong({"FILTER__EXCLUDE_IDS": "a-*,**"}, {"FILTER__EXCLUDE_IDS"}),
-    "licences left out as a resource": Wrong({"FILTER__EXCLUDE_RESOURCES": "licence"}, {"FILTER__EXCLUDE_RESOURCES"}),
+    "licences left out as a resource": Wrong({"FILTER__EXCLUDE_RESOURCES": "Licence"}, {"FILTER__EXCLUDE_RESOURCES"}),
     "all contradictions of privacy at once": Wrong(
         {
             "SUBSCRIBE__RESOURCES": "sessions",
