@@ -2,7 +2,7 @@
 
 Pure. The hub sends to who listens and keeps nothing. A window therefore opens at the last moment up to which everything
 is known to be stored, not at the moment at which the loss was noticed, and closes with the next confirmed subscription.
-Used by `bridge.pipeline`.
+Used by `bridge.intake`.
 """
 
 from collections.abc import Sequence

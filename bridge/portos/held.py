@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from bridge.errors import Unavailable
 from bridge.portos.session import Session
 
-__all__ = ["Held", "OpenOne"]
+__all__ = ["Held", "OpenOne", "opened"]
 
 OpenOne = Callable[[asyncio.Event], AbstractAsyncContextManager[Session]]
 """Opens a connection and subscribes. When the event is set it is unsubscribed, and what it heard can still be read."""
@@ -38,13 +38,14 @@ class Held:
         await asyncio.shield(self._opened)
 
     async def close(self, seconds: float) -> None:
-        """Close it in order, and by force after so long; safe at any time."""
+        """Close it in order, and by force after so long, which is given as long again; safe at any time."""
         self._close.set()
         try:
             if self._opened.done():
                 await asyncio.wait((self._task,), timeout=seconds)
         finally:
             self._task.cancel()
+        await asyncio.wait((self._task,), timeout=seconds)
 
     async def _hold(self, open_one: OpenOne) -> None:
         try:
@@ -63,3 +64,18 @@ class Held:
                 self._opened.result().end(
                     Unavailable(f"unexpected {type(error).__name__}", reason="fault", slowly=True)
                 )
+
+
+async def opened(open_one: OpenOne, connect_seconds: float, close_seconds: float) -> Held:
+    """Open a connection within a deadline; raises what opening raises, `Unavailable` (`timeout`) when that is over."""
+    held = Held(open_one)
+    try:
+        async with asyncio.timeout(connect_seconds):
+            await held.opened()
+    except TimeoutError:
+        await held.close(close_seconds)
+        raise Unavailable(f"no second connection within {connect_seconds:g} s", reason="timeout") from None
+    except BaseException:
+        await held.close(close_seconds)
+        raise
+    return held

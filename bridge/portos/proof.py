@@ -78,7 +78,7 @@ class Proof:
         if last is None or last.created_at is None or self._shortest_way == inf:
             return None
         offset = self._shortest_way - self._way
-        return min(last.created_at - self._activity.clocks_differ_by + offset, waiting)
+        return max(min(last.created_at - self._activity.clocks_differ_by + offset, waiting), self.subscribed_at)
 
     def _time(self) -> None:
         """Note how long the last event took from the hub to here, as far as the clocks of both tell.

@@ -2,8 +2,12 @@
 
 A planned end - the token expires, recycling is due, the silence is doubtful - costs no blind second: the successor is
 opened beside the connection, then that is left in order and read to its end, then the successor is read from its
-subscription. What both heard is recognised by whoever stores it. There are never more than two connections. A hub that
-refuses the second one is left and connected again, which is a window that is told. Used by `bridge.service`.
+subscription. What both heard is recognised by whoever stores it. There are never more than two connections, and there
+are two until an event has shown that the first one hears, or the silence has lasted twice as long as a doubt takes.
+
+Where the hub refuses the second one, the first is left and opened again, which is a window that is told; only a token
+that expires is waited for, and where a second connection fails for another reason it is tried again. Used by
+`bridge.portos.feed`.
 """
 
 import asyncio
@@ -14,8 +18,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bridge.errors import Unavailable
+from bridge.portos.comparison import Comparison, Heard
 from bridge.portos.doubt import Doubt
-from bridge.portos.held import Held, OpenOne
+from bridge.portos.held import Held, OpenOne, opened
 from bridge.portos.session import Session
 from bridge.portos.tasks import beside
 from bridge.ports import Batch, Missed, Source
@@ -26,7 +31,6 @@ _log = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 0.25
 _STALL_SECONDS: Final = 1.0  # a look that is later than that shows that the process stood still
-_GRACE_SECONDS: Final = 2.0  # of two connections one may be that much slower and still hear
 _REFUSED: Final = frozenset({"refused", "forbidden", "unauthorized"})
 _SKEW_SECONDS: Final = 0.2  # an event to both may be heard by the first one before the other knows it is subscribed
 _FIRST_RETRY_SECONDS: Final = 0.5
@@ -69,6 +73,15 @@ async def relay(open_one: OpenOne, rotation: Rotation, doubt: Doubt, leaving: as
         await made.close()
 
 
+class _HandOver:
+    """The connection that is to take over, until the one that is read has ended."""
+
+    def __init__(self, held: Held) -> None:
+        self.held = held
+        self.from_deaf = False
+        self.done = asyncio.Event()
+
+
 class _Relay:
     """The connection that is read, and its successor while there is one."""
 
@@ -78,20 +91,22 @@ class _Relay:
         self._doubt = doubt
         self._clock = asyncio.get_running_loop().time
         self._current = Held(open_one)
-        self._successor: Held | None = None
+        self._next: _HandOver | None = None
         self._retiring: asyncio.Task[None] | None = None
-        self._taken_over = asyncio.Event()
-        self._deaf = self._breaking = self._stopping = False
+        self._breaking = self._stopping = False
 
     async def open(self) -> None:
         """Wait for the first connection."""
         await self._current.opened()
-        self._begin()
+        self._doubt.opened(self._clock())
 
     async def close(self) -> None:
         """Close what is open."""
-        ending = [held.close(self._rotation.close_seconds) for held in (self._current, self._successor) if held]
+        ending = [held.close(self._rotation.close_seconds) for held in self._open()]
         await asyncio.gather(*ending, *([self._retiring] if self._retiring else []))
+
+    def _open(self) -> list[Held]:
+        return [self._current, *([self._next.held] if self._next else [])]
 
     async def batches(self) -> AsyncIterator[Batch]:
         """Read one connection to its end, then its successor; ends as the last one does."""
@@ -108,13 +123,14 @@ class _Relay:
                     else:
                         yield batch
             except Unavailable as error:
-                if self._successor is None:
+                hand_over = self._next
+                if hand_over is None:
                     if self._breaking:
                         raise Unavailable(str(error), reason=error.reason, at_once=True) from None
                     raise
-                missed = self._missed(session, self._successor.session, error)
+                missed = self._missed(session, hand_over, error)
                 proved_at = 0.0 if missed else session.proof.heard_until
-                self._take_over(self._successor, error)
+                self._take_over(hand_over, error)
 
     async def rotate(self) -> None:
         """Give every connection a successor when it is time; never returns."""
@@ -132,9 +148,8 @@ class _Relay:
         """Leave in order, with all that was heard, when told to."""
         await told.wait()
         self._stopping = True
-        for held in (self._current, self._successor):
-            if held:
-                held.leaving.set()
+        for held in self._open():
+            held.leaving.set()
 
     async def _looks(self) -> AsyncIterator[float]:
         """Give the time again and again, but not after the process stood still: what was heard is to be read first."""
@@ -180,7 +195,7 @@ class _Relay:
             if why == _TOKEN or error.reason not in _REFUSED:
                 _log.warning("no second connection to the hub, though %s: %s (%s)", why, error, error.reason)
                 return False
-            _log.warning("the hub is left and connected again, since %s and it refuses a second one: %s", why, error)
+            _log.warning("the hub is left and connected again, since %s and there is no second one: %s", why, error)
             self._doubt.found_nothing(self._clock())
             self._breaking = True
             current.leaving.set()
@@ -189,13 +204,12 @@ class _Relay:
         if self._stopping:
             await successor.close(self._rotation.close_seconds)
             return True
-        self._taken_over.clear()
-        self._successor = successor
-        if await self._hears_more(successor.session, current.session, why):
-            self._deaf = True
+        self._next = hand_over = _HandOver(successor)
+        if await self._is_deaf(current.session, successor.session, why):
+            hand_over.from_deaf = True
             self._doubt.was_right()
         current.leaving.set()
-        await self._taken_over.wait()
+        await hand_over.done.wait()
         _log.info("a new connection to the hub has taken over, since %s", why)
         return True
 
@@ -205,18 +219,7 @@ class _Relay:
             raise Unavailable("AUTH__MAKE_BEFORE_BREAK is off", reason="refused")
         if self._retiring:
             await self._retiring
-        held = Held(self._open_one)
-        try:
-            async with asyncio.timeout(self._rotation.connect_seconds):
-                await held.opened()
-        except TimeoutError:
-            await held.close(0)
-            text = f"no second connection within {self._rotation.connect_seconds:g} s"
-            raise Unavailable(text, reason="timeout") from None
-        except BaseException:
-            await held.close(0)
-            raise
-        return held
+        return await opened(self._open_one, self._rotation.connect_seconds, self._rotation.close_seconds)
 
     def _patience(self, why: str) -> float:
         """Say for how many seconds two connections may be compared: not longer than the first one's token is good."""
@@ -225,50 +228,43 @@ class _Relay:
             return patience
         return min(patience, session.token_seconds - (self._clock() - session.opened_clock) - _WHOLE_SECOND)
 
-    async def _hears_more(self, successor: Session, session: Session, why: str) -> bool:
-        """Wait until one of two connections hears something; say whether it is the new one alone.
+    async def _is_deaf(self, older: Session, newer: Session, why: str) -> bool:
+        """Compare two connections until one of them hears something; say whether the older one hears less.
 
-        Whatever the successor is for: a connection that has been deaf must not be let go as if it had heard everything.
-        If one of them ends first, a doubt is taken to be right when the new one alone has heard anything.
+        Whatever the newer one is for: a connection that has been deaf must not be let go as if it had heard everything.
         """
-        began_at, patience = self._clock(), self._patience(why)
-        heard_at: float | None = None
+        comparison = Comparison(self._clock(), self._patience(why))
+        since = newer.proof.subscribed_at - _SKEW_SECONDS
         async for now in self._looks():
-            doubtful = self._doubtful(now, session)
-            if heard_at is None and successor.event_clock is not None:
-                heard_at = now
-            event_at = session.proof.last_event_at
-            if event_at is not None and event_at >= successor.proof.subscribed_at - _SKEW_SECONDS:
-                return False
-            if session.ended or successor.ended:
-                return doubtful and heard_at is not None
-            if heard_at is not None and now - heard_at >= _GRACE_SECONDS:
-                return True
-            if heard_at is None and now - began_at >= patience:
-                if why == _DOUBT:
-                    self._doubt.found_nothing(now)
-                return False
+            doubtful = self._doubtful(now, older)
+            verdict = comparison.look(now, _heard(older, since), _heard(newer, since), doubtful=doubtful)
+            if verdict == "silence" and why == _DOUBT:
+                self._doubt.found_nothing(now)
+            if verdict is not None:
+                return verdict == "deaf"
         raise AssertionError("it looks for ever")
 
-    def _missed(self, session: Session, successor: Session, error: Unavailable) -> Missed | None:
+    def _missed(self, session: Session, hand_over: _HandOver, error: Unavailable) -> Missed | None:
         """Say what may be missing between a connection that has ended and the one that was opened beside it."""
-        if self._deaf:
+        if hand_over.from_deaf:
             return Missed("deaf", session.proof.surely_heard_until)
-        if session.left_in_order or session.proof.heard_until >= successor.proof.subscribed_at:
+        if session.left_in_order or session.proof.heard_until >= hand_over.held.session.proof.subscribed_at:
             return None
         return Missed(error.reason)
 
-    def _take_over(self, successor: Held, error: Unavailable) -> None:
+    def _take_over(self, hand_over: _HandOver, error: Unavailable) -> None:
         """Go on with the successor and close the connection that has ended."""
         closing = self._current.close(self._rotation.close_seconds)
         self._retiring = asyncio.create_task(closing, name="hub connection, closing")
         self._rotation.lost(error.reason)
-        self._current, self._successor, self._deaf = successor, None, False
-        self._begin()
-        self._taken_over.set()
-
-    def _begin(self) -> None:
+        self._current, self._next = hand_over.held, None
         self._doubt.opened(self._clock())
+        hand_over.done.set()
+
+
+def _heard(session: Session, since: float) -> Heard:
+    event_at = session.proof.last_event_at
+    return Heard(event_at is not None and event_at >= since, session.listening, session.ended is not None)
 
 
 def _token_due(seconds: float) -> float:

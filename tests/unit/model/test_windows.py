@@ -229,9 +229,9 @@ def the_first_is_dropped_unread(patch: pytest.MonkeyPatch) -> None:
     """A successor takes over while the first still has something to give."""
     whole = relay_module._Relay._missed
 
-    def missed(self: Any, session: Session, successor: Session, error: Any) -> Any:
-        successor._backlog.clear()
-        return whole(self, session, successor, error)
+    def missed(self: Any, session: Session, hand_over: Any, error: Any) -> Any:
+        hand_over.held.session._backlog.clear()
+        return whole(self, session, hand_over, error)
 
     patch.setattr(relay_module._Relay, "_missed", missed)
 

@@ -12,7 +12,6 @@ import pytest
 from bridge.errors import Unavailable
 from bridge.portos.held import Held
 from bridge.portos.session import Session
-from tests.support import until
 
 
 @dataclass
@@ -68,7 +67,7 @@ async def test_what_does_not_close_in_time_is_cancelled() -> None:
     await held.close(0.1)
 
     assert time.monotonic() - started < 1
-    await until(lambda: connection.went == ["closing", "cancelled"], 1, "closed by force")
+    assert connection.went == ["closing", "cancelled"]
 
 
 async def test_what_is_not_opened_yet_is_given_up_at_once() -> None:
@@ -78,7 +77,7 @@ async def test_what_is_not_opened_yet_is_given_up_at_once() -> None:
 
     await held.close(5)
 
-    await until(lambda: connection.went == ["cancelled"], 1, "given up")
+    assert connection.went == ["cancelled"]
 
 
 async def test_an_error_that_nobody_knows_ends_the_session(caplog: pytest.LogCaptureFixture) -> None:

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from bridge.errors import Unavailable
+from bridge.portos import comparison as comparison_module
 from bridge.portos import proof as proof_module
 from bridge.portos import relay as relay_module
 from bridge.portos.doubt import Doubt, Patience
@@ -138,7 +139,7 @@ async def relayed(
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_module, "_LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(relay_module, "_GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(comparison_module, "_GRACE_SECONDS", 0.2)
     monkeypatch.setattr(relay_module, "_SKEW_SECONDS", 0.05)
 
 
