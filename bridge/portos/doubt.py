@@ -14,7 +14,8 @@ __all__ = ["Doubt", "Patience", "patience"]
 _TIMES_THE_LONGEST_PAUSE: Final = 2
 _REMEMBERED_SECONDS: Final = 60.0
 _BUCKET_SECONDS: Final = 15.0
-_PROOF_SECONDS: Final = 1.0
+_TIMES_THE_USUAL_PAUSE: Final = 4
+_PROOF_SECONDS: Final = 0.75  # and a look: a ping within it proves nothing that an event has not
 _APART_SECONDS: Final = 60.0
 
 
@@ -41,16 +42,26 @@ def patience(longest_pause: float | None, fruitless: int, bounds: Patience) -> f
     return min(explained * 2.0 ** min(fruitless, 30), max(bounds.closed, explained))
 
 
+@dataclass(slots=True)
+class _Pauses:
+    """The pauses of some seconds: how many, how long all and the longest."""
+
+    since: float
+    longest: float = 0.0
+    total: float = 0.0
+    count: int = 0
+
+
 class Doubt:
     """Remembers the pauses of the last minute, over all connections, and says when a silence is doubtful.
 
-    It is asked about once a second, with moments of a clock that never runs backwards. Shorter pauses than the time
+    It is asked several times a second, with moments of a clock that never runs backwards. Shorter pauses than the time
     between two questions are not seen; they would explain no silence that matters.
     """
 
     def __init__(self, bounds: Patience) -> None:
         self._bounds = bounds
-        self._pauses: deque[tuple[float, float]] = deque()
+        self._pauses: deque[_Pauses] = deque()
         self._asked_at: float | None = None
         self._event_at: float | None = None
         self._quiet_since: float | None = None
@@ -64,15 +75,22 @@ class Doubt:
 
     @property
     def _longest_pause(self) -> float | None:
-        return max((seconds for _, seconds in self._pauses), default=None)
+        return max((pauses.longest for pauses in self._pauses), default=None)
 
     def unexplained(self, now: float) -> bool:
         """Say whether the silence is too long for pings to prove that the subscription is there.
 
-        That is said earlier than a second connection is opened: it costs no more than a window that begins earlier.
+        That is said earlier than a second connection is opened, and one long pause among many short ones explains
+        nothing: it costs no more than a window that begins earlier.
         """
+        if self._quiet_since is None:
+            return False
         bounds = Patience(min(_PROOF_SECONDS, self._bounds.first), self._bounds.longest, self._bounds.longest)
-        return self._quiet_since is not None and now - self._quiet_since > patience(self._longest_pause, 0, bounds)
+        explained = patience(self._longest_pause, 0, bounds)
+        if self._pauses:
+            usual = sum(pauses.total for pauses in self._pauses) / sum(pauses.count for pauses in self._pauses)
+            explained = min(explained, max(_TIMES_THE_USUAL_PAUSE * usual, bounds.first))
+        return now - self._quiet_since > explained
 
     def opened(self, now: float) -> None:
         """Count the silence of a new connection."""
@@ -112,11 +130,10 @@ class Doubt:
         self.interrupted(now)
 
     def _remember(self, now: float, pause: float) -> None:
-        """Keep the longest pause of each quarter of a minute, for a minute."""
-        while self._pauses and now - self._pauses[0][0] > _REMEMBERED_SECONDS:
+        """Keep the pauses of each quarter of a minute, for a minute."""
+        while self._pauses and now - self._pauses[0].since > _REMEMBERED_SECONDS:
             self._pauses.popleft()
-        if self._pauses and now - self._pauses[-1][0] < _BUCKET_SECONDS:
-            began_at, longest = self._pauses[-1]
-            self._pauses[-1] = (began_at, max(longest, pause))
-        else:
-            self._pauses.append((now, pause))
+        if not self._pauses or now - self._pauses[-1].since >= _BUCKET_SECONDS:
+            self._pauses.append(_Pauses(now))
+        last = self._pauses[-1]
+        last.longest, last.total, last.count = max(last.longest, pause), last.total + pause, last.count + 1

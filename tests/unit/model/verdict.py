@@ -8,7 +8,7 @@ __all__ = ["faults_of"]
 
 _ROUNDED = 0.0011  # the times of a window are told in milliseconds
 _WIDE_SECONDS = 1.0
-_UNTOLD_SECONDS = 1.3  # a connection that ends so soon after it was forgotten seemed to hear everything
+_UNTOLD_SECONDS = 0.3  # a connection that ends so soon after it was forgotten seemed to hear everything
 _LONGEST_WAY_SECONDS = 4.1  # the model holds nothing longer than 4 s
 
 

@@ -77,7 +77,12 @@ def test_steady_traffic_is_never_doubted() -> None:
 
 @pytest.mark.parametrize(
     ("times", "explained"),
-    [([0.1 * n for n in range(1, 100)], 1.0), ([5.0 * n for n in range(1, 20)], 8.0), ([1.0], 45.0)],
+    [
+        ([0.1 * n for n in range(1, 100)], 1.0),
+        ([5.0 * n for n in range(1, 20)], 8.0),
+        ([1.0], 45.0),
+        ([1.0, 9.0, *[9.0 + 0.1 * n for n in range(1, 400)]], 1.0),  # one long pause among many
+    ],
 )
 def test_pings_prove_nothing_in_a_silence_that_the_traffic_does_not_explain(
     times: list[float], explained: float
