@@ -22,7 +22,7 @@ def images() -> Iterator[dict[str, str]]:
     """Both images built as compose builds them, under names of this run: the variables that tell compose so."""
     need_docker("python:3.13-slim-trixie", "eclipse-mosquitto:2.0")
     tag = f"test-{uuid.uuid4().hex[:8]}"
-    names = {"PORTOS_BRIDGE_IMAGE": f"portos-bridge:{tag}", "PORTOS_SIMULATOR_IMAGE": f"portos-simulator:{tag}"}
+    names = {"BRIDGE_IMAGE": f"portos-bridge:{tag}", "PORTOS_SIMULATOR_IMAGE": f"portos-simulator:{tag}"}
     output("docker", "compose", "--env-file", "/dev/null", "--profile", "demo", "build", env=names, seconds=600)
     yield names
     run("docker", "image", "rm", "--force", *names.values())
@@ -31,7 +31,7 @@ def images() -> Iterator[dict[str, str]]:
 @pytest.fixture(scope="session")
 def bridge_image(images: dict[str, str]) -> str:
     """The name of the bridge's image."""
-    return images["PORTOS_BRIDGE_IMAGE"]
+    return images["BRIDGE_IMAGE"]
 
 
 @pytest.fixture(scope="session")

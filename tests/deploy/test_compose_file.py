@@ -85,6 +85,22 @@ def test_a_bridge_gets_only_variables_that_exist(service: str) -> None:
     assert sorted(set(given) - known) == []
 
 
+@pytest.mark.parametrize("service", ["bridge-kafka", "bridge-mqtt"])
+def test_every_setting_of_env_reaches_a_bridge(service: str) -> None:
+    """What protects personal data is not left behind in .env, which need not be there."""
+    assert compose_file()["services"][service]["env_file"] == [{"path": ".env", "required": False}]
+
+
+def test_env_holds_nothing_that_a_bridge_would_refuse() -> None:
+    """All of .env reaches a bridge, which takes an unknown name with its prefix for a misspelt variable."""
+    known = {variable.name for prefix, model in models() for variable in variables(model, prefix)}
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    named = set(re.findall(rf"\b{PREFIX}[A-Z0-9_]+", example))
+
+    assert named
+    assert sorted(named - known) == []
+
+
 def test_the_example_environment_names_what_the_compose_file_reads() -> None:
     """.env.example and docker-compose.yml know the same variables, with the same defaults."""
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
