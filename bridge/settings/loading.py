@@ -25,6 +25,7 @@ from bridge.settings.resolver import Names, resolve
 __all__ = ["Configuration", "load", "secret_values"]
 
 M = TypeVar("M", bound=BaseModel)
+_OF_THE_FIELD_ALONE = ("literal_error", "enum")  # pydantic's texts that list what is allowed and hold no input
 _QUOTED = re.compile(r"['\"]([^'\"]+)['\"]")
 
 
@@ -174,6 +175,8 @@ def _lines(
         name = _named(prefix, problem["loc"], problem["msg"], known)
         if problem["type"] == "missing":
             yield f"{name}: must be set: {known[name].description if name in known else ''}"
+        elif problem["type"] in _OF_THE_FIELD_ALONE:  # any word of it may be part of the value, as info is of infos
+            yield f"{name}: {problem['msg']}"
         else:
             yield f"{name}: {_without_input(problem['msg'].removeprefix('Value error, '), problem['loc'], data)}"
 

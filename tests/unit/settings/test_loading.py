@@ -179,6 +179,24 @@ def test_a_sinks_own_message_loses_the_secret(good: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("variable", "value", "allowed"),
+    [
+        ("EVENT__CONTENT", "resources", "'notification', 'resource' or 'reference'"),
+        ("VERSION__MODE", "offf", "'monotonic', 'contiguous' or 'off'"),
+        ("LOG__LEVEL", "infos", "'debug', 'info', 'warning' or 'error'"),
+        ("LOG__LEVEL", "debug info warning error", "'debug', 'info', 'warning' or 'error'"),
+    ],
+)
+def test_a_misspelt_word_is_answered_with_all_that_are_allowed(
+    variable: str, value: str, allowed: str, good: dict[str, str]
+) -> None:
+    """What is allowed is shown in full, though the value holds one of the words, and the value is not."""
+    assert problems(good | {f"PORTOS_BRIDGE_{variable}": value}) == (
+        f"PORTOS_BRIDGE_{variable}: Input should be {allowed}",
+    )
+
+
+@pytest.mark.parametrize(
     ("url", "warned"),
     [
         ("http://127.0.0.1:3000", False),
