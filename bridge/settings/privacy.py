@@ -32,6 +32,8 @@ LICENCE = "licence"
 
 _SECRET_BEARING = ("apikeys", "sessions", "settings")
 _SHORTEST_KEY = 32
+_NO_PART_OF_A_PATH = "[]*"
+_LISTS_ARE_WALKED = "name a list alone, since a path goes through all that is in it: tickets.items.name"
 _RULES = ("PRIVACY__REDACT", "PRIVACY__PSEUDONYMISE")
 
 
@@ -147,6 +149,8 @@ def _of_paths(
     for place, path in enumerate(paths, start=1):
         if len(path) < 2 or "" in path or EVERYTHING in path:  # noqa: PLR2004 - a resource and a field of it
             yield variable, f"item {place} should be resource.field, with further fields behind further dots"
+        elif any(sign in field for field in path for sign in _NO_PART_OF_A_PATH):
+            yield variable, f"item {place} holds `[`, `]` or `*`; {_LISTS_ARE_WALKED}"
         elif path[0] in gone or (path[0] not in left and EVERYTHING not in left):
             yield variable, f"item {place} is a field of what is not subscribed, or left out"
 

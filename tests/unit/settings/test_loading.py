@@ -242,6 +242,15 @@ def test_recycling_without_a_second_connection_is_a_warning(good: dict[str, str]
     assert warning.startswith("PORTOS_BRIDGE_HUB__RECYCLE_SECONDS: each time is a blind window")
 
 
+def test_a_place_in_a_list_is_answered_with_how_lists_are_walked(good: dict[str, str]) -> None:
+    """Whoever writes a path as other programs have it learns how it is written here."""
+    more = {"PORTOS_BRIDGE_EVENT__CONTENT": "resource", "PORTOS_BRIDGE_PRIVACY__REDACT": "tickets.a,tickets.b[0].c"}
+
+    (problem,) = problems(good | more)
+
+    assert problem.startswith("PORTOS_BRIDGE_PRIVACY__REDACT: item 2 holds `[`, `]` or `*`; name a list alone")
+
+
 def test_an_id_that_is_redacted_and_still_is_the_key_is_a_warning(good: dict[str, str]) -> None:
     """Rules reach the resource, not what identifies it."""
     more = {"PORTOS_BRIDGE_EVENT__CONTENT": "resource", "PORTOS_BRIDGE_PRIVACY__REDACT": "tickets.name,tickets.ID"}

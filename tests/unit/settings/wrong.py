@@ -140,6 +140,29 @@ WRONG = {
     "a path with an empty field": Wrong(
         {"EVENT__CONTENT": "resource", "PRIVACY__REDACT": "tickets..name"}, {"PRIVACY__REDACT"}
     ),
+    "a path that ends with a dot": Wrong(
+        {"EVENT__CONTENT": "resource", "PRIVACY__REDACT": "tickets.customer."}, {"PRIVACY__REDACT"}
+    ),
+    "a path with a place in a list": Wrong(
+        {"EVENT__CONTENT": "resource", "PRIVACY__REDACT": "tickets.items[0].comment"}, {"PRIVACY__REDACT"}
+    ),
+    "a path with empty brackets": Wrong(
+        {
+            "EVENT__CONTENT": "resource",
+            "PRIVACY__PSEUDONYMISE": "tickets.items.names[]",
+            "PRIVACY__HMAC_KEY": 32 * "k",
+        },
+        {"PRIVACY__PSEUDONYMISE"},
+    ),
+    "a path with an opening bracket": Wrong(
+        {"EVENT__CONTENT": "resource", "PRIVACY__REDACT": "tickets.items[.comment"}, {"PRIVACY__REDACT"}
+    ),
+    "a path with a closing bracket": Wrong(
+        {"EVENT__CONTENT": "resource", "PRIVACY__REDACT": "tickets.items].comment"}, {"PRIVACY__REDACT"}
+    ),
+    "a path with a wildcard in a field": Wrong(
+        {"EVENT__CONTENT": "resource", "PRIVACY__REDACT": "tickets.cust*.email"}, {"PRIVACY__REDACT"}
+    ),
     "one field with two rules": Wrong(
         {
             "EVENT__CONTENT": "resource",
