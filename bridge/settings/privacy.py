@@ -8,6 +8,7 @@ value of a variable stands in any.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal
+from unicodedata import normalize
 
 from pydantic import SecretStr, field_validator
 
@@ -86,8 +87,8 @@ class Privacy(Part):
 
 @lru_cache(maxsize=1024)
 def same_name(name: str) -> str:
-    """Give what all spellings of a resource or a field have in common."""
-    return name.strip().casefold()
+    """Give what all spellings of a resource or a field have in common: letter case and composition do not count."""
+    return normalize("NFC", normalize("NFC", name).strip().casefold())  # casefold may take letters apart
 
 
 def fields_of(path: str) -> tuple[str, ...]:

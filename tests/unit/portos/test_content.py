@@ -4,7 +4,8 @@ import hmac
 import json
 import re
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
+from unicodedata import normalize
 
 import msgspec
 import pytest
@@ -244,6 +245,18 @@ def test_no_depth_hides_anything(depth: int) -> None:
     body = notification("OBJECT").replace(b'"OBJECT"', inner)
 
     assert b"c4nary" not in content(redact="customers.a.b").reduced(message(body)).body
+
+
+@pytest.mark.parametrize("path", ["NFC", "NFD"])
+@pytest.mark.parametrize("field", ["NFC", "NFD"])
+@pytest.mark.parametrize("name", ["priezvisk\u00e1", "\u01f0"], ids=["one accent", "taken apart by case"])
+def test_a_letter_and_its_accent_may_be_one_character_or_two(
+    name: str, field: Literal["NFC", "NFD"], path: Literal["NFC", "NFD"]
+) -> None:
+    """However the hub and the operator compose a letter, the rule finds the field."""
+    sent, written = normalize(field, name), normalize(path, name.upper())
+
+    assert published(notification({sent: CANARY}), content(redact=f"customers.{written}")) == {sent: None}
 
 
 @pytest.mark.parametrize("pseudonymise", ["", "customers.name"], ids=["plain", "keyed"])
