@@ -59,7 +59,7 @@ def cautions(settings: Settings, sinks: Mapping[str, tuple[Any, SinkConfig]]) ->
         yield f"{PREFIX}HUB__URL: the login and all events travel in plaintext to another host; use https where you can"
     if settings.hub.recycle_seconds and not settings.auth.make_before_break:
         yield f"{PREFIX}HUB__RECYCLE_SECONDS: each time is a blind window, since AUTH__MAKE_BEFORE_BREAK is off"
-    for variable, text in privacy.cautions(settings.subscribe.resources, settings.privacy):
+    for variable, text in privacy.cautions(settings.subscribe.resources, settings.filter, settings.privacy):
         yield f"{PREFIX}{variable}: {text}"
     for name, (_, config) in sinks.items():
         for field, text in config.cautions():

@@ -71,6 +71,13 @@ class Filter(Part):
             raise ValueError("would leave out everything: an item is `*` alone")
         return value
 
+    @field_validator("exclude_senders")
+    @classmethod
+    def _in_full(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any(EVERYTHING in name for name in value):
+            raise ValueError("should be names in full, since `*` stands for nothing here")
+        return value
+
 
 class Privacy(Part):
     """What must not leave the shop, and is not stored either."""
@@ -117,10 +124,13 @@ def contradictions(given: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             yield from _of_the_key(key, needed=bool(paths))
 
 
-def cautions(resources: Sequence[str], privacy: Privacy) -> Iterator[tuple[str, str]]:
+def cautions(resources: Sequence[str], filters: Filter, privacy: Privacy) -> Iterator[tuple[str, str]]:
     """Yield what works but should be known, as variable and text."""
     if EVERYTHING in resources:
         yield "SUBSCRIBE__RESOURCES", "`*` names no resource to the hub; Portos does not document what it sends then"
+    else:
+        yield from _not_subscribed("FILTER__EXCLUDE_RESOURCES", filters.exclude_resources, resources)
+        yield from _not_subscribed("PRIVACY__ACKNOWLEDGE_RESOURCES", privacy.acknowledge_resources, resources)
     for variable, paths in zip(_RULES, (privacy.redact, privacy.pseudonymise), strict=True):
         for place, path in enumerate(paths, start=1):
             if fields_of(path)[1:] == ("id",):
@@ -128,6 +138,13 @@ def cautions(resources: Sequence[str], privacy: Privacy) -> Iterator[tuple[str, 
                     variable,
                     f"item {place}: the id is the key of the events and stands in their headers all the same",
                 )
+
+
+def _not_subscribed(variable: str, names: Sequence[str], resources: Sequence[str]) -> Iterator[tuple[str, str]]:
+    subscribed = frozenset(map(same_name, resources))
+    for place, name in enumerate(names, start=1):
+        if same_name(name) not in subscribed:
+            yield variable, f"item {place} has no effect, since SUBSCRIBE__RESOURCES does not name it"
 
 
 def _paths(given: Mapping[str, object], variable: str) -> Sequence[tuple[str, ...]]:

@@ -251,6 +251,23 @@ def test_a_place_in_a_list_is_answered_with_how_lists_are_walked(good: dict[str,
     assert problem.startswith("PORTOS_BRIDGE_PRIVACY__REDACT: item 2 holds `[`, `]` or `*`; name a list alone")
 
 
+@pytest.mark.parametrize("variable", ["FILTER__EXCLUDE_RESOURCES", "PRIVACY__ACKNOWLEDGE_RESOURCES"])
+def test_naming_what_is_not_subscribed_is_a_warning(variable: str, good: dict[str, str]) -> None:
+    """It changes nothing, so that it is either misspelt or forgotten."""
+    (warning,) = loaded(good | {f"PORTOS_BRIDGE_{variable}": "Orders,sesions"}).warnings
+
+    assert warning == f"PORTOS_BRIDGE_{variable}: item 2 has no effect, since SUBSCRIBE__RESOURCES does not name it"
+
+
+def test_where_everything_is_subscribed_any_resource_can_be_left_out(good: dict[str, str]) -> None:
+    """No name is unknown then, so that none is warned of."""
+    everything = {"PORTOS_BRIDGE_SUBSCRIBE__RESOURCES": "*", "PORTOS_BRIDGE_PRIVACY__ACKNOWLEDGE_RESOURCES": "apikeys"}
+    left_out = {"PORTOS_BRIDGE_FILTER__EXCLUDE_RESOURCES": "settings,sessions,stocks"}
+
+    (warning,) = loaded(good | everything | left_out).warnings
+    assert warning.startswith("PORTOS_BRIDGE_SUBSCRIBE__RESOURCES: ")
+
+
 def test_an_id_that_is_redacted_and_still_is_the_key_is_a_warning(good: dict[str, str]) -> None:
     """Rules reach the resource, not what identifies it."""
     more = {"PORTOS_BRIDGE_EVENT__CONTENT": "resource", "PORTOS_BRIDGE_PRIVACY__REDACT": "tickets.name,tickets.ID"}

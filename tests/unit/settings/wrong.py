@@ -189,6 +189,7 @@ WRONG = {
     ),
     "every resource is left out": Wrong({"FILTER__EXCLUDE_RESOURCES": "*"}, {"FILTER__EXCLUDE_RESOURCES"}),
     "every id is left out": Wrong({"FILTER__EXCLUDE_IDS": "a-*,**"}, {"FILTER__EXCLUDE_IDS"}),
+    "senders with a wildcard": Wrong({"FILTER__EXCLUDE_SENDERS": "950,import-*"}, {"FILTER__EXCLUDE_SENDERS"}),
     "licences left out as a resource": Wrong({"FILTER__EXCLUDE_RESOURCES": "Licence"}, {"FILTER__EXCLUDE_RESOURCES"}),
     "all contradictions of privacy at once": Wrong(
         {
