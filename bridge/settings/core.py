@@ -64,13 +64,20 @@ class Hub(Part):
     ca_file: Path | None = None
     """PEM file of the certificate authorities to trust instead of the system's."""
     recycle_seconds: float = Field(default=0, ge=0, allow_inf_nan=False)
-    """Longest life of a connection before a new one takes over, without missing anything; 0 is any."""
+    """Longest life of a connection before a new one takes over, without missing anything; at least 1, or 0 for any."""
     doubt_first_seconds: Positive = 5
     """A silence shorter than this is never taken for a lost subscription."""
     doubt_longest_seconds: Positive = 45
     """After so long without an event, at times with traffic, a second connection is opened to compare."""
     doubt_closed_seconds: Positive = 900
     """The same while nothing is heard on either connection for long, as in a shop that is closed."""
+
+    @field_validator("recycle_seconds")
+    @classmethod
+    def _worth_a_connection(cls, value: float) -> float:
+        if 0 < value < 1:
+            raise ValueError("should be 0 or at least 1")
+        return value
 
     @field_validator("url")
     @classmethod

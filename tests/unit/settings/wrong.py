@@ -58,6 +58,7 @@ WRONG = {
     # wrong types and values
     "a unit": Wrong({"HUB__SILENCE_SECONDS": "30s"}, {"HUB__SILENCE_SECONDS"}),
     "zero seconds": Wrong({"HUB__KEEPALIVE_SECONDS": "0"}, {"HUB__KEEPALIVE_SECONDS"}),
+    "recycling all the time": Wrong({"HUB__RECYCLE_SECONDS": "0.5"}, {"HUB__RECYCLE_SECONDS"}),
     "endless": Wrong({"STOP__DRAIN_SECONDS": "inf"}, {"STOP__DRAIN_SECONDS"}),
     "not a number": Wrong({"DELIVERY__CONNECT_SECONDS": "nan"}, {"DELIVERY__CONNECT_SECONDS"}),
     "a fraction of bytes": Wrong({"HUB__MAX_MESSAGE_BYTES": "1e9.5"}, {"HUB__MAX_MESSAGE_BYTES"}),
