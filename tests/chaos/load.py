@@ -60,6 +60,8 @@ class SteadyLoad:
         self.__exit__()
         if self._error is not None:
             raise RuntimeError("the load failed") from self._error
+        if self._thread.is_alive():
+            raise RuntimeError("the load does not end")
 
     def foretold(self, ledger: Sequence[Change], at: float, seconds: float) -> list[Change]:
         """Tell what the hub may have gone on to change within some seconds after its ledger was read."""
@@ -71,7 +73,7 @@ class SteadyLoad:
         try:
             while not self._ended.is_set():
                 self._burst()
-        except (OSError, RuntimeError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, `end` raises it in the run's own thread
             self._error = error
 
     def _burst(self) -> None:
@@ -110,6 +112,8 @@ class Trickle:
         self.__exit__()
         if self._error is not None:
             raise RuntimeError("the load failed") from self._error
+        if self._thread.is_alive():
+            raise RuntimeError("the load does not end")
 
     def _run(self) -> None:
         number = 0
@@ -118,5 +122,5 @@ class Trickle:
                 number += 1
                 resource = self.resources[number % len(self.resources)]
                 self._hub.change(resource, id=f"{number % _IDS:024x}")
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, `end` raises it in the run's own thread
             self._error = error
