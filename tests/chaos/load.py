@@ -1,6 +1,7 @@
 """Loads on a hub: a steady one, on a hub that may be paused or killed at any moment, and one with pauses."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Self
@@ -12,6 +13,7 @@ __all__ = ["SteadyLoad", "Trickle"]
 
 _IDS = 150
 _POLL_SECONDS = 0.02
+_LEAST_SHARE = 0.5
 
 
 class SteadyLoad:
@@ -27,16 +29,19 @@ class SteadyLoad:
         self._lives = lives
         self._life = 0
         self._rate = rate
+        self._began = self._over = self._held_seconds = 0.0
         self._asking = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
         self._error: BaseException | None = None
 
     def __enter__(self) -> Self:
+        self._began = time.monotonic()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._over = self._over or time.monotonic()
         self._ended.set()
         self._thread.join(30)
 
@@ -49,7 +54,16 @@ class SteadyLoad:
     def held(self) -> Iterator[None]:
         """Ask the hub nothing meanwhile."""
         with self._asking:
-            yield
+            since = time.monotonic()
+            try:
+                yield
+            finally:
+                self._held_seconds += time.monotonic() - since
+
+    def least(self) -> int:
+        """Tell how many changes the hub made at least, if it was under this load: half of what was asked of it."""
+        seconds = (self._over or time.monotonic()) - self._began - self._held_seconds
+        return int(_LEAST_SHARE * self._rate * seconds)
 
     def next_life(self) -> None:
         """Go on with the next resources; only while it is held."""
@@ -95,6 +109,7 @@ class Trickle:
         self.resources = resources
         self._hub = hub
         self._pause = pause
+        self._made = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="trickle", daemon=True)
         self._error: BaseException | None = None
@@ -107,6 +122,10 @@ class Trickle:
         self._ended.set()
         self._thread.join(30)
 
+    def least(self) -> int:
+        """Tell how many changes the hub made at least: after each pause that ended there was one."""
+        return self._made
+
     def end(self) -> None:
         """Make no further change; raises what has ended it before."""
         self.__exit__()
@@ -116,11 +135,10 @@ class Trickle:
             raise RuntimeError("the load does not end")
 
     def _run(self) -> None:
-        number = 0
         try:
             while not self._ended.wait(self._pause()):
-                number += 1
-                resource = self.resources[number % len(self.resources)]
-                self._hub.change(resource, id=f"{number % _IDS:024x}")
+                self._made += 1
+                resource = self.resources[self._made % len(self.resources)]
+                self._hub.change(resource, id=f"{self._made % _IDS:024x}")
         except Exception as error:  # noqa: BLE001 - whatever it is, `end` raises it in the run's own thread
             self._error = error

@@ -20,7 +20,7 @@ from tests.oracle.record import Received, identities, identity_of_change
 from tests.oracle.window import KAFKA_TOPIC
 from tests.support import wait_until
 
-__all__ = ["QUICK", "Report", "Trial", "imbalances", "trial"]
+__all__ = ["QUICK", "Report", "Trial", "imbalances", "too_few", "trial"]
 
 QUICK = {
     "HUB__KEEPALIVE_SECONDS": "1",
@@ -30,6 +30,7 @@ QUICK = {
 }
 """Settings under which an outage takes seconds and not minutes; the hub pings once a second."""
 
+_LEAST_ACCEPTED = 0.05
 _IMBALANCE = "portos_bridge_ledger_imbalance_events"
 
 
@@ -145,6 +146,7 @@ class Trial:
             most = len(self.kills) * (WINDOW[sink] + CURSOR_LAG)
             if count > most:
                 problems.append(f"{sink}: {count} repeats after {len(self.kills)} kills, at most {most} are allowed")
+        problems += too_few(self.load.least(), coverage.changes, judgement.accepted)
         return Report(summary, problems, coverage, judgement.accepted)
 
     def _judged(self) -> tuple[Coverage, Judgement]:
@@ -161,6 +163,16 @@ def imbalances(metrics: Mapping[tuple[str, str], float]) -> dict[str, float]:
     shown = {stage: count for (name, stage), count in metrics.items() if name == _IMBALANCE}
     assert shown, f"there is no {_IMBALANCE}"
     return {stage: count for stage, count in shown.items() if count}
+
+
+def too_few(least: int, changes: int, accepted: int) -> list[str]:
+    """Say what a run is not worth: without its load, or with a bridge that heard next to nothing, it proves nothing."""
+    found = []
+    if changes < least:
+        found.append(f"the hub made {changes} changes, its load is {least} at least")
+    if accepted < _LEAST_ACCEPTED * least:
+        found.append(f"{accepted} changes were accepted, of {changes}")
+    return found
 
 
 def _made(life: Life, anywhere: set[object]) -> Life:
