@@ -17,6 +17,7 @@ from bridge.link import Link
 from bridge.message import OWN_EVENTS, Message
 from bridge.metrics import Catalogue
 from bridge.ports import Batch, Source, SourceActivity, Unreadable
+from bridge.scope import Scope
 from bridge.sieve import Sieve, Sifted
 
 __all__ = ["Intake", "Minimisation"]
@@ -55,7 +56,7 @@ class Intake:
         activity: SourceActivity,
         sieve: Sieve,
         sight: Sight,
-        resources: Sequence[str],
+        scope: Scope,
         minimisation: Minimisation = _AS_IT_CAME,
     ) -> None:
         self._journal = journal
@@ -64,7 +65,9 @@ class Intake:
         self._activity = activity
         self._sieve = sieve
         self._sight = sight
-        self._resources = resources
+        self._scope = scope
+        self._unheard = scope.unheard(journal.previous.scope)
+        self._to_record: str | None = scope.recorded()
         self._minimisation = minimisation
         self._recorded_at = 0.0
         self._ledger = journal.ledger
@@ -89,9 +92,7 @@ class Intake:
 
     async def _take(self, batch: Batch) -> None:
         window = self._window(batch)
-        told = None if window is None else self._tells(window)
-        if told is not None:
-            self._sieve.window(told.id)
+        told = [] if window is None else self._tells(window)
         wanted = self._wanted(batch.messages)
         sifted = self._sieve.sift(wanted)
         if (reduced := self._minimisation.reduced) is not None:  # but not the bridge's own among them
@@ -139,9 +140,9 @@ class Intake:
             self._sight.lost(cause_of(batch.missed.cause), batch.missed.since)
         return self._sight.window(time.time() if batch.proved_at is None else batch.proved_at)
 
-    async def _store(self, sifted: Sifted, batch: Batch, window: Window | None, told: Message | None) -> bool:
+    async def _store(self, sifted: Sifted, batch: Batch, window: Window | None, told: Sequence[Message]) -> bool:
         """Store what is left of a batch, and before it what tells of the window in which something may be missing."""
-        messages = sifted.messages if told is None else [told, *sifted.messages]
+        messages = [*told, *sifted.messages] if told else sifted.messages
         proved_at = batch.proved_at
         due = proved_at is not None and abs(proved_at - self._recorded_at) >= _PROOF_EVERY_SECONDS
         to_record = window.until if window is not None else proved_at if due else None
@@ -149,7 +150,8 @@ class Intake:
         if appending:
             generated = len(messages) - sifted.passed
             self._ledger.generated += generated
-            if not await self._journal.append(messages, batch.unreadable, to_record):
+            scope = self._to_record if told else None
+            if not await self._journal.append(messages, batch.unreadable, to_record, scope):
                 self._ledger.generated -= generated
                 return False
             self._catalogue.count_stored(sifted)
@@ -164,14 +166,30 @@ class Intake:
         return True
 
     def _saw(self, window: Window) -> None:
-        """Note that a window is told."""
+        """Note that a window is told, and with it what is heard from now on."""
+        for one, _ in self._windows(window):
+            self._catalogue.count_window(one.cause, one.seconds)
+        self._unheard, self._to_record = (), None
         self._sight.told(window)
-        self._catalogue.count_window(window.cause, window.seconds)
         since = "ever since" if window.since is None else f"for {window.seconds:.1f} s"
         _log.warning("the bridge was blind %s (%s): told to the sinks", since, window.cause)
 
-    def _tells(self, window: Window) -> Message:
-        return resync_required(window, self._resources, self._catalogue.site, self._activity.clocks_differ_by)
+    def _tells(self, window: Window) -> Sequence[Message]:
+        """Make the events that tell a window."""
+        told = []
+        for one, resources in self._windows(window):
+            told.append(resync_required(one, resources, self._catalogue.site, self._activity.clocks_differ_by))
+            self._sieve.window(told[-1].id, resources)
+        return told
+
+    def _windows(self, window: Window) -> Sequence[tuple[Window, Sequence[str]]]:
+        """Give a window with the resources that it is about: of what was never asked for before, all may be missing."""
+        unheard = self._unheard
+        heard = [name for name in self._scope.resources if name not in unheard]
+        if not unheard or window.since is None:
+            return [(window, self._scope.resources)]
+        ever = Window(None, window.until, "first_start")
+        return [*([(window, heard)] if heard else []), (ever, unheard)]
 
     def _count(self, messages: Sequence[Message], sifted: Sifted) -> None:
         catalogue = self._catalogue

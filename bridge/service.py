@@ -24,7 +24,7 @@ from bridge.pipeline import Delivery, keep
 from bridge.policy import Pauses
 from bridge.portos.feed import feed, hub_times
 from bridge.portos.memory import VersionMemory
-from bridge.portos.minimisation import bridged, minimisation
+from bridge.portos.minimisation import minimisation, scope
 from bridge.ports import SourceActivity
 from bridge.settings import Settings
 from bridge.settings.loading import Configuration
@@ -150,8 +150,8 @@ class _Bridge:
         settings, activity = self._settings, self._activity
         previous = journal.previous
         sight = Sight(previous.proved_at, "stopped" if previous.clean else "unclean_start")
-        resources, less = bridged(settings), minimisation(settings)
-        intake = Intake(journal, self._catalogue, self._source_link, activity, self._memory, sight, resources, less)
+        wanted, less = scope(settings), minimisation(settings)
+        intake = Intake(journal, self._catalogue, self._source_link, activity, self._memory, sight, wanted, less)
         gauges = _source_gauges(self._catalogue)
         if not await feed(settings, activity, self._source_link, gauges, intake.read, stop, _STORE_SECONDS):
             _log.error("the disk is too slow to store what the hub has sent last: some of it is lost")

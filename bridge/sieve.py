@@ -56,6 +56,6 @@ class Sieve(Protocol):
         """Take that back: the last batch was not stored after all."""
         ...
 
-    def window(self, identity: str) -> None:
-        """Note the id of a blind window that is told before the next batch."""
+    def window(self, identity: str, resources: Sequence[str] = ()) -> None:
+        """Note the id of a blind window told before the next batch, and which resources it is about, if not all."""
         ...

@@ -55,13 +55,15 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class Previous:
-    """What the last session left: whether it ended in order, and up to when all that the hub had sent was stored.
+    """What the last session left: whether it ended in order, up to when all that the hub had sent was stored.
 
-    Both are None in a journal that is new; the moment is in seconds since the epoch.
+    `scope` is what was asked of the hub, see `bridge.scope`. All are None in a journal that is new; the moment is in
+    seconds since the epoch.
     """
 
     clean: bool | None = None
     proved_at: float | None = None
+    scope: str | None = None
 
 
 class Journal:
@@ -106,12 +108,17 @@ class Journal:
         self._last_write: asyncio.Future[Written] | None = None
 
     async def append(
-        self, messages: Sequence[Message], unreadable: Sequence[Unreadable] = (), proved_at: float | None = None
+        self,
+        messages: Sequence[Message],
+        unreadable: Sequence[Unreadable] = (),
+        proved_at: float | None = None,
+        scope: str | None = None,
     ) -> bool:
         """Store what the hub sent; when this returns True it is on disk.
 
-        `proved_at`, in the same transaction, says up to when all that the hub has sent is stored with it. False when it
-        would exceed the capacity: nothing of it is stored then. Cancelling leaves open whether it is.
+        `proved_at`, in the same transaction, says up to when all that the hub has sent is stored with it, and `scope`
+        what all that is from now on. False when it would exceed the capacity: nothing of it is stored then. Cancelling
+        leaves open whether it is.
         """
         capacity = self.limits.capacity_bytes
         if self.full and self.used_bytes >= capacity * _ROOM_AGAIN:
@@ -125,7 +132,7 @@ class Journal:
         self._given += len(messages)
         for letter in letters:
             self._letters.add(letter)
-        await asyncio.shield(self._write(Change(chunks=chunks, proved_at=proved_at), messages))
+        await asyncio.shield(self._write(Change(chunks=chunks, proved_at=proved_at, scope=scope), messages))
         return True
 
     def prove(self, at: float) -> None:

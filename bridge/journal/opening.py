@@ -52,7 +52,7 @@ async def open_journal(  # noqa: PLR0913 - opened in one place, by `bridge.servi
             readers = {sink: await _reader(writer, state, sink) for sink in sinks}
             records = await _remembered(writer, state, memory, max_bytes // _RECORDS_SHARE)
             await writer.write(Change(clean=False))
-            previous = Previous(state.clean, state.proved_at)
+            previous = Previous(state.clean, state.proved_at, state.scope)
             cursors = {sink: reader.cursor for sink, reader in readers.items()}
             ledger = restored(state.ledger, state.head, cursors, state.cursors)
             journal = Journal(

@@ -76,6 +76,8 @@ class Change:
     """Whether the process has come to an orderly end, if that changes."""
     proved_at: float | None = None
     """Up to when all that the hub has sent is stored, this change included, if that is to be recorded."""
+    scope: str | None = None
+    """What the bridge asks the hub for, as `bridge.scope` writes it, if that is to be recorded."""
     ledger: bytes | None = None
     """The ledger with this change in it, if it is to be recorded."""
     records: list[Recorded] = field(default_factory=list)
@@ -89,6 +91,7 @@ class Change:
         self.settled = max(self.settled, later.settled)
         self.clean = later.clean if later.clean is not None else self.clean
         self.proved_at = later.proved_at if later.proved_at is not None else self.proved_at
+        self.scope = later.scope if later.scope is not None else self.scope
         self.ledger = later.ledger if later.ledger is not None else self.ledger
         self.records += later.records
 
@@ -104,6 +107,8 @@ class State:
     """Whether the last session ended in order; None if there was none."""
     proved_at: float | None
     """Up to when all that the hub had sent was stored; None if that was never known."""
+    scope: str | None
+    """What was asked of the hub until then; None if that was never recorded."""
     ledger: bytes | None
     """The ledger as it was recorded last; None if it never was."""
     dead_letters: Mapping[str, int]
@@ -172,6 +177,7 @@ class Store:
             cursors=cursors,
             clean=bool(session["clean"]) if "clean" in session else None,
             proved_at=session.get("proved_at"),
+            scope=session.get("scope"),
             ledger=session.get("ledger"),
             dead_letters={sink: count for sink, count, _ in letters},
             dead_letter_bytes=int(sum(size for _, _, size in letters)),
@@ -273,9 +279,8 @@ def _statements(change: Change) -> Iterator[tuple[str, tuple[object, ...]]]:
         yield "DELETE FROM memory WHERE upto < ?", (change.records[-1].keep_from,)
     if change.settled:
         yield "DELETE FROM chunk WHERE last <= ?", (change.settled,)
-    if change.clean is not None:
-        yield "INSERT OR REPLACE INTO session VALUES ('clean', ?)", (int(change.clean),)
-    if change.proved_at is not None:
-        yield "INSERT OR REPLACE INTO session VALUES ('proved_at', ?)", (change.proved_at,)
-    if change.ledger is not None:
-        yield "INSERT OR REPLACE INTO session VALUES ('ledger', ?)", (change.ledger,)
+    clean = None if change.clean is None else int(change.clean)
+    session = (("clean", clean), ("proved_at", change.proved_at), ("scope", change.scope), ("ledger", change.ledger))
+    for name, value in session:
+        if value is not None:
+            yield "INSERT OR REPLACE INTO session VALUES (?, ?)", (name, value)

@@ -54,6 +54,7 @@ class VersionMemory:
         self._open: OrderedDict[tuple[str, str | None, int], float] = OrderedDict()
         self._window = 0
         self._window_id: str | None = None
+        self._window_ids: dict[str, str] = {}  # by resource, no more than are subscribed
         self._now = 0.0
 
     def __len__(self) -> int:
@@ -64,10 +65,13 @@ class VersionMemory:
         """How many gaps are told and not closed, as far as they are tracked."""
         return len(self._open)
 
-    def window(self, identity: str) -> None:
+    def window(self, identity: str, resources: Sequence[str] = ()) -> None:
         """Note that a blind window is told before the next batch: what was jumped over may have been sent in it."""
         self._window += 1
         self._window_id = identity
+        if not resources:
+            self._window_ids.clear()
+        self._window_ids |= dict.fromkeys(map(str.casefold, resources), identity)
 
     def sift(self, messages: Sequence[Message]) -> Sifted:
         """Drop what was there before, flag what a version says, and put the events that tell of gaps in their places.
@@ -141,9 +145,14 @@ class VersionMemory:
             out.closed += 1
             out.messages.append(gap_closed(message, news.closed, self._site))
 
+    def _window_of(self, resource: str | None) -> str | None:
+        return self._window_ids.get((resource or "").casefold(), self._window_id)
+
     def _tell(self, shown_by: Message, gap: Gap, seen: Seen, out: Sifted) -> None:
         """Put the event that tells of a gap before the message that shows it."""
-        cause, window = ("window", self._window_id) if seen.window < self._window else ("version", None)
+        cause, window = (
+            ("window", self._window_of(shown_by.resource)) if seen.window < self._window else ("version", None)
+        )
         out.messages.append(gap_detected(shown_by, gap, self._site, cause, window))
         out.gaps.append(Jump(shown_by.resource or "", gap.events, cause))
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from bridge.intake import Minimisation
 from bridge.portos.content import Content
 from bridge.portos.filters import filtered
+from bridge.scope import Scope
 from bridge.settings import Settings
 from bridge.settings.privacy import same_name
 
-__all__ = ["bridged", "minimisation"]
+__all__ = ["bridged", "minimisation", "scope"]
 
 
 def minimisation(settings: Settings) -> Minimisation:
@@ -31,3 +32,11 @@ def bridged(settings: Settings) -> Sequence[str]:
     """Name the resources that are subscribed and not left out; `*` is everything."""
     excluded = frozenset(map(same_name, settings.filter.exclude_resources))
     return [name for name in settings.subscribe.resources if same_name(name) not in excluded]
+
+
+def scope(settings: Settings) -> Scope:
+    """Say what is asked of the hub and kept."""
+    filters = settings.filter
+    kinds = (("resource", filters.exclude_resources), ("id", filters.exclude_ids), ("sender", filters.exclude_senders))
+    excluded = [f"{kind}:{word}" for kind, words in kinds for word in words]
+    return Scope(bridged(settings), settings.subscribe.actions, excluded)

@@ -20,6 +20,7 @@ from bridge.message import RESYNC_REQUIRED, rfc3339
 from bridge.metrics import Catalogue
 from bridge.portos.memory import Mode, VersionMemory
 from bridge.ports import Batch, SourceActivity, Unreadable
+from bridge.scope import Scope
 from tests.support import until
 from tests.unit.journal.conftest import messages
 from tests.unit.loops import kept, link, value
@@ -54,6 +55,9 @@ class Hub:
         await asyncio.Event().wait()
 
 
+TICKETS = Scope(["tickets"])
+
+
 def seeing() -> Sight:
     """Make one that is not blind, so that nothing has to be told."""
     sight = Sight(None, "stopped")
@@ -70,10 +74,11 @@ async def taking_in(
     sight: Sight | None = None,
     minimisation: Minimisation = AS_IT_CAME,
     mode: Mode = "monotonic",
+    scope: Scope = TICKETS,
 ) -> AsyncIterator[Link]:
     state, hub.activity = link("hub"), activity
     memory, sees = VersionMemory(mode, "default", 60), sight or seeing()
-    intake = Intake(journal, catalogue, state, activity, memory, sees, ["tickets"], minimisation)
+    intake = Intake(journal, catalogue, state, activity, memory, sees, scope, minimisation)
     async with kept(state, hub.connect, intake.read):
         yield state
 
@@ -266,7 +271,7 @@ async def test_a_proof_is_on_disk_while_the_hub_talks(tmp_path: Path, catalogue:
 
 
 async def test_a_window_that_is_stored_is_not_told_again_after_a_kill(tmp_path: Path, catalogue: Catalogue) -> None:
-    """The moment from which the next one counts is in the very transaction of the event."""
+    """The moment from which the next one counts is on disk by then."""
     limits = Limits(60 * 2**20, 2**20, 100, 0.02)
     async with open_journal(tmp_path / "j.db", ["kafka"], 64 * 2**20, limits) as journal:
         async with taking_in(journal, catalogue, Hub([], journal), SourceActivity(), Sight(40.0, "unclean_start")):
@@ -277,6 +282,57 @@ async def test_a_window_that_is_stored_is_not_told_again_after_a_kill(tmp_path: 
     assert stored.clean is False
     assert stored.proved_at is not None
     assert rfc3339(stored.proved_at) == told["window"]["to"]
+
+
+async def told_after_a_restart(
+    path: Path, catalogue: Catalogue, before: Scope, now: Scope
+) -> list[tuple[str, str | None, list[str]]]:
+    """Run with one scope and then with another; give cause, beginning and resources of the windows told then."""
+    limits = Limits(60 * 2**20, 2**20, 100, 0.02)
+    for scope in (before, now):
+        async with open_journal(path / "j.db", ["kafka"], 64 * 2**20, limits) as journal:
+            head, previous = journal.head, journal.previous
+            sight = Sight(previous.proved_at, "stopped")
+            async with taking_in(journal, catalogue, Hub([], journal), SourceActivity(), sight, scope=scope):
+                await until(lambda: journal.head > head, 5, "told")  # noqa: B023 - awaited here
+            told = (await windows(journal))[head:]
+    return [(window["cause"], window["window"]["from"], window["resources"]) for window in told]
+
+
+async def test_a_resource_that_is_subscribed_anew_was_never_heard(tmp_path: Path, catalogue: Catalogue) -> None:
+    """Its window has no beginning; that of the others is no wider for it. So it is with an action more."""
+    old, new = Scope(["tickets"]), Scope(["tickets", "orders"])
+
+    (stopped, ever) = await told_after_a_restart(tmp_path, catalogue, old, new)
+
+    assert stopped[0] == "stopped"
+    assert stopped[1] is not None
+    assert stopped[2] == ["tickets"]
+    assert ever == ("first_start", None, ["orders"])
+    assert value(catalogue, "events_generated_total", site="default", type="resync_required") == 3
+    assert value(catalogue, "source_blind_windows_total", site="default", cause="first_start") == 2
+
+
+async def test_an_action_that_is_subscribed_anew_was_never_heard_of_any_resource(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    old, new = Scope(["tickets"], ["updated"]), Scope(["tickets"], ["updated", "deleted"])
+
+    assert await told_after_a_restart(tmp_path, catalogue, old, new) == [("first_start", None, ["tickets"])]
+
+
+async def test_what_is_asked_for_counts_as_asked_from_when_its_window_is_told(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    """A restart before that has it told then."""
+    limits = Limits(60 * 2**20, 2**20, 100, 0.02)
+    await told_after_a_restart(tmp_path, catalogue, Scope(["tickets"]), Scope(["tickets"]))
+    async with open_journal(tmp_path / "j.db", ["kafka"], 64 * 2**20, limits) as journal:
+        memory, sight = VersionMemory("monotonic", "default", 60), Sight(40.0, "stopped")
+        Intake(journal, catalogue, link("hub"), SourceActivity(), memory, sight, Scope(["tickets", "orders"]))
+        stored = await journal._writer.call(lambda store: store.load())
+
+    assert Scope(["tickets", "orders"]).unheard(stored.scope) == ["orders"]
 
 
 async def test_the_end_of_a_window_is_recorded_with_it_also_where_no_other_proof_is_due(

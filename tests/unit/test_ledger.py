@@ -21,6 +21,7 @@ from bridge.pipeline import Delivery
 from bridge.portos.backlog import Backlog
 from bridge.portos.memory import VersionMemory
 from bridge.ports import Batch, Outcome, SourceActivity, Unreadable
+from bridge.scope import Scope
 from tests.support import until
 from tests.unit.journal.conftest import messages
 from tests.unit.loops import kept, link, value
@@ -107,7 +108,7 @@ class Stage:
     async def play(self) -> Mapping[str, int]:
         """Let everything happen that an event can come to, wait until it has, and compare."""
         memory = VersionMemory("monotonic", "default", 60)
-        intake = Intake(self.journal, self.catalogue, link("hub"), self.activity, memory, seeing(), ["tickets"])
+        intake = Intake(self.journal, self.catalogue, link("hub"), self.activity, memory, seeing(), Scope(["tickets"]))
         delivery = Delivery("kafka", self.journal, self.catalogue, link(), 10, 1)
         async with kept(link("hub"), self.hub, intake.read), kept(link(), self.broker, delivery.run):
             self.say(*messages(1, 5))
@@ -140,7 +141,7 @@ async def test_what_a_full_journal_and_full_memory_cost_is_in_it(tmp_path: Path,
         stage = Stage(journal, catalogue)
         stage.activity.received = stage.activity.dropped = 7
         memory = VersionMemory("monotonic", "default", 60)
-        intake = Intake(journal, catalogue, link("hub"), stage.activity, memory, seeing(), ["tickets"])
+        intake = Intake(journal, catalogue, link("hub"), stage.activity, memory, seeing(), Scope(["tickets"]))
         async with kept(link("hub"), stage.hub, intake.read):
             stage.say(*messages(1, 5, b"x" * 9000))
             await until(lambda: stage.activity.waiting == 0, 5, "taken")

@@ -10,7 +10,6 @@ from bridge import service
 from bridge.journal import Limits, Previous, open_journal
 from bridge.ledger import Ledger
 from bridge.message import RESOURCES_CHANGED, Message
-from bridge.ports import Unreadable
 from bridge.service import _Bridge
 from bridge.settings import Settings
 from bridge.settings.core import Auth, Stop, Subscribe
@@ -36,7 +35,7 @@ class SlowJournal:
     def prove(self, at: float) -> None:
         self.proved.append(at)
 
-    async def append(self, messages: Sequence[Message], _: Sequence[Unreadable] = (), __: float | None = None) -> bool:
+    async def append(self, messages: Sequence[Message], *_: object) -> bool:
         self.asked.set()
         await self.ready.wait()
         self.versions += [message.version for message in messages if message.event == RESOURCES_CHANGED]

@@ -33,6 +33,7 @@ from bridge.portos.relay import Rotation, relay
 from bridge.portos.session import Session
 from bridge.portos.source import subscribed
 from bridge.ports import Source, SourceActivity, Unreadable
+from bridge.scope import Scope
 from bridge.settings.core import Hub as HubSettings
 
 __all__ = ["WAY_SECONDS", "Change", "Faults", "ModelHub", "World"]
@@ -191,7 +192,11 @@ class ModelDisk:
         self._durable_at = 0.0
 
     async def append(
-        self, messages: Sequence[Message], _: Sequence[Unreadable] = (), proved_at: float | None = None
+        self,
+        messages: Sequence[Message],
+        _: Sequence[Unreadable] = (),
+        proved_at: float | None = None,
+        __: str | None = None,
     ) -> bool:
         """Be the journal."""
         if self._loop.time() < self.full_until and messages:
@@ -258,7 +263,7 @@ class World:
         journal: Any = disk
         memory = VersionMemory("monotonic", "default", 86_400)
         memory.learn(disk.stored)
-        intake = Intake(journal, catalogue, link, activity, memory, sight, ["tickets"])
+        intake = Intake(journal, catalogue, link, activity, memory, sight, Scope(["tickets"]))
         ignore = [].append
         faults = self._faults
         rotation = Rotation(False, faults.recycle_seconds, faults.beside, 5, 1.5, ignore, ignore)

@@ -103,6 +103,20 @@ def test_after_a_window_a_jump_is_put_down_to_it() -> None:
     assert first.gaps == [Jump("tickets", 1, "window")]
 
 
+def test_a_jump_is_put_down_to_the_window_that_is_about_its_resource() -> None:
+    memory = remembering()
+    memory.sift([change(1), change(1, resource="orders")])
+    memory.window("w1", ["tickets", "Orders"])
+    memory.window("w2", ["tickets"])
+
+    found = memory.sift([change(3), change(3, resource="orders")])
+    memory.window("w3")
+    later = memory.sift([change(5, resource="orders")])
+
+    gaps = [message for message in (*found.messages, *later.messages) if message.event == GAP_DETECTED]
+    assert [msgspec.json.decode(gap.body)["window"] for gap in gaps] == ["w2", "w1", "w3"]
+
+
 def test_what_comes_late_after_a_window_does_not_hide_that_newer_ones_may_be_in_it() -> None:
     memory = remembering()
     memory.sift([change(1), change(3)])

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bridge.intake import Minimisation
-from bridge.portos.minimisation import bridged, minimisation
+from bridge.portos.minimisation import bridged, minimisation, scope
 from bridge.settings import Settings
 
 
@@ -42,3 +42,13 @@ def test_only_what_is_asked_for_is_done(sections: Any, expected: tuple[bool, boo
 
 def test_what_is_left_out_is_not_told_as_bridged() -> None:
     assert bridged(settings(filter={"exclude_resources": "Orders"})) == ["tickets"]
+
+
+def test_the_scope_is_all_that_is_asked_for_less_what_is_left_out() -> None:
+    filters = {"exclude_resources": "Orders", "exclude_ids": "a*", "exclude_senders": "till"}
+
+    made = scope(settings(filter=filters))
+
+    assert made.resources == ["tickets"]
+    assert set(made.actions) == {"created", "updated", "deleted"}
+    assert set(made.excluded) == {"resource:Orders", "id:a*", "sender:till"}

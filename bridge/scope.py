@@ -1,0 +1,43 @@
+"""What the bridge asks the hub for and keeps, and what of it nobody asked for before.
+
+Pure. The last moment up to which everything is stored says nothing of what was left out until then: a resource that is
+subscribed anew was never heard. Kept in the journal from one session to the next. Used by `bridge.intake`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import msgspec
+
+__all__ = ["Scope"]
+
+EVERYTHING: Final = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Names of resources (`*` is every one), the actions of them, and what is left out of that, each with its kind."""
+
+    resources: Sequence[str]
+    actions: Sequence[str] = ()
+    excluded: Sequence[str] = ()
+
+    def recorded(self) -> str:
+        """Give it as text, for another session to compare with."""
+        return msgspec.json.encode({name: sorted(words) for name, words in asdict(self).items()}).decode()
+
+    def unheard(self, recorded: str | None) -> Sequence[str]:
+        """Name the resources of which more is kept than a session did that recorded this; of None nothing is known.
+
+        Another action, or an exclusion less, is of every resource.
+        """
+        if recorded is None:
+            return ()
+        before = msgspec.json.decode(recorded, type=Scope)
+        if set(self.actions) - set(before.actions) or set(before.excluded) - set(self.excluded):
+            return self.resources
+        if EVERYTHING in before.resources:
+            return ()
+        heard = {name.casefold() for name in before.resources}
+        return [name for name in self.resources if name.casefold() not in heard]
