@@ -85,6 +85,10 @@ class Link:
         self.last_error = str(error)
         self._set(connected=False, held=error.hold)
 
+    def left(self) -> None:
+        """Note that the connection is let go since the bridge stops, which is no failure."""
+        self._set(connected=False, held=self.held)
+
     def log_failure(self, error: Unavailable, seconds: float) -> None:
         """Say once an attempt what failed and what follows: at error level when somebody must act."""
         level = logging.ERROR if error.hold else logging.WARNING

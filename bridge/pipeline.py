@@ -54,6 +54,9 @@ async def _one_connection(
     task = asyncio.create_task(_session(link, connect, use, deadline), name=f"{link.name} connection")
     try:
         hung_in = await deadline.supervise(task)
+    except asyncio.CancelledError:
+        link.left()
+        raise
     finally:
         if task.done() and not task.cancelled():
             task.exception()  # seen, also when this task is being cancelled itself

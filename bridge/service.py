@@ -166,8 +166,11 @@ class _Bridge:
 
     async def _drain(self, journal: Journal) -> None:
         """Let the sinks go on for a while with what is stored; what is left is delivered after the next start."""
+        seconds = self._settings.stop.drain_seconds
+        if journal.events:
+            _log.info("the hub is left; up to %d events are delivered yet, for at most %g s", journal.events, seconds)
         try:
-            async with asyncio.timeout(self._settings.stop.drain_seconds):
+            async with asyncio.timeout(seconds):
                 await journal.drained()
         except TimeoutError:
             left = {name: journal.lag(name).events for name in self._sink_links}

@@ -343,3 +343,20 @@ async def test_a_connection_that_does_not_close_is_left_and_the_next_is_opened()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_connection_that_is_let_go_is_not_shown_as_one() -> None:
+    """While a bridge that stops still delivers, its hub is not connected any more; that is no failure."""
+
+    @asynccontextmanager
+    async def connect() -> AsyncIterator[None]:
+        yield
+
+    async def use(_: None, __: Deadline) -> None:
+        await asyncio.Event().wait()
+
+    async with kept(link("hub"), connect, use) as state:
+        await until(lambda: state.connected, 5, "connected")
+
+    assert not state.connected
+    assert state.failures == 0
