@@ -531,6 +531,7 @@ async def test_a_batch_behind_which_more_is_waiting_proves_what_its_last_event_s
     """Of events that all came late at one moment a stored one proves nothing about those that are not stored yet."""
 
     async def late(peer: Peer) -> None:
+        await asyncio.sleep(1.6)  # all of it was made after the subscription
         now = time.time()
         for number in range(1500):
             await peer.send(notification(number, ca=rfc3339(now - 1.5 + number / 1000)))
