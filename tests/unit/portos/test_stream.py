@@ -539,7 +539,7 @@ async def test_a_batch_behind_which_more_is_waiting_proves_what_its_last_event_s
 
     hub.script, activity = after_subscribing(late), SourceActivity()
     async with connected(hub, activity=activity) as source:
-        await until(lambda: activity.frames["invocation"] == 1500, 5, "all is heard")
+        await until(lambda: activity.frames.get("invocation") == 1500, 10, "all is heard")
         async for batch in source.batches():
             if batch.messages:
                 break
