@@ -118,6 +118,18 @@ def test_time_in_which_the_bridge_did_not_listen_is_no_silence() -> None:
     assert doubt.ask(65.0, 2.0)
 
 
+def test_the_time_between_two_connections_is_no_pause_of_the_traffic() -> None:
+    """The next one may be opened long after the last event; that explains no silence of it."""
+    doubt = Doubt(BOUNDS)
+    heard(doubt, [1.0, 1.5, 2.0], 3.0)
+
+    doubt.opened(30.0)
+    doubt.ask(30.25, None)
+    doubt.ask(30.5, 30.4)
+
+    assert doubt.seconds == 5
+
+
 def test_one_second_connection_a_minute_unless_the_last_one_was_needed() -> None:
     doubt = Doubt(BOUNDS)
     assert doubt.may_act(0.0)

@@ -582,6 +582,42 @@ async def test_an_orderly_stop_gives_all_that_was_received(hub: ScriptedHub) -> 
     ] * 2
 
 
+async def test_a_connection_that_had_ended_before_it_was_to_be_left_is_not_left_in_order(hub: ScriptedHub) -> None:
+    """Nobody has answered that all came: a window has to tell that."""
+
+    async def close(peer: Peer) -> None:
+        await peer.send({"type": 7})
+        await peer.serve()
+
+    hub.script = after_subscribing(close)
+    leaving = asyncio.Event()
+    async with connected(hub) as source:
+        assert isinstance(source, session.Session)
+        await until(lambda: source.ended, 5, "ended")
+        leaving.set()
+        await source.leave_when(leaving)
+
+        assert not source.left_in_order
+
+
+async def test_what_comes_while_a_connection_is_left_for_good_is_not_kept(hub: ScriptedHub) -> None:
+    """Nobody fetches it any more: it is in no total, and in no memory."""
+
+    async def tell_once_more(peer: Peer) -> None:
+        unsubscribe = await peer.next()
+        await peer.send(notification(0))
+        await peer.complete(unsubscribe)
+        await peer.serve()
+
+    hub.script = after_subscribing(tell_once_more)
+    activity = SourceActivity()
+    async with connected(hub, activity=activity, close_seconds=5):
+        pass
+
+    assert activity.frames.get("invocation") == 1
+    assert (activity.received, activity.waiting) == (0, 0)
+
+
 async def test_leaving_a_paused_connection_does_not_wait_for_the_pause(hub: ScriptedHub) -> None:
     """A stop under back-pressure ends within the closing time (row 21)."""
     hub.script = after_subscribing(flood)
