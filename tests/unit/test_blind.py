@@ -62,6 +62,7 @@ def told(at: float) -> Step:
         ),
         ("never into what is told", (40, "stopped"), [told(41), proved(40.5), lost("closed")], (41, "closed")),
         ("from a moment that is known", (40, "stopped"), [told(41), proved(45), deaf(42)], (42, "deaf")),
+        ("nor from a moment in it", (40, "stopped"), [told(41), proved(45), deaf(40.5)], (41, "deaf")),
         ("a clock set back while it is heard", (90, "stopped"), [told(91), proved(45), lost("closed")], (45, "closed")),
         ("a connection lost before it was told", (40, "unclean_start"), [lost("network")], (40, "unclean_start")),
         ("a clock set back gives no negative time", (60, "stopped"), [], Window(60, 60, "stopped")),

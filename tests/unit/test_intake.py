@@ -95,6 +95,18 @@ async def test_resuming_is_acknowledging(journal: Journal, catalogue: Catalogue)
     assert value(catalogue, "events_received_total", site="default", resource="tickets", action="updated") == 8
 
 
+async def test_a_connection_that_is_read_ends_a_hold(journal: Journal, catalogue: Catalogue) -> None:
+    """Whoever was called because of it can see that it is over."""
+    held = Unavailable("a right is missing", reason="forbidden", hold=True)
+    hub = Hub([held, Batch(messages(1, 1))], journal)
+
+    async with taking_in(journal, catalogue, hub, SourceActivity()) as state:
+        await until(lambda: len(hub.heads) == 1, 5, "read again")
+
+        assert state.last_error == "a right is missing"
+        assert not state.held
+
+
 async def test_exact_repeats_are_dropped_and_counted(journal: Journal, catalogue: Catalogue) -> None:
     again = messages(1, 3)
     hub = Hub([Batch(again), Batch([*again, *messages(4, 1)])], journal)
