@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -344,3 +344,42 @@ async def test_a_kill_leaves_it_balanced(tmp_path: Path, catalogue: Catalogue) -
     async with open_journal(tmp_path / "copy.db", ["kafka"], 64 * 2**20, LIMITS) as copied:
         assert copied.head == 11
         assert copied.imbalances() == {"intake": 0, "kafka": 0}
+
+
+@asynccontextmanager
+async def killed(tmp_path: Path, do: Callable[[Journal], Awaitable[object]]) -> AsyncIterator[Journal]:
+    """Open what a kill leaves after something was done to a journal that three of five events were stored in."""
+    async with open_journal(tmp_path / "killed.db", ["kafka"], 64 * 2**20, LIMITS) as journal:
+        journal.ledger.received, journal.ledger.duplicate = 5, 2
+        await journal.append(messages(1, 3))
+        await do(journal)
+        await journal._writer.call(lambda store: store._db.execute("PRAGMA wal_checkpoint(FULL)").fetchall())
+        copy_of(tmp_path)
+    async with open_journal(tmp_path / "copy.db", ["kafka"], 64 * 2**20, LIMITS) as copied:
+        yield copied
+
+
+async def test_what_became_of_events_is_recorded_with_their_deletion(tmp_path: Path) -> None:
+    """The journal alone cannot tell it any more."""
+
+    async def settle(journal: Journal) -> None:
+        page = await journal.read("kafka", 3)
+        journal.ledger.sinks["kafka"].delivered, journal.ledger.sinks["kafka"].dead_lettered = 2, 1
+        await journal.settle("kafka", page, 3, {})
+        await journal._cursors_written()
+
+    async with killed(tmp_path, settle) as copied:
+        assert (copied.ledger.received, copied.ledger.duplicate) == (5, 2)
+        assert copied.ledger.sinks["kafka"] == Account(delivered=2, dead_lettered=1)
+
+
+async def test_what_became_of_events_is_recorded_with_a_proof(tmp_path: Path) -> None:
+    """A proof says that all is accounted for up to its moment, also of what was not stored."""
+
+    async def prove(journal: Journal) -> None:
+        journal.prove(5.0)
+        await journal._cursors_written()
+
+    async with killed(tmp_path, prove) as copied:
+        assert copied.previous.proved_at == 5.0
+        assert (copied.ledger.received, copied.ledger.duplicate) == (5, 2)

@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bridge import service
-from bridge.journal import Limits, Previous, open_journal
+from bridge import audit, service
+from bridge.journal import Journal, Limits, Previous, open_journal
 from bridge.ledger import Ledger
 from bridge.message import RESOURCES_CHANGED, Message
 from bridge.service import _Bridge
-from bridge.settings import Settings
+from bridge.settings import Settings, core
 from bridge.settings.core import Auth, Stop, Subscribe
 from bridge.settings.loading import Configuration
 from tests.support import until
@@ -124,3 +125,36 @@ async def test_a_stop_does_not_wait_for_a_sink_that_is_down(tmp_path: Path, capl
 
         assert journal.lag("kafka").events == 3
     assert "not everything was delivered" in caplog.text
+
+
+async def test_the_ledger_is_checked_once_more_at_the_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What went wrong since the last check is told by the process that did it."""
+    monkeypatch.setattr(audit, "_EVERY_SECONDS", 1000)
+    whole = Journal.append
+
+    async def lose_one(self: Journal, batch: Sequence[Message], *rest: Any) -> bool:
+        return await whole(self, batch[1:], *rest)
+
+    monkeypatch.setattr(Journal, "append", lose_one)
+    stop = asyncio.Event()
+
+    async def talk(peer: Peer) -> None:
+        await peer.accept()
+        await peer.send(notification(0), notification(1))
+        await peer.serve()
+
+    async with scripted_hub() as hub:
+        hub.script = talk
+        parts = bridge(hub, drain_seconds=0.05)._settings
+        own = {"journal": core.Journal(path=tmp_path / "j.db"), "admin": core.Admin(host="127.0.0.1", port=0)}
+        running = _Bridge(Configuration(parts.model_copy(update=own), {}))
+        task = asyncio.create_task(running.run(stop))
+        await until(lambda: running._activity.received == 2 and not running._activity.waiting, 10, "taken")
+        assert "does not balance" not in caplog.text
+
+        stop.set()
+        await asyncio.wait_for(task, 10)
+
+    assert "the ledger of intake does not balance" in caplog.text
