@@ -1,0 +1,27 @@
+"""What `/status` tells."""
+
+import pytest
+
+from bridge.health import Heartbeat
+from bridge.journal import Journal
+from bridge.ports import SourceActivity
+from bridge.settings import Settings
+from bridge.settings.core import Auth, Hub, Subscribe
+from bridge.status import Status
+from tests.unit.loops import link
+
+SETTINGS = Settings(
+    sinks=("none",),
+    hub=Hub(url="http://127.0.0.1:1"),
+    auth=Auth(username="950", password="secret", device_name="BRIDGE1"),
+    subscribe=Subscribe(resources=("tickets",)),
+)
+
+
+@pytest.mark.parametrize("seconds", [None, 0.0, -3.5])
+async def test_the_status_tells_how_far_the_hubs_clock_is_ahead(journal: Journal, seconds: float | None) -> None:
+    """Not known is something else than not at all."""
+    activity = SourceActivity(clock_offset_seconds=seconds)
+    status = Status(SETTINGS, 0.0, lambda: False, Heartbeat(), activity, link("hub"), {}, journal)
+
+    assert status.whole()["hub"]["clockOffsetSeconds"] == seconds
