@@ -26,6 +26,18 @@ from tests.unit.portos.scripted_hub import FixedTokens, Peer, ScriptedHub, jwt, 
 NEVER = Patience(1000, 1000, 1000)
 
 
+class ShortLived(FixedTokens):
+    """Another token each time, good for so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    async def token(self) -> str:
+        self.asked += 1
+        return jwt(self.seconds, self.asked)
+
+
 @dataclass
 class Crier:
     """A hub that tells everybody who is subscribed, and forgets whom it is told to forget."""
@@ -190,12 +202,7 @@ async def test_the_first_is_read_to_its_end_before_the_second_is_read_at_all(cri
 
 
 async def test_a_token_that_expires_is_a_reason(crier: Crier) -> None:
-    class Short(FixedTokens):
-        async def token(self) -> str:
-            self.asked += 1
-            return jwt(0.4, self.asked)
-
-    async with relayed(crier.hub, Counts().rotation(), tokens=Short()) as reading:
+    async with relayed(crier.hub, Counts().rotation(), tokens=ShortLived(0.4)) as reading:
         await until(taken_over(crier, 2), 5, "two rotations")
 
     assert reading.ended is None
@@ -206,12 +213,7 @@ async def test_a_token_that_expires_while_all_is_quiet_costs_nothing(crier: Crie
     """The comparison of two silent connections ends before the hub closes the first, whose age began at its opening."""
     crier.closes_after_seconds = 1.5  # a hub cuts the fraction of a second off an expiry
 
-    class Short(FixedTokens):
-        async def token(self) -> str:
-            self.asked += 1
-            return jwt(2.0, self.asked)
-
-    async with relayed(crier.hub, Counts().rotation(), tokens=Short()) as reading:
+    async with relayed(crier.hub, Counts().rotation(), tokens=ShortLived(2.0)) as reading:
         await until(taken_over(crier, 2), 10, "two rotations")
 
     assert reading.ended is None
@@ -222,11 +224,7 @@ async def test_a_token_that_expires_while_all_is_quiet_costs_nothing(crier: Crie
 async def test_a_token_that_cannot_be_renewed_or_is_not_to_be_is_none(crier: Crier, changes: dict[str, bool]) -> None:
     """Then the connection stays for as long as the hub has it."""
 
-    class Short(FixedTokens):
-        async def token(self) -> str:
-            return jwt(0.1)
-
-    async with relayed(crier.hub, Counts().rotation(**changes), tokens=Short()) as reading:
+    async with relayed(crier.hub, Counts().rotation(**changes), tokens=ShortLived(0.1)) as reading:
         await asyncio.sleep(0.4)
         await crier.tell(1)
         await until(lambda: reading.versions == [1], 5, "still heard")
