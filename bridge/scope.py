@@ -6,13 +6,12 @@ subscribed anew was never heard. Kept in the journal from one session to the nex
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Final
 
 import msgspec
 
-__all__ = ["Scope"]
+from bridge.settings.privacy import EVERYTHING, same_name
 
-EVERYTHING: Final = "*"
+__all__ = ["Scope"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,5 +38,5 @@ class Scope:
             return self.resources
         if EVERYTHING in before.resources:
             return ()
-        heard = {name.casefold() for name in before.resources}
-        return [name for name in self.resources if name.casefold() not in heard]
+        heard = frozenset(map(same_name, before.resources))
+        return [name for name in self.resources if same_name(name) not in heard]

@@ -18,6 +18,7 @@ from bridge.portos.generations import Generations, bounded
 from bridge.portos.record import Recorder
 from bridge.portos.repeats import Repeats
 from bridge.portos.versions import ACTIONS, UNKNOWN, Gap, News, Seen, gaps_of, judge
+from bridge.settings.privacy import same_name
 from bridge.sieve import Jump, Sifted
 
 __all__ = ["Mode", "VersionMemory"]
@@ -71,7 +72,7 @@ class VersionMemory:
         self._window_id = identity
         if not resources:
             self._window_ids.clear()
-        self._window_ids |= dict.fromkeys(map(str.casefold, resources), identity)
+        self._window_ids |= dict.fromkeys(map(same_name, resources), identity)
 
     def sift(self, messages: Sequence[Message]) -> Sifted:
         """Drop what was there before, flag what a version says, and put the events that tell of gaps in their places.
@@ -146,7 +147,7 @@ class VersionMemory:
             out.messages.append(gap_closed(message, news.closed, self._site))
 
     def _window_of(self, resource: str | None) -> str | None:
-        return self._window_ids.get((resource or "").casefold(), self._window_id)
+        return self._window_ids.get(same_name(resource or ""), self._window_id)
 
     def _tell(self, shown_by: Message, gap: Gap, seen: Seen, out: Sifted) -> None:
         """Put the event that tells of a gap before the message that shows it."""
