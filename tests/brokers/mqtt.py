@@ -158,11 +158,18 @@ class MosquittoContainer(_Mosquitto, OnContainer):
             ports={1883: self.port},
             volumes={str(config): "/mosquitto/config/mosquitto.conf", str(self.folder / "data"): "/mosquitto/data"},
         )
-        self.container.start(lambda: " running" in self.container.output() and self.answers(), 30)
+        self._start(after=0)
+
+    def _start(self, after: int) -> None:
+        """Start it and wait: Docker takes connections before the broker does, so its own word counts."""
+        self.container.start(lambda: self._starts() > after and self.answers(), 30)
+
+    def _starts(self) -> int:
+        return self.container.output().count(" running")
 
     def restart(self) -> None:
         self.container.kill()
-        self.container.start(self.answers, 30)
+        self._start(after=self._starts())
 
     def save(self) -> None:
         """Have sessions and subscriptions written to disk, so that they outlive a kill."""
