@@ -143,6 +143,7 @@ class Store:
             ("journal_size_limit", _WAL_PAGES * _PAGE_BYTES, _WAL_PAGES * _PAGE_BYTES),
             ("temp_store", "MEMORY", 2),
             ("mmap_size", 0, 0),
+            ("secure_delete", 0, 0),
         )
         for name, value, expected in wanted:
             self._db.execute(f"PRAGMA {name}={value}").fetchall()
