@@ -9,8 +9,10 @@ Order that must never change: received, committed, sent, confirmed, cursor commi
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import NoReturn
 
 from bridge.errors import StorageFailed
@@ -27,7 +29,11 @@ from bridge.ports import Unreadable
 
 __all__ = ["Journal", "Lag", "Limits", "Previous"]
 
-_FREE_EVERY_EVENTS = 4000  # deleting costs a statement of its own; what is idle has nothing left to delete
+_FREE_EVERY_EVENTS = 4000
+# Where all is settled: deleting costs statements of its own, and the more at once the longer an event has to wait.
+_FREE_SETTLED_EVENTS = 250
+_FREE_SETTLED_SECONDS = 1.0
+_LEDGER_EVERY_SECONDS = 1.0
 _LETTERS_SHARE = 4
 _ROOM_AGAIN = 0.9  # a full journal takes nothing until this share of it is used, or it would go back and forth
 _READ_AHEAD_EVENTS = 1000
@@ -96,7 +102,8 @@ class Journal:
         self._records = records
         self._writer = writer
         self._readers = dict(readers)
-        self._freed = self._floor()
+        self._freed, self._freed_at = self._floor(), -inf
+        self._ledger_at = -inf
         self._tail = Tail(head, limits.memory_max_bytes)
         self._on_commit = on_commit
         self._arrived = asyncio.Event()
@@ -284,22 +291,33 @@ class Journal:
             self._readers[sink].asked = cursor
         change.cursors |= moved
         change.dead_letters += self._letters.take()
-        floor = self._floor()
-        half_full = self.used_bytes * 2 > self.limits.capacity_bytes
-        if floor - self._freed >= _FREE_EVERY_EVENTS or (
-            self._freed < floor and (floor == self._given or change.clean or half_full)
-        ):
-            change.settled = self._freed = floor
+        change.settled = self._to_free(orderly=bool(change.clean))
         if (record := self._records.next(self._given, change.settled)) is not None:
             change.records.append(record)
         size = sum(
             chunk.body_bytes for chunk in change.chunks
         )  # now: the writer merges what comes next into the change
-        if change.settled or change.clean is not None or change.proved_at is not None:
+        if change.settled or change.clean is not None or self._ledger_due(change):
             change.ledger = self.ledger.record(self._given, self._cursors())
+            self._ledger_at = time.monotonic()
         self._last_write = self._writer.write(change)
         self._last_write.add_done_callback(lambda done: self._written(done, moved, messages, size))
         return self._last_write
+
+    def _ledger_due(self, change: Change) -> bool:
+        return change.proved_at is not None and time.monotonic() - self._ledger_at >= _LEDGER_EVERY_SECONDS
+
+    def _to_free(self, *, orderly: bool) -> int:
+        """Say up to which number the next transaction deletes; 0 is nothing."""
+        floor, now = self._floor(), time.monotonic()
+        settled = floor - self._freed
+        half_full = self.used_bytes * 2 > self.limits.capacity_bytes
+        long_ago = settled >= _FREE_SETTLED_EVENTS or now - self._freed_at >= _FREE_SETTLED_SECONDS
+        all_settled = floor == self._given and long_ago
+        if not settled or not (settled >= _FREE_EVERY_EVENTS or all_settled or orderly or half_full):
+            return 0
+        self._freed, self._freed_at = floor, now
+        return floor
 
     def _written(
         self, done: "asyncio.Future[Written]", moved: Mapping[str, int], messages: Sequence[Message], size: int

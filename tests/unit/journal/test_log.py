@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import JournalOwned, Rejected, StorageFailed
-from bridge.journal import Buried, Journal
+from bridge.journal import Buried, Journal, log
+from bridge.journal.store import Change, Chunk, Store
 from bridge.message import Message
 from bridge.ports import Unreadable
 from tests.support import until
@@ -108,6 +109,41 @@ async def test_settled_messages_are_deleted_only_when_all_sinks_have_passed(open
     async with opening() as journal:
         await read_all(journal, "mqtt", 100)
     assert rows(path, "SELECT count(*) FROM chunk") == [(0,)]
+
+
+async def test_what_is_settled_is_not_deleted_with_every_place_that_is_recorded(
+    opening: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event that waits behind a deletion is late; but where all is quiet nothing stays for long."""
+    monkeypatch.setattr(log, "_FREE_SETTLED_SECONDS", 60)
+    deletions: list[int] = []
+    write = Store.write
+    monkeypatch.setattr(Store, "write", lambda store, change: deletions.append(change.settled) or write(store, change))
+    async with opening("kafka") as journal:
+        for number in range(1, 1101):
+            await journal.append(messages(number, 1))
+            await read_all(journal, "kafka", 1)
+            await journal._cursors_written()
+        assert [number for number in deletions if number] == [1, 251, 501, 751, 1001]
+
+        monkeypatch.setattr(log, "_FREE_SETTLED_SECONDS", 0)
+        journal.prove(1.0)
+        await journal._cursors_written()
+        assert deletions[-1] == 1100
+
+
+async def test_deleting_writes_no_page_of_what_is_deleted(tmp_path: Path) -> None:
+    """Debian's SQLite overwrites what it deletes, page by page, if it is not told otherwise."""
+    path = tmp_path / "journal.sqlite"
+    store = Store(path, 64 << 20)
+    store.write(Change(chunks=[Chunk(number, number, 0, bytes(3000)) for number in range(1, 501)]))
+    store.close()
+    store = Store(path, 64 << 20)
+
+    store.write(Change(settled=500))
+
+    assert path.with_name(path.name + "-wal").stat().st_size < 100 * 4096
+    store.close()
 
 
 async def test_messages_behind_a_place_in_the_middle_of_a_commit_are_kept(opening: Opening) -> None:
