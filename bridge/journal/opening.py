@@ -4,17 +4,15 @@ Used by `bridge.service`.
 """
 
 import asyncio
-import fcntl
 import logging
-import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from bridge.errors import JournalOwned, StorageFailed
 from bridge.journal.chunk import decode
 from bridge.journal.log import Journal, Limits, Previous
 from bridge.journal.memory import Memory, Records, unsealed
+from bridge.journal.owner import owned
 from bridge.journal.reader import Reader
 from bridge.journal.store import Change, State, Store
 from bridge.journal.writer import Writer
@@ -44,7 +42,7 @@ async def open_journal(  # noqa: PLR0913 - opened in one place, by `bridge.servi
     `memory` is given back what it has recorded, and from then on records what is deleted.
     Raises `JournalOwned` when another process has it, `StorageFailed` when the disk or the file is not usable.
     """
-    with _owned(path):
+    with owned(path):
         store = Store(path, max_bytes)
         writer = Writer(store)
         try:
@@ -133,22 +131,3 @@ def _tell(path: Path, state: State, journal: Journal, sinks: Sequence[str]) -> N
                 sink,
                 behind,
             )
-
-
-@contextmanager
-def _owned(path: Path) -> Iterator[None]:
-    """Hold the lock that makes this process the journal's only owner, also on a volume that two pods share."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-    except OSError as error:
-        raise StorageFailed(f"journal {path}: its folder cannot be used: {error!r}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(lock)
-        raise JournalOwned(f"journal {path} belongs to another running process") from error
-    try:
-        yield
-    finally:
-        os.close(lock)

@@ -30,7 +30,7 @@ class BridgeProcess:
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, str], script: str = "") -> None:
-        self.journal = folder / "journal" / "journal.db"
+        self.journal = Path(settings.get("JOURNAL__PATH", folder / "journal" / "journal.db"))
         self._admin_port = free_port()
         own = {
             "JOURNAL__PATH": str(self.journal),
@@ -49,6 +49,10 @@ class BridgeProcess:
     def start_unready(self, seconds: float = 20) -> None:
         """Start it and wait only until it answers, for a hub or a broker that is not there."""
         self._program.start(self.alive, seconds)
+
+    def spawn(self) -> None:
+        """Start it and wait for nothing."""
+        self._program.start(lambda: True, 1)
 
     def _get(self, path: str) -> tuple[int, bytes]:
         try:
@@ -95,6 +99,11 @@ class BridgeProcess:
     @property
     def pid(self) -> int:
         return self._program.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status, None while it runs."""
+        return self._program.returncode
 
     def log(self) -> str:
         """Give the log of this life."""

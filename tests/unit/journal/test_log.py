@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -369,7 +371,8 @@ async def test_a_failing_disk_is_told_also_when_nobody_writes(opening: Opening) 
             await asyncio.wait_for(watching, 5)
 
 
-async def test_a_second_process_is_told_that_the_journal_has_an_owner(opening: Opening, path: Path) -> None:
+async def test_a_second_process_is_told_who_owns_the_journal(opening: Opening, path: Path) -> None:
+    """Whoever reads the error knows which process to stop."""
     code = f"""
 import asyncio
 from pathlib import Path
@@ -380,14 +383,15 @@ async def main():
 try:
     asyncio.run(main())
 except JournalOwned as error:
-    print("owned")
+    print(error)
 """
     async with opening():
         other = await asyncio.to_thread(
             subprocess.run, [sys.executable, "-c", code], capture_output=True, text=True, check=False
         )
 
-        assert other.stdout.strip() == "owned", other.stderr
+        owner = f"pid {os.getpid()} on {socket.gethostname()} since 20"
+        assert f"journal {path} belongs to another running process, {owner}" in other.stdout, other.stderr
 
 
 async def test_two_owners_in_one_process_are_refused_too(opening: Opening) -> None:
