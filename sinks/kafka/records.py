@@ -1,4 +1,4 @@
-"""What a message is in Kafka, and what an error of Kafka means to the message that met it.
+"""What a message is in Kafka.
 
 Pure. A record's value is the notification's body, untouched; its headers are the CloudEvents attributes in binary mode
 (Kafka protocol binding 1.0.2); its key is the resource id, so that one resource stays in one partition, in order.
@@ -11,7 +11,7 @@ from struct import iter_unpack
 
 import msgspec
 
-from bridge.errors import Rejected, Unavailable
+from bridge.errors import Rejected
 from bridge.message import (
     GAP_CLOSED,
     GAP_DETECTED,
@@ -29,7 +29,6 @@ __all__ = [
     "OTHER_TOPIC",
     "Record",
     "is_reserved",
-    "meaning",
     "murmur2",
     "partition_of",
     "record_of",
@@ -182,64 +181,3 @@ def murmur2(key: bytes) -> int:
         hashed = (hashed ^ int.from_bytes(rest, "little")) * factor & 0xFFFFFFFF
     hashed = (hashed ^ hashed >> 13) * factor & 0xFFFFFFFF
     return hashed ^ hashed >> 15
-
-
-_TOO_LARGE = frozenset({"MessageSizeTooLargeError", "RecordListTooLargeError"})
-_HOLD = {
-    "UnknownTopicOrPartitionError": ("missing_topic", "it does not exist: create it"),
-    "InvalidTopicError": ("missing_topic", "no broker takes such a name: correct TOPIC_TEMPLATE"),
-    "TopicAuthorizationFailedError": ("forbidden", "allow the bridge to describe the topic and to write to it"),
-    "ClusterAuthorizationFailedError": ("forbidden", "allow the bridge IdempotentWrite on the cluster"),
-    "TransactionalIdAuthorizationFailed": ("forbidden", "allow the bridge to use its transactional id"),
-    "PolicyViolationError": ("forbidden", "a policy of the brokers forbids it"),
-    "SaslAuthenticationFailed": ("unauthorized", "correct the credentials"),
-    "AuthenticationFailedError": ("unauthorized", "correct the credentials"),
-    "InvalidTimestampError": (
-        "clock",
-        "records carry the present time: set the clock of the bridge or the brokers right",
-    ),
-    "UnsupportedForMessageFormatError": ("forbidden", "the topic's message format is older than record headers"),
-}
-_AGAIN = {
-    "OutOfOrderSequenceNumber": "session",
-    "UnknownProducerId": "session",
-    "InvalidProducerEpoch": "session",
-    "CorruptRecordException": "session",
-    "ProducerFenced": "session",
-    "NodeNotReadyError": "network",
-    "KafkaConnectionError": "network",
-    "NotLeaderForPartitionError": "network",
-    "LeaderNotAvailableError": "network",
-    "NotEnoughReplicasError": "network",
-    "NotEnoughReplicasAfterAppendError": "network",
-    "KafkaStorageError": "network",
-    "NoBrokersAvailable": "network",
-    "StaleMetadata": "network",
-    "CorrelationIdError": "network",
-    "BrokerNotAvailableError": "network",
-    "RequestTimedOutError": "timeout",
-    "KafkaTimeoutError": "timeout",
-    "TimeoutError": "timeout",
-}
-
-
-def meaning(kind: str, text: str, where: str, *, records: int, progress: bool) -> Rejected | Unavailable:
-    """Say what an error of the client library means for a batch that met it, by the name of the error's class.
-
-    `records` is how many records the batch held; `progress` says that a batch was confirmed before on this connection,
-    so that an attempt without a pause cannot go round in circles. A broker refuses a batch and does not name the
-    record: a batch of one is to blame itself, a larger one is tried again. An unknown error never buries anything.
-    """
-    told = f"{where}: {text}"
-    if kind in _TOO_LARGE and records == 1:
-        return Rejected(told, reason="too_large")
-    if kind in _TOO_LARGE:
-        told = f"{told}; one of {records} events, or BATCH_BYTES is above the brokers' limit"
-        return Unavailable(told, reason="poison_batch", at_once=progress)
-    if kind in _HOLD:
-        reason, advice = _HOLD[kind]
-        return Unavailable(f"{told}; {advice}", reason=reason, hold=True)
-    if kind in _AGAIN:
-        reason = _AGAIN[kind]
-        return Unavailable(told, reason=reason, at_once=progress and reason == "session")
-    return Unavailable(f"{told} (unexpected)", reason="unexpected", slowly=True)

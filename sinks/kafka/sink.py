@@ -18,10 +18,10 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import BrokerResponseError, KafkaError, UnknownTopicOrPartitionError, kafka_errors
 from aiokafka.record.util import calc_crc32c
 
 from bridge.errors import Rejected, Unavailable
@@ -29,7 +29,8 @@ from bridge.message import Message
 from bridge.ports import Outcome, Sink
 from sinks.kafka.batch import Batch
 from sinks.kafka.config import KafkaConfig
-from sinks.kafka.records import Record, meaning, partition_of, record_of, too_large
+from sinks.kafka.meaning import FURTHER_CODES, meaning
+from sinks.kafka.records import Record, partition_of, record_of, too_large
 
 __all__ = ["connect"]
 
@@ -38,6 +39,10 @@ _METADATA_SECONDS = 5.0
 _CLOSE_SECONDS = 2.0
 _CLOSE_ATTEMPTS = 10
 _LARGEST_BATCH_RECORDS = 65_536
+
+for _number, _name in FURTHER_CODES.items():  # else the library gives them all as one error without a number
+    _named = type(_name, (BrokerResponseError,), {"errno": _number, "message": _name})
+    kafka_errors.setdefault(_number, cast("type[BrokerResponseError]", _named))
 
 _Place = tuple[str, int]
 _Item = tuple[int, Record]

@@ -1,4 +1,4 @@
-"""What a message becomes on MQTT, and what a reason code of the broker means for it.
+"""What a message becomes on MQTT.
 
 Pure. The packets are MQTT 5.0 (3.3 PUBLISH, 2.2.2 Properties) or 3.1.1 (3.3), always with QoS 1; the properties follow
 the MQTT binding of CloudEvents 1.0.2 in binary mode: attributes as user properties, without a prefix.
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import ceil
 
-from bridge.errors import Rejected, Unavailable
+from bridge.errors import Rejected
 from bridge.message import (
     GAP_CLOSED,
     GAP_DETECTED,
@@ -21,19 +21,14 @@ from bridge.message import (
     percent_encoded,
     shared_attributes,
 )
-from bridge.ports import Outcome
 from sinks.mqtt.config import PLACEHOLDER, MqttConfig
 
 __all__ = [
     "LARGEST_PACKET_BYTES",
     "acknowledged",
-    "connect_refused",
-    "disconnected",
     "expiry_seconds",
-    "given_up",
     "packet_builder",
     "packets",
-    "publish_outcome",
     "topic_builder",
 ]
 
@@ -214,61 +209,3 @@ def acknowledged(packet: bytes) -> tuple[int, int] | None:
     if len(packet) < body + 2:
         return None
     return packet[body] << 8 | packet[body + 1], packet[body + 2] if len(packet) > body + 2 else 0
-
-
-def publish_outcome(code: int) -> Outcome:
-    """Say what the reason code of a PUBACK means for its message (5.0, 3.4.2.1; 3.1.1 has none, which is 0)."""
-    text = f"the broker answered a PUBLISH with reason code {code:#04x}"
-    match code:
-        case 0x00 | 0x10:  # success; success without a subscriber
-            return None
-        case 0x90 | 0x99:  # topic name invalid, payload format invalid
-            return Rejected(text, reason="refused")
-        case 0x80 | 0x83:  # unspecified, implementation specific: an old message may be retried in vain for ever
-            return Unavailable(text, reason="refused", bury_after=3)
-        case 0x87:
-            return Unavailable(f"{text}: not authorized; grant the topic", reason="unauthorized", hold=True)
-        case 0x97:
-            return Unavailable(f"{text}: a quota is exceeded", reason="refused", hold=True)
-        case _:
-            return Unavailable(text, reason="protocol")
-
-
-def connect_refused(code: int, name: str) -> Unavailable:
-    """Say why a connection was refused, by the reason code of its CONNACK in the form of MQTT 5 (3.2.2.2)."""
-    text = f"the broker refused the connection: {name} ({code:#04x})"
-    match code:
-        case 0x86 | 0x87 | 0x8A | 0x8C:  # bad user name or password, not authorized, banned, bad authentication method
-            return Unavailable(f"{text}; check USERNAME and PASSWORD", reason="unauthorized", hold=True)
-        case 0x84:
-            return Unavailable(f"{text}; set VERSION to what it speaks", reason="protocol", hold=True)
-        case 0x85:
-            return Unavailable(f"{text}; check CLIENT_ID", reason="refused", hold=True)
-        case 0x97 | 0x9F:  # quota exceeded, connection rate exceeded
-            return Unavailable(text, reason="refused", slowly=True)
-        case _:
-            return Unavailable(text, reason="refused")
-
-
-def disconnected(code: int, name: str) -> Unavailable:
-    """Say why the broker ended a connection, by the reason code of its DISCONNECT (5.0, 3.14.2.1)."""
-    text = f"the broker ended the connection: {name} ({code:#04x})"
-    match code:
-        case 0x8E:
-            # Coming back at once would throw the other one out, and so on for ever.
-            return Unavailable(f"{text}; another client has the same CLIENT_ID", reason="taken_over", slowly=True)
-        case 0x87:
-            return Unavailable(text, reason="unauthorized", hold=True)
-        case 0x97:
-            return Unavailable(text, reason="refused", hold=True)
-        case 0x93 | 0x95:  # receive maximum exceeded, packet too large: both are read from CONNACK and kept
-            return Unavailable(text, reason="protocol", slowly=True)
-        case _:
-            return Unavailable(text, reason="server_close")
-
-
-def given_up(code: int, name: str) -> Unavailable:
-    """Say why paho-mqtt ended a connection, by the reason code it gives for it."""
-    if code == 0x8D:  # noqa: PLR2004 - keep alive timeout, as in the other tables
-        return Unavailable("the broker did not answer a ping within the keep-alive time", reason="silence")
-    return Unavailable(f"the connection to the broker was given up: {name} ({code:#04x})", reason="protocol")

@@ -21,16 +21,8 @@ from bridge.errors import Rejected, Unavailable
 from bridge.message import Message
 from bridge.ports import Outcome
 from sinks.mqtt.config import MqttConfig
-from sinks.mqtt.records import (
-    LARGEST_PACKET_BYTES,
-    acknowledged,
-    connect_refused,
-    disconnected,
-    given_up,
-    packet_builder,
-    packets,
-    publish_outcome,
-)
+from sinks.mqtt.meaning import connect_refused, disconnected, given_up, publish_outcome
+from sinks.mqtt.records import LARGEST_PACKET_BYTES, acknowledged, packet_builder, packets
 
 __all__ = ["MqttSink", "connect"]
 
@@ -297,6 +289,7 @@ class MqttSink(asyncio.Protocol):
         _properties: Properties | None,
     ) -> None:
         if flags.is_disconnect_packet_from_server:
-            self._lose(disconnected(code.value, str(code)))
+            alone = self._delivery is not None and len(self._delivery.in_flight) == 1
+            self._lose(disconnected(code.value, str(code), alone=alone))
         else:
             self._lose(given_up(code.value, str(code)))

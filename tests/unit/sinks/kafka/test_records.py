@@ -1,6 +1,5 @@
-"""What a message is in Kafka, and what Kafka's errors mean."""
+"""What a message is in Kafka."""
 
-import aiokafka.errors
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.partitioner import murmur2 as murmur2_of_aiokafka
@@ -8,12 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.contract import sample
-from bridge.errors import Rejected, Unavailable
+from bridge.errors import Rejected
 from bridge.message import GAP_CLOSED, GAP_DETECTED, LICENCE_ACTIVATED, RESYNC_REQUIRED, Message
 from sinks.kafka.records import (
-    _AGAIN,
-    _HOLD,
-    _TOO_LARGE,
     GAPS_TOPIC,
     LICENCE_TOPIC,
     OTHER_TOPIC,
@@ -21,7 +17,6 @@ from sinks.kafka.records import (
     _any_headers,
     _ordinary_headers,
     is_reserved,
-    meaning,
     murmur2,
     partition_of,
     record_of,
@@ -181,83 +176,6 @@ def test_partitions_are_those_of_the_client_library(key: bytes, partitions: int)
     """Our quicker hash and aiokafka's choose the same partition for every key."""
     assert murmur2(key) == murmur2_of_aiokafka(key)
     assert partition_of(key, partitions) == DefaultPartitioner()(key, list(range(partitions)), [])
-
-
-ALL_ERRORS = sorted(
-    {
-        name
-        for name, value in vars(aiokafka.errors).items()
-        if isinstance(value, type) and issubclass(value, aiokafka.errors.KafkaError)
-    }
-)
-
-
-@pytest.mark.parametrize("name", sorted({*_AGAIN, *_HOLD, *_TOO_LARGE} - {"TimeoutError"}))
-def test_every_error_of_the_table_exists(name: str) -> None:
-    """A misspelt or renamed error would fall through to the unknown ones."""
-    assert name in ALL_ERRORS
-
-
-@pytest.mark.parametrize("name", ALL_ERRORS)
-def test_only_too_large_is_ever_buried(name: str) -> None:
-    """No error but a size, met by a batch of one, is a reason to give up a message; unknown ones least of all."""
-    found = meaning(name, "text", "topic t", records=1, progress=True)
-
-    assert isinstance(found, Rejected) == (name in {"MessageSizeTooLargeError", "RecordListTooLargeError"})
-
-
-@pytest.mark.parametrize("name", sorted(_TOO_LARGE))
-def test_a_refused_batch_of_many_blames_nobody(name: str) -> None:
-    """A batch of several is tried again, at once where there was progress, since one alone would be found out."""
-    found = meaning(name, "text", "topic t", records=2, progress=True)
-
-    assert isinstance(found, Unavailable)
-    assert (found.reason, found.at_once) == ("poison_batch", True)
-
-
-@pytest.mark.parametrize(
-    ("name", "reason", "hold", "slowly"),
-    [
-        ("UnknownTopicOrPartitionError", "missing_topic", True, False),
-        ("TopicAuthorizationFailedError", "forbidden", True, False),
-        ("ClusterAuthorizationFailedError", "forbidden", True, False),
-        ("SaslAuthenticationFailed", "unauthorized", True, False),
-        ("InvalidTimestampError", "clock", True, False),
-        ("NotLeaderForPartitionError", "network", False, False),
-        ("KafkaConnectionError", "network", False, False),
-        ("RequestTimedOutError", "timeout", False, False),
-        ("OutOfOrderSequenceNumber", "session", False, False),
-        ("ProducerFenced", "session", False, False),
-        ("UnknownError", "unexpected", False, True),
-        ("KafkaError", "unexpected", False, True),
-    ],
-)
-def test_an_error_has_its_meaning(name: str, reason: str, *, hold: bool, slowly: bool) -> None:
-    """The table of error classes: whom to wait for, and how long."""
-    found = meaning(name, "text", "topic t", records=5, progress=False)
-
-    assert isinstance(found, Unavailable)
-    assert (found.reason, found.hold, found.slowly) == (reason, hold, slowly)
-
-
-def test_a_session_error_is_tried_at_once_only_after_progress() -> None:
-    """Two connections in a row that confirm nothing are never without a pause between them."""
-    first, later = (
-        meaning("OutOfOrderSequenceNumber", "text", "topic t", records=5, progress=progress)
-        for progress in (False, True)
-    )
-
-    assert isinstance(first, Unavailable)
-    assert isinstance(later, Unavailable)
-    assert (first.at_once, later.at_once) == (False, True)
-
-
-def test_a_missing_topic_says_what_to_do() -> None:
-    """The text names the topic and the remedy."""
-    found = meaning("UnknownTopicOrPartitionError", "[Error 3]", "topic portos.tickets", records=0, progress=False)
-
-    assert "topic portos.tickets" in str(found)
-    assert "create it" in str(found)
 
 
 @given(any_message(NAMES))

@@ -1,4 +1,4 @@
-"""What a message becomes on MQTT, held against an independent reader of MQTT 5, and what reason codes mean."""
+"""What a message becomes on MQTT, held against an independent reader of MQTT 5."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from bridge.contract import sample
-from bridge.errors import Rejected, Unavailable
+from bridge.errors import Rejected
 from bridge.message import (
     GAP_CLOSED,
     GAP_DETECTED,
@@ -25,11 +25,8 @@ from sinks.mqtt.records import (
     _ordinary_properties,
     _user_properties,
     acknowledged,
-    connect_refused,
-    disconnected,
     packet_builder,
     packets,
-    publish_outcome,
     topic_builder,
 )
 from tests.unit.sinks.any_message import any_message
@@ -185,56 +182,6 @@ def test_an_attribute_that_no_string_of_mqtt_holds_is_rejected() -> None:
         builder()(message(resource_id="x" * 65_536), 1, NOW)
 
     assert rejection.value.reason == "too_large"
-
-
-@pytest.mark.parametrize(
-    ("code", "outcome"),
-    [
-        (0x00, None),
-        (0x10, None),
-        (0x90, ("rejected", "refused")),
-        (0x99, ("rejected", "refused")),
-        (0x80, ("unavailable", "refused", False, 3)),
-        (0x83, ("unavailable", "refused", False, 3)),
-        (0x87, ("unavailable", "unauthorized", True, None)),
-        (0x97, ("unavailable", "refused", True, None)),
-        (0x91, ("unavailable", "protocol", False, None)),
-        (0xFF, ("unavailable", "protocol", False, None)),
-    ],
-)
-def test_a_reason_code_decides_what_becomes_of_its_message(code: int, outcome: tuple[object, ...] | None) -> None:
-    """Confirmed, buried, held, or tried again: the table of MQTT 5, 3.4.2.1."""
-    match publish_outcome(code):
-        case None:
-            found: tuple[object, ...] | None = None
-        case Rejected(reason=reason):
-            found = ("rejected", reason)
-        case Unavailable(reason=reason, hold=hold, bury_after=bury_after):
-            found = ("unavailable", reason, hold, bury_after)
-
-    assert found == outcome
-
-
-@pytest.mark.parametrize("code", [0x86, 0x87, 0x8A, 0x8C])
-def test_wrong_credentials_wait_for_an_operator(code: int) -> None:
-    """A refused login is held: trying again soon would only lock the account."""
-    error = connect_refused(code, "some name")
-
-    assert (error.reason, error.hold) == ("unauthorized", True)
-
-
-def test_a_broker_that_is_busy_is_tried_again() -> None:
-    """Server unavailable, and anything unknown, is an ordinary failure."""
-    assert [(connect_refused(code, "").reason, connect_refused(code, "").hold) for code in (0x88, 0x89, 0xFE)] == [
-        ("refused", False)
-    ] * 3
-
-
-def test_a_taken_over_session_comes_back_slowly() -> None:
-    """Two clients of one name must not throw each other out in turns."""
-    error = disconnected(0x8E, "Session taken over")
-
-    assert (error.reason, error.slowly) == ("taken_over", True)
 
 
 @settings(deadline=None, max_examples=60)

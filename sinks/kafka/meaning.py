@@ -1,0 +1,188 @@
+"""What an error of Kafka means to the event that met it: one row for every error that the client library documents.
+
+Pure. The verbs are four, and one of them never follows: no answer of a broker stops the bridge, since that would stop
+the other sinks too. A test holds the table against the library, so that a new error shows up there first.
+
+- `retry`: the cause ends by itself (a broker, a leader, an in-sync replica is away); `renew` is the same where only the
+  producer is of no more use, which needs no pause; `doubt` where nobody knows, which takes the longest pause.
+- `hold`: somebody must act; nothing is dropped, and the next attempt after that goes through.
+- `bury`: a broker will never take this record. It refuses a batch and does not name the record: a batch of one is to
+  blame itself, a larger one is tried again in smaller ones.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from bridge.errors import Rejected, Unavailable
+
+__all__ = ["FURTHER_CODES", "MEANINGS", "Meaning", "meaning"]
+
+Verb = Literal["retry", "renew", "doubt", "hold", "bury"]
+
+
+class Meaning(NamedTuple):
+    """What follows from an error, the word for it in the metrics, and what an operator can do."""
+
+    verb: Verb
+    reason: str
+    advice: str = ""
+
+
+_NETWORK = Meaning("retry", "network")
+_TIMEOUT = Meaning("retry", "timeout")
+_SESSION = Meaning("renew", "session")
+_DOUBT = Meaning("doubt", "unexpected")
+_TOO_LARGE = Meaning("bury", "too_large")
+_CREDENTIALS = Meaning("hold", "unauthorized", "correct the credentials")
+_MECHANISM = Meaning("hold", "unauthorized", "choose a way to log in that the brokers offer")
+_TOO_OLD = Meaning("hold", "protocol", "the brokers are older than this release of the bridge supports")
+
+FURTHER_CODES: Mapping[int, str] = {
+    76: "UnsupportedCompressionType",
+    87: "InvalidRecord",
+    90: "ProducerFencedByCode",
+}
+"""Answers to a produce request that aiokafka 0.14.0 has no name for and gives as `UnknownError`."""
+
+MEANINGS: Mapping[str, Meaning] = {
+    # the library's own
+    "KafkaError": _DOUBT,
+    "IllegalStateError": _DOUBT,
+    "IllegalArgumentError": _DOUBT,
+    "NoBrokersAvailable": _NETWORK,
+    "NodeNotReadyError": _NETWORK,
+    "KafkaProtocolError": Meaning("retry", "protocol"),
+    "CorrelationIdError": _NETWORK,
+    "Cancelled": _NETWORK,
+    "TooManyInFlightRequests": _NETWORK,
+    "StaleMetadata": _NETWORK,
+    "MetadataEmptyBrokerList": _NETWORK,
+    "UnrecognizedBrokerVersion": _TOO_OLD,
+    "IncompatibleBrokerVersion": _TOO_OLD,
+    "CommitFailedError": _DOUBT,
+    "AuthenticationMethodNotSupported": _MECHANISM,
+    "AuthenticationFailedError": _CREDENTIALS,
+    "KafkaUnavailableError": _NETWORK,
+    "KafkaTimeoutError": _TIMEOUT,
+    "KafkaConnectionError": _NETWORK,
+    "UnsupportedCodecError": Meaning("hold", "protocol", "set COMPRESSION=none"),
+    "KafkaConfigurationError": _DOUBT,
+    "QuotaViolationError": Meaning("doubt", "refused"),
+    "NoOffsetForPartitionError": _DOUBT,
+    "RecordTooLargeError": _DOUBT,  # raised to consumers only
+    "ProducerClosed": _SESSION,
+    "ProducerFenced": _SESSION,
+    "BrokerResponseError": _DOUBT,
+    "TimeoutError": _TIMEOUT,  # Python's own
+    # answers of brokers, by their number in Kafka's protocol guide
+    "UnknownError": _DOUBT,  # -1
+    "NoError": _DOUBT,  # 0, which is none
+    "OffsetOutOfRangeError": _DOUBT,
+    "CorruptRecordException": _SESSION,  # 2
+    "UnknownTopicOrPartitionError": Meaning("hold", "missing_topic", "it does not exist: create it"),  # 3
+    "InvalidFetchRequestError": _DOUBT,
+    "LeaderNotAvailableError": _NETWORK,  # 5
+    "NotLeaderForPartitionError": _NETWORK,
+    "RequestTimedOutError": _TIMEOUT,
+    "BrokerNotAvailableError": _NETWORK,
+    "ReplicaNotAvailableError": _NETWORK,
+    "MessageSizeTooLargeError": _TOO_LARGE,  # 10
+    "StaleControllerEpochError": _NETWORK,
+    "OffsetMetadataTooLargeError": _DOUBT,
+    "StaleLeaderEpochCodeError": _NETWORK,
+    "GroupLoadInProgressError": _NETWORK,
+    "GroupCoordinatorNotAvailableError": _NETWORK,  # 15
+    "NotCoordinatorForGroupError": _NETWORK,
+    "InvalidTopicError": Meaning("hold", "missing_topic", "no broker takes such a name: correct TOPIC_TEMPLATE"),
+    "RecordListTooLargeError": _TOO_LARGE,  # 18
+    "NotEnoughReplicasError": _NETWORK,
+    "NotEnoughReplicasAfterAppendError": _NETWORK,  # 20
+    "InvalidRequiredAcksError": _DOUBT,
+    "IllegalGenerationError": _DOUBT,
+    "InconsistentGroupProtocolError": _DOUBT,
+    "InvalidGroupIdError": _DOUBT,
+    "UnknownMemberIdError": _DOUBT,  # 25
+    "InvalidSessionTimeoutError": _DOUBT,
+    "RebalanceInProgressError": _DOUBT,
+    "InvalidCommitOffsetSizeError": _DOUBT,
+    "TopicAuthorizationFailedError": Meaning(
+        "hold", "forbidden", "allow the bridge to describe the topic and to write to it"
+    ),
+    "GroupAuthorizationFailedError": _DOUBT,  # 30
+    "ClusterAuthorizationFailedError": Meaning("hold", "forbidden", "allow the bridge IdempotentWrite on the cluster"),
+    "InvalidTimestampError": Meaning(
+        "hold", "clock", "records carry the present time: set the clock of the bridge or the brokers right"
+    ),
+    "UnsupportedSaslMechanismError": _MECHANISM,
+    "IllegalSaslStateError": _MECHANISM,
+    "UnsupportedVersionError": _TOO_OLD,  # 35
+    "TopicAlreadyExistsError": _DOUBT,
+    "InvalidPartitionsError": _DOUBT,
+    "InvalidReplicationFactorError": _DOUBT,
+    "InvalidReplicationAssignmentError": _DOUBT,
+    "InvalidConfigurationError": _DOUBT,  # 40
+    "NotControllerError": _NETWORK,
+    "InvalidRequestError": _DOUBT,
+    "UnsupportedForMessageFormatError": Meaning(
+        "hold", "forbidden", "the topic's message format is older than record headers"
+    ),
+    "PolicyViolationError": Meaning("hold", "forbidden", "a policy of the brokers forbids it"),
+    "OutOfOrderSequenceNumber": _SESSION,  # 45
+    "DuplicateSequenceNumber": _SESSION,  # the library takes it for success, which it is
+    "InvalidProducerEpoch": _SESSION,
+    "InvalidTxnState": _SESSION,
+    "InvalidProducerIdMapping": _SESSION,
+    "InvalidTransactionTimeout": _DOUBT,  # 50
+    "ConcurrentTransactions": _NETWORK,
+    "TransactionCoordinatorFenced": _SESSION,
+    "TransactionalIdAuthorizationFailed": Meaning(
+        "hold", "forbidden", "allow the bridge Describe and Write on its transactional id"
+    ),
+    "SecurityDisabled": _DOUBT,
+    "OperationNotAttempted": _NETWORK,  # 55
+    "KafkaStorageError": _NETWORK,
+    "LogDirNotFound": _NETWORK,
+    "SaslAuthenticationFailed": _CREDENTIALS,
+    "UnknownProducerId": _SESSION,
+    "ReassignmentInProgress": _NETWORK,  # 60
+    "DelegationTokenAuthDisabled": _CREDENTIALS,
+    "DelegationTokenNotFound": _CREDENTIALS,
+    "DelegationTokenOwnerMismatch": _CREDENTIALS,
+    "DelegationTokenRequestNotAllowed": _CREDENTIALS,
+    "DelegationTokenAuthorizationFailed": _CREDENTIALS,  # 65
+    "DelegationTokenExpired": _CREDENTIALS,
+    "InvalidPrincipalType": _DOUBT,
+    "NonEmptyGroup": _DOUBT,
+    "GroupIdNotFound": _DOUBT,
+    "FetchSessionIdNotFound": _DOUBT,  # 70
+    "InvalidFetchSessionEpoch": _DOUBT,
+    "ListenerNotFound": _NETWORK,
+    "MemberIdRequired": _DOUBT,  # 79
+    # and those that the library has no name for
+    "UnsupportedCompressionType": Meaning("hold", "protocol", "set COMPRESSION=none"),
+    "InvalidRecord": Meaning("bury", "refused"),
+    "ProducerFencedByCode": _SESSION,
+}
+
+
+def meaning(kind: str, text: str, where: str, *, records: int, progress: bool) -> Rejected | Unavailable:
+    """Say what an error of the client library means for a batch that met it, by the name of the error's class.
+
+    `records` is how many records the batch held; `progress` says that a batch was confirmed before on this connection,
+    so that an attempt without a pause cannot go round in circles. An error that is not in the table buries nothing.
+    """
+    verb, reason, advice = MEANINGS.get(kind, _DOUBT)
+    told = f"{where}: {text}"
+    match verb:
+        case "bury" if records == 1:
+            return Rejected(told, reason=reason)
+        case "bury":
+            told = f"{told}; one of {records} events, or BATCH_BYTES is above the brokers' limit"
+            return Unavailable(told, reason="poison_batch", at_once=progress)
+        case "hold":
+            return Unavailable(f"{told}; {advice}", reason=reason, hold=True)
+        case "renew":
+            return Unavailable(told, reason=reason, at_once=progress)
+        case "doubt":
+            return Unavailable(f"{told} (unexpected)", reason=reason, slowly=True)
+    return Unavailable(told, reason=reason)

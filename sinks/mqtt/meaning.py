@@ -1,0 +1,156 @@
+"""What a reason code of an MQTT broker means: one row for every code of CONNACK, PUBACK and DISCONNECT (MQTT 5.0, 2.4).
+
+Pure. The verbs are those of the Kafka sink, and none of them stops the bridge. `retry` follows after the usual pause,
+`doubt` after the longest; `hold` waits for somebody to act, and ends with the next attempt after that; `bury` is a
+message that the broker will never take, `blame` one that it may take another time: after three refusals it is buried.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from bridge.errors import Rejected, Unavailable
+from bridge.ports import Outcome
+
+__all__ = [
+    "CONNACK",
+    "DISCONNECT",
+    "PUBACK",
+    "Meaning",
+    "connect_refused",
+    "disconnected",
+    "given_up",
+    "publish_outcome",
+]
+
+Verb = Literal["deliver", "retry", "doubt", "hold", "bury", "blame"]
+_REFUSALS_UNTIL_BURIED = 3
+
+
+class Meaning(NamedTuple):
+    """What follows from a reason code, the word for it in the metrics, and what an operator can do."""
+
+    verb: Verb
+    reason: str
+    advice: str = ""
+
+
+_CREDENTIALS = Meaning("hold", "unauthorized", "check USERNAME and PASSWORD")
+_FAULT = Meaning("doubt", "protocol")
+_BUSY = Meaning("retry", "refused")
+_TOO_FAST = Meaning("doubt", "refused")
+_MOVED = Meaning("hold", "refused", "set URL to the server that takes its place")
+_NO_QOS_1 = Meaning("hold", "protocol", "allow QoS 1")
+
+CONNACK: Mapping[int, Meaning] = {
+    0x80: _BUSY,  # unspecified error
+    0x81: _FAULT,  # malformed packet
+    0x82: _FAULT,  # protocol error
+    0x83: _BUSY,  # implementation specific error
+    0x84: Meaning("hold", "protocol", "set VERSION to what it speaks"),
+    0x85: Meaning("hold", "refused", "check CLIENT_ID"),
+    0x86: _CREDENTIALS,  # bad user name or password
+    0x87: _CREDENTIALS,  # not authorized
+    0x88: _BUSY,  # server unavailable
+    0x89: _BUSY,  # server busy
+    0x8A: _CREDENTIALS,  # banned
+    0x8C: _CREDENTIALS,  # bad authentication method
+    0x90: _FAULT,  # topic name invalid: that of a will, and there is none
+    0x95: Meaning("hold", "refused", "shorten CLIENT_ID, USERNAME or PASSWORD"),  # CONNECT is too large
+    0x97: _TOO_FAST,  # quota exceeded
+    0x99: _FAULT,  # payload format invalid: that of a will
+    0x9A: _FAULT,  # retain not supported: that of a will
+    0x9B: _FAULT,  # QoS not supported: that of a will
+    0x9C: _TOO_FAST,  # use another server, for a time
+    0x9D: _MOVED,  # server moved
+    0x9F: _TOO_FAST,  # connection rate exceeded
+}
+
+PUBACK: Mapping[int, Meaning] = {
+    0x00: Meaning("deliver", "ok"),
+    0x10: Meaning("deliver", "ok"),  # no matching subscribers
+    0x80: Meaning("blame", "refused"),  # unspecified error
+    0x83: Meaning("blame", "refused"),  # implementation specific error
+    0x87: Meaning("hold", "unauthorized", "not authorized; grant the topic"),
+    0x90: Meaning("bury", "refused"),  # topic name invalid
+    0x91: _FAULT,  # packet identifier in use
+    0x97: Meaning("hold", "refused", "a quota is exceeded"),
+    0x99: Meaning("bury", "refused"),  # payload format invalid
+}
+
+DISCONNECT: Mapping[int, Meaning] = {
+    0x00: Meaning("retry", "server_close"),
+    0x04: _FAULT,  # with will message: a server never says so
+    0x80: Meaning("retry", "server_close"),  # unspecified error
+    0x81: Meaning("blame", "protocol"),  # malformed packet
+    0x82: _FAULT,  # protocol error
+    0x83: Meaning("retry", "server_close"),  # implementation specific error
+    0x87: Meaning("hold", "unauthorized", "grant the topics"),
+    0x89: Meaning("doubt", "refused"),  # server busy
+    0x8B: Meaning("retry", "server_close"),  # server shutting down
+    0x8C: _CREDENTIALS,  # bad authentication method
+    0x8D: Meaning("retry", "silence"),  # keep alive timeout
+    # Coming back at once would throw the other one out, and so on for ever.
+    0x8E: Meaning("doubt", "taken_over", "another client has the same CLIENT_ID"),
+    0x8F: _FAULT,  # topic filter invalid
+    0x90: Meaning("blame", "refused"),  # topic name invalid
+    0x93: _FAULT,  # receive maximum exceeded: it is read from CONNACK and kept
+    0x94: _FAULT,  # topic alias invalid
+    0x95: Meaning("blame", "refused"),  # packet too large, though Maximum Packet Size is read from CONNACK and kept
+    0x96: _TOO_FAST,  # message rate too high
+    0x97: Meaning("hold", "refused", "a quota is exceeded"),
+    0x98: Meaning("doubt", "server_close"),  # administrative action
+    0x99: Meaning("blame", "refused"),  # payload format invalid
+    0x9A: _FAULT,  # retain not supported
+    0x9B: _NO_QOS_1,
+    0x9C: _TOO_FAST,  # use another server, for a time
+    0x9D: _MOVED,  # server moved
+    0x9E: _FAULT,  # shared subscriptions not supported
+    0x9F: _TOO_FAST,  # connection rate exceeded
+    0xA0: Meaning("retry", "server_close"),  # maximum connect time
+    0xA1: _FAULT,  # subscription identifiers not supported
+    0xA2: _FAULT,  # wildcard subscriptions not supported
+}
+"""What ends a connection names no message: who is alone on its way then is to blame for a code with that verb."""
+
+
+def publish_outcome(code: int) -> Outcome:
+    """Say what the reason code of a PUBACK means for its message (5.0, 3.4.2.1; 3.1.1 has none, which is 0)."""
+    row = PUBACK.get(code, _FAULT)
+    text = f"the broker answered a PUBLISH with reason code {code:#04x}"
+    if row.verb == "deliver":
+        return None
+    if row.verb == "bury":
+        return Rejected(text, reason=row.reason)
+    return _unavailable(row, text, blamed=True)
+
+
+def connect_refused(code: int, name: str) -> Unavailable:
+    """Say why a connection was refused, by the reason code of its CONNACK in the form of MQTT 5 (3.2.2.2)."""
+    text = f"the broker refused the connection: {name} ({code:#04x})"
+    return _unavailable(CONNACK.get(code, _FAULT), text, blamed=False)
+
+
+def disconnected(code: int, name: str, *, alone: bool) -> Unavailable:
+    """Say why the broker ended a connection, by the reason code of its DISCONNECT (5.0, 3.14.2.1).
+
+    `alone` says that one message only was on its way, which is then to blame where the code is about a message.
+    """
+    text = f"the broker ended the connection: {name} ({code:#04x})"
+    return _unavailable(DISCONNECT.get(code, _FAULT), text, blamed=alone)
+
+
+def given_up(code: int, name: str) -> Unavailable:
+    """Say why paho-mqtt ended a connection, by the reason code it gives for it."""
+    if code == 0x8D:  # noqa: PLR2004 - keep alive timeout, as in the other tables
+        return Unavailable("the broker did not answer a ping within the keep-alive time", reason="silence")
+    return Unavailable(f"the connection to the broker was given up: {name} ({code:#04x})", reason="protocol")
+
+
+def _unavailable(row: Meaning, text: str, *, blamed: bool) -> Unavailable:
+    return Unavailable(
+        f"{text}; {row.advice}" if row.advice else text,
+        reason=row.reason,
+        hold=row.verb == "hold",
+        slowly=row.verb == "doubt",
+        bury_after=_REFUSALS_UNTIL_BURIED if row.verb == "blame" and blamed else None,
+    )
