@@ -6,13 +6,13 @@ round trip through the interpreter's lock; the checksum is by row, so that a dam
     row   = length (4 bytes) | CRC-32 (4 bytes) | message (MessagePack)   little-endian
 
 The CRC covers the row's sequence number and the message; its seed is the number, so that a row in a wrong place is
-found.
+found, and the rows behind a damaged length are found again.
 """
 
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from struct import Struct, error
+from struct import Struct
 
 import msgspec
 
@@ -21,6 +21,7 @@ from bridge.message import Message
 __all__ = ["CorruptRow", "decode", "encode"]
 
 _ROW = Struct("<II")
+_LEAST_BYTES = 12  # a message of eleven fields is longer
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Message).decode
 
@@ -45,26 +46,62 @@ def encode(messages: Sequence[Message], first: int) -> bytes:
 def decode(chunk: bytes, first: int, last: int) -> list[Message | CorruptRow]:
     """Read a chunk back, a result for each sequence number from `first` to `last`.
 
-    A damaged length makes the rest of the chunk unreadable: each of its rows is corrupt then, and the first of them
-    carries the bytes.
+    A damaged byte costs the row it is in, and one in a row's length or checksum not even that where its message tells
+    where it ends. Rows that stand where they cannot be told apart are corrupt, and the first of them carries the bytes.
     """
     rows: list[Message | CorruptRow] = []
-    at = 0
+    at, size_of_chunk = 0, len(chunk)
     for seq in range(first, last + 1):
-        try:
-            size, crc = _ROW.unpack_from(chunk, at)
-        except error:
-            return rows + _unreadable(seq, last, chunk[at:])
-        start, at = at + _ROW.size, at + _ROW.size + size
-        if at > len(chunk):
-            return rows + _unreadable(seq, last, chunk[start - _ROW.size :])
-        data = chunk[start:at]
-        if zlib.crc32(data, seq & 0xFFFFFFFF) == crc:
-            rows.append(_decode(data))
-        else:
-            rows.append(CorruptRow(seq, data))
+        if at + _ROW.size > size_of_chunk:
+            return rows + _searched(chunk, at, seq, last)
+        size, crc = _ROW.unpack_from(chunk, at)
+        start = at + _ROW.size
+        data = chunk[start : start + size]
+        if len(data) < size or zlib.crc32(data, seq & 0xFFFFFFFF) != crc:
+            return rows + _searched(chunk, at, seq, last)
+        rows.append(_decode(data))
+        at = start + size
     return rows
 
 
-def _unreadable(seq: int, last: int, data: bytes) -> list[Message | CorruptRow]:
-    return [CorruptRow(seq, data), *(CorruptRow(lost, b"") for lost in range(seq + 1, last + 1))]
+def _searched(chunk: bytes, at: int, seq: int, last: int) -> list[Message | CorruptRow]:
+    """Read on from a damaged row: whatever has a checksum that fits its place is still there."""
+    rows: list[Message | CorruptRow] = []
+    while seq <= last:
+        following = _next_row(chunk, at, seq, last)
+        until, known = (len(chunk), last + 1) if following is None else following
+        between = chunk[at + _ROW.size : until]
+        if known == seq + 1 and len(chunk) >= at + _ROW.size and _fits(chunk, at, between, seq):
+            rows.append(_decode(between))  # only its length was damaged
+        else:
+            rows.append(CorruptRow(seq, between))
+            rows += (CorruptRow(lost, b"") for lost in range(seq + 1, known))
+        at, seq = until, known
+        while seq <= last and (data := _row_at(chunk, at, seq)) is not None:
+            rows.append(_decode(data))
+            at, seq = at + _ROW.size + len(data), seq + 1
+    return rows
+
+
+def _next_row(chunk: bytes, damaged: int, seq: int, last: int) -> tuple[int, int] | None:
+    """Find the first whole row behind a damaged one: its place and its sequence number."""
+    for at in range(damaged + _ROW.size, len(chunk) - _ROW.size - _LEAST_BYTES + 1):
+        size, crc = _ROW.unpack_from(chunk, at)
+        if _LEAST_BYTES <= size <= len(chunk) - at - _ROW.size:
+            data = chunk[at + _ROW.size : at + _ROW.size + size]
+            for number in range(seq + 1, last + 1):
+                if zlib.crc32(data, number & 0xFFFFFFFF) == crc:
+                    return at, number
+    return None
+
+
+def _row_at(chunk: bytes, at: int, seq: int) -> bytes | None:
+    if at + _ROW.size > len(chunk):
+        return None
+    size, _ = _ROW.unpack_from(chunk, at)
+    data = chunk[at + _ROW.size : at + _ROW.size + size]
+    return data if len(data) == size and _fits(chunk, at, data, seq) else None
+
+
+def _fits(chunk: bytes, at: int, data: bytes, seq: int) -> bool:
+    return int(_ROW.unpack_from(chunk, at)[1]) == zlib.crc32(data, seq & 0xFFFFFFFF)

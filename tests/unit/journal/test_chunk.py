@@ -65,10 +65,33 @@ def test_a_flipped_bit_costs_at_most_the_row_it_hits_and_is_never_taken_for_data
         rows = decode(bytes(damaged), 1, 5)
 
         assert len(rows) == 5
-        corrupt = [row for row in rows if isinstance(row, CorruptRow)]
-        assert corrupt, f"flip at {at} went unnoticed"
-        assert all(row == batch[index] for index, row in enumerate(rows) if not isinstance(row, CorruptRow))
-        assert at * 5 // len(chunk) <= 0 or rows[0] == batch[0]
+        corrupt = [row.seq - 1 for row in rows if isinstance(row, CorruptRow)]
+        assert corrupt in ([], [at * 5 // len(chunk)]), f"flip at {at}"
+        assert all(row == batch[index] for index, row in enumerate(rows) if index not in corrupt)
+
+
+@pytest.mark.parametrize("byte", range(4))
+def test_a_row_whose_length_alone_is_damaged_is_read(byte: int) -> None:
+    """Its checksum says where it ends."""
+    batch = messages(1, 5)
+    chunk = encode(batch, 1)
+    for row in range(5):
+        damaged = bytearray(chunk)
+        damaged[row * len(chunk) // 5 + byte] ^= 0x11
+
+        assert decode(bytes(damaged), 1, 5) == batch
+
+
+def test_rows_around_a_destroyed_sector_are_read() -> None:
+    """A lost block of the disk takes several rows with it, and what stood in the middle of it only."""
+    batch = messages(10, 40, b'{"p":' + b"x" * 100 + b"}")
+    chunk = encode(batch, 10)
+    row = len(chunk) // 40
+
+    rows = decode(chunk[: 10 * row + 5] + bytes(4 * row) + chunk[14 * row + 5 :], 10, 49)
+
+    assert [at for at, one in enumerate(rows) if isinstance(one, CorruptRow)] == [10, 11, 12, 13, 14]
+    assert [one for one in rows if not isinstance(one, CorruptRow)] == batch[:10] + batch[15:]
 
 
 @pytest.mark.parametrize("cut", [0, 3, 8, 50, -1])
