@@ -44,12 +44,13 @@ class Rejected(BridgeError):
     """Bury: this message will never be taken; it goes to the dead letters and the stream goes on.
 
     `reason` is a word of a closed set, as it stands in the metrics and in the dead letter; the text is the library's or
-    the broker's, without the payload.
+    the broker's, without the payload. `target` is the topic that the message would have had, where there is one.
     """
 
-    def __init__(self, text: str, *, reason: str) -> None:
+    def __init__(self, text: str, *, reason: str, target: str | None = None) -> None:
         super().__init__(text)
         self.reason = reason
+        self.target = target
 
 
 class ConfigError(BridgeError):

@@ -17,7 +17,8 @@ from typing import NoReturn
 
 from bridge.errors import StorageFailed
 from bridge.journal.chunk import CorruptRow
-from bridge.journal.entry import Buried, Letters, buried_letters, chunks_of, corrupt_letter, set_aside
+from bridge.journal.entry import Buried, buried_letters, chunks_of, corrupt_letter, set_aside
+from bridge.journal.letter_box import LetterBox
 from bridge.journal.memory import Records
 from bridge.journal.reader import Page, Reader
 from bridge.journal.store import Change
@@ -34,7 +35,6 @@ _FREE_EVERY_EVENTS = 4000
 _FREE_SETTLED_EVENTS = 250
 _FREE_SETTLED_SECONDS = 1.0
 _LEDGER_EVERY_SECONDS = 1.0
-_LETTERS_SHARE = 4
 _ROOM_AGAIN = 0.9  # a full journal takes nothing until this share of it is used, or it would go back and forth
 _READ_AHEAD_EVENTS = 1000
 _READ_AHEAD_BYTES = 4 * 1024 * 1024
@@ -85,7 +85,7 @@ class Journal:
         previous: Previous,
         ledger: Ledger,
         records: Records,
-        dead_letter_bytes: int = 0,
+        letters: LetterBox,
     ) -> None:
         self.limits = limits
         self.previous = previous
@@ -110,7 +110,7 @@ class Journal:
         self._settled = asyncio.Event()
         self._broken = asyncio.Event()
         self._moved: dict[str, int] = {}
-        self._letters = Letters(dead_letter_bytes, limits.capacity_bytes // _LETTERS_SHARE)
+        self.letters = letters
         self._flush: asyncio.TimerHandle | None = None
         self._last_write: asyncio.Future[Written] | None = None
 
@@ -137,8 +137,7 @@ class Journal:
         if self.full:
             return False
         self._given += len(messages)
-        for letter in letters:
-            self._letters.add(letter)
+        self.letters.add_all(letters)
         await asyncio.shield(self._write(Change(chunks=chunks, proved_at=proved_at, scope=scope), messages))
         return True
 
@@ -185,7 +184,7 @@ class Journal:
         for row in lost:
             if row.seq <= reader.told:
                 continue
-            self._letters.add(corrupt_letter(sink, row))
+            self.letters.add(corrupt_letter(sink, row))
             reader.told = row.seq
             reader.damaged.append(row.seq)
             if row.seq > self._corrupt_to:
@@ -200,8 +199,7 @@ class Journal:
         """
         self._check()
         reader = self._readers[sink]
-        for letter in buried_letters(sink, page, buried):
-            self._letters.add(letter)
+        self.letters.add_all(buried_letters(sink, page, buried))
         if count:
             reader.body_bytes -= sum(len(message.body) for message in page.messages[:count])
             reader.oldest_at = page.messages[min(count, len(page.messages) - 1)].received_at
@@ -228,7 +226,7 @@ class Journal:
 
     async def _cursors_written(self) -> None:
         """Wait until every cursor and dead letter up to now is on disk."""
-        if self._moved or self._letters or self._last_write is None:
+        if self._moved or self.letters or self._last_write is None:
             self._write(Change())
         if self._last_write is not None:
             await asyncio.shield(self._last_write)
@@ -290,7 +288,7 @@ class Journal:
         for sink, cursor in moved.items():
             self._readers[sink].asked = cursor
         change.cursors |= moved
-        change.dead_letters += self._letters.take()
+        change.dead_letters += self.letters.take()
         change.settled = self._to_free(orderly=bool(change.clean))
         if (record := self._records.next(self._given, change.settled)) is not None:
             change.records.append(record)

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bridge.journal.chunk import decode
+from bridge.journal.letter_box import LetterBox
 from bridge.journal.log import Journal, Limits, Previous
 from bridge.journal.memory import Memory, Records, unsealed
 from bridge.journal.owner import owned
@@ -24,6 +25,7 @@ __all__ = ["open_journal"]
 _log = logging.getLogger(__name__)
 _RESERVE = 16  # one part in 16 of the file is kept for cursors, dead letters and records when the rest is full
 _RECORDS_SHARE = 32
+_LETTERS_SHARE = 4
 _LEARNT_EVENTS = 1000
 _LEARNT_BYTES = 4 * 1024 * 1024
 
@@ -53,9 +55,8 @@ async def open_journal(  # noqa: PLR0913 - opened in one place, by `bridge.servi
             previous = Previous(state.clean, state.proved_at, state.scope)
             cursors = {sink: reader.cursor for sink, reader in readers.items()}
             ledger = restored(state.ledger, state.head, cursors, state.cursors)
-            journal = Journal(
-                writer, state.head, readers, limits, on_commit, previous, ledger, records, state.dead_letter_bytes
-            )
+            letters = LetterBox(state.dead_letters, limits.capacity_bytes // _LETTERS_SHARE)
+            journal = Journal(writer, state.head, readers, limits, on_commit, previous, ledger, records, letters)
             journal.used_bytes = await writer.call(lambda store: store.used_bytes())
         except BaseException:
             await writer.close()
@@ -121,8 +122,8 @@ def _tell(path: Path, state: State, journal: Journal, sinks: Sequence[str]) -> N
     waiting = ", ".join(f"{sink} {journal.lag(sink).events}" for sink in sinks)
     last = {None: "it is new", True: "the last session ended in order", False: "the last session ended without warning"}
     _log.info("journal %s opened: %s; events waiting for the sinks: %s", path, last[state.clean], waiting)
-    for sink, count in state.dead_letters.items():
-        _log.warning("journal %s holds %d dead letters of %s", path, count, sink)
+    for sink, kept in state.dead_letters.items():
+        _log.warning("journal %s holds %d dead letters of %s", path, kept.events, sink)
     for sink in set(state.cursors) - set(sinks):
         behind = state.head - state.cursors[sink]
         if behind:

@@ -14,29 +14,29 @@ from itertools import chain
 from pathlib import Path
 
 from bridge.errors import StorageFailed
+from bridge.journal import letter_table
+from bridge.journal.letter import LETTER_BYTES, DeadLetter, Edits
+from bridge.journal.letter_table import Kept
 from bridge.journal.memory import Recorded
 
-__all__ = ["Change", "Chunk", "DeadLetter", "State", "Store"]
+__all__ = ["Change", "Chunk", "State", "Store"]
 
 _PAGE_BYTES = 4096
 _WAL_PAGES = 1024  # 4 MiB: a flipped bit in the WAL cuts its tail, so the tail is kept short
 _UNASKED_BYTES = 65_536
-_LETTER_BYTES = 512  # what a dead letter takes beside its data, generously
-_SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE chunk (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, body_bytes INTEGER NOT NULL, rows BLOB NOT NULL);
-CREATE TABLE cursor (sink TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE dead_letter (
+_SCHEMA_VERSION = 2
+# Schema 1; every file begins with it, and `letter_table.migrate` makes it schema 2.
+_SCHEMA = (
+    """CREATE TABLE chunk (
+    first INTEGER PRIMARY KEY, last INTEGER NOT NULL, body_bytes INTEGER NOT NULL, rows BLOB NOT NULL)""",
+    "CREATE TABLE cursor (sink TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE dead_letter (
     id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, seq INTEGER, event_id TEXT, reason TEXT NOT NULL,
-    error TEXT NOT NULL, attempts INTEGER NOT NULL, failed_at REAL NOT NULL, data BLOB NOT NULL);
-CREATE TABLE session (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-"""
+    error TEXT NOT NULL, attempts INTEGER NOT NULL, failed_at REAL NOT NULL, data BLOB NOT NULL)""",
+    "CREATE TABLE session (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
+)
 # Later than schema 1, which a release that does not know it can go on using: what it frees leaves a hole that is seen.
 _MEMORY = "CREATE TABLE IF NOT EXISTS memory (upto INTEGER PRIMARY KEY, data BLOB NOT NULL)"
-_INSERT_DEAD_LETTER = (
-    "INSERT INTO dead_letter (sink, seq, event_id, reason, error, attempts, failed_at, data)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +49,6 @@ class Chunk:
     rows: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A message that a sink will never take (`data` is its row), or a record that is no message (its bytes)."""
-
-    sink: str
-    seq: int | None
-    event_id: str | None
-    reason: str
-    error: str
-    attempts: int
-    failed_at: float
-    data: bytes
-
-
 @dataclass(slots=True)
 class Change:
     """What one transaction writes: all of it or nothing."""
@@ -70,6 +56,8 @@ class Change:
     chunks: list[Chunk] = field(default_factory=list)
     cursors: dict[str, int] = field(default_factory=dict)
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    edits: Edits | None = None
+    """What changes of letters that are kept already, and of those above."""
     settled: int = 0
     """Every sink has passed this sequence number: chunks up to it are deleted."""
     clean: bool | None = None
@@ -88,6 +76,9 @@ class Change:
         self.chunks += later.chunks
         self.cursors |= later.cursors
         self.dead_letters += later.dead_letters
+        if later.edits is not None:
+            self.edits = self.edits or Edits()
+            self.edits.merge(later.edits)
         self.settled = max(self.settled, later.settled)
         self.clean = later.clean if later.clean is not None else self.clean
         self.proved_at = later.proved_at if later.proved_at is not None else self.proved_at
@@ -111,8 +102,10 @@ class State:
     """What was asked of the hub until then; None if that was never recorded."""
     ledger: bytes | None
     """The ledger as it was recorded last; None if it never was."""
-    dead_letters: Mapping[str, int]
-    dead_letter_bytes: int
+    dead_letters: Mapping[str, Kept]
+    """What is kept for each sink that has any."""
+    letter_keys: Sequence[tuple[str, str, str]]
+    """Sink, resource and id of each dead letter that a newer version could overtake yet."""
 
 
 class Store:
@@ -125,8 +118,12 @@ class Store:
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))  # it may hold personal data
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
-            self._configure(max_bytes)
-            self._migrate()
+            try:
+                self._configure(max_bytes)
+                self._migrate()
+            except BaseException:
+                self._db.close()  # which also takes back a migration that was begun
+                raise
         except (sqlite3.Error, OSError) as error:
             raise self._failed("opening", error) from error
 
@@ -153,11 +150,18 @@ class Store:
         self._db.execute(f"PRAGMA max_page_count={max(max_bytes // _PAGE_BYTES, 64)}").fetchall()
 
     def _migrate(self) -> None:
+        """Bring the file to this release's schema, all of it or nothing; a new file from the first schema on."""
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, _SCHEMA_VERSION):
-            raise StorageFailed(f"journal {self._path} has schema {version}; this release knows {_SCHEMA_VERSION} only")
-        if version == 0:
-            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;")
+        if version > _SCHEMA_VERSION:
+            known = f"this one knows up to {_SCHEMA_VERSION}: start that one again, or give JOURNAL__PATH another file"
+            raise StorageFailed(f"journal {self._path} has schema {version}, written by a later release; {known}")
+        if version < _SCHEMA_VERSION:
+            self._db.execute("BEGIN IMMEDIATE")
+            for statement in _SCHEMA if version == 0 else ():
+                self._db.execute(statement)
+            letter_table.migrate(self._db)
+            self._db.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+            self._db.execute("COMMIT")
         self._db.execute(_MEMORY)
 
     def load(self) -> State:
@@ -166,9 +170,8 @@ class Store:
             first, last = self._db.execute("SELECT min(first), max(last) FROM chunk").fetchone()
             cursors = dict(self._db.execute("SELECT sink, seq FROM cursor"))
             session = dict(self._db.execute("SELECT name, value FROM session"))
-            letters = self._db.execute(
-                "SELECT sink, count(*), total(length(data)) FROM dead_letter GROUP BY sink"
-            ).fetchall()
+            letters = letter_table.kept(self._db)
+            keys = letter_table.keys(self._db)
         except sqlite3.Error as error:
             raise self._failed("reading", error) from error
         head = max(last or 0, *cursors.values(), 0)
@@ -180,8 +183,8 @@ class Store:
             proved_at=session.get("proved_at"),
             scope=session.get("scope"),
             ledger=session.get("ledger"),
-            dead_letters={sink: count for sink, count, _ in letters},
-            dead_letter_bytes=int(sum(size for _, _, size in letters)),
+            dead_letters=letters,
+            letter_keys=keys,
         )
 
     def records(self) -> list[tuple[int, bytes]]:
@@ -209,9 +212,9 @@ class Store:
         except sqlite3.Error as error:
             raise self._failed("writing", error) from error
         self._grown_bytes += sum(len(chunk.rows) for chunk in change.chunks)
-        self._grown_bytes += sum(len(letter.data) + _LETTER_BYTES for letter in change.dead_letters)
+        self._grown_bytes += sum(len(letter.data) + LETTER_BYTES for letter in change.dead_letters)
         self._grown_bytes += sum(len(record.data) for record in change.records)
-        self._freed = self._freed or bool(change.settled)
+        self._freed = self._freed or bool(change.settled) or change.edits is not None
 
     def read(self, after: int, limit: int, max_bytes: int) -> Sequence[Chunk]:
         """Read the chunks that hold the next messages after a sequence number.
@@ -261,19 +264,9 @@ def _statements(change: Change) -> Iterator[tuple[str, tuple[object, ...]]]:
         places = ", ".join(["(?, ?)"] * len(change.cursors))
         yield f"INSERT OR REPLACE INTO cursor VALUES {places}", tuple(chain(*change.cursors.items()))  # noqa: S608 - marks
     for letter in change.dead_letters:
-        yield (
-            _INSERT_DEAD_LETTER,
-            (
-                letter.sink,
-                letter.seq,
-                letter.event_id,
-                letter.reason,
-                letter.error,
-                letter.attempts,
-                letter.failed_at,
-                letter.data,
-            ),
-        )
+        yield letter_table.insertion(letter)
+    if change.edits is not None:
+        yield from letter_table.edits(change.edits)
     for record in change.records:
         yield "INSERT OR REPLACE INTO memory VALUES (?, ?)", (record.upto, record.data)
     if change.records:

@@ -1,0 +1,203 @@
+"""Dead letters in SQLite: their table, what is written to it, and what is asked of it.
+
+The only file besides `bridge.journal.store` that knows SQL; it is given that one's connection. Used by the store.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bridge.journal.chunk import decode
+from bridge.journal.letter import SOURCE, DeadLetter, Edits, Letter, Which
+from bridge.message import Message
+
+__all__ = ["Kept", "edits", "insertion", "kept", "keys", "letters", "migrate", "numbers"]
+
+_UNKNOWN = -1
+"""Stands for the version that overtook a letter of schema 1: whatever was delivered after it was not noted."""
+_COLUMNS = (
+    "stage TEXT NOT NULL DEFAULT 'sink'",
+    "target TEXT",
+    "first_at REAL",
+    "resource TEXT",
+    "resource_id TEXT",
+    "version INTEGER",
+    "overtaken_by INTEGER",
+    "retry_at REAL",
+    "copied INTEGER NOT NULL DEFAULT 0",
+)
+_INDEXES = (
+    "CREATE INDEX dead_letter_key ON dead_letter (sink, resource, resource_id)",
+    "CREATE INDEX dead_letter_retry ON dead_letter (sink, seq) WHERE retry_at IS NOT NULL",
+    "CREATE INDEX dead_letter_copy ON dead_letter (sink, id) WHERE copied = 0 AND stage = 'sink'",
+)
+_FIELDS = (
+    "sink, stage, reason, error, attempts, first_at, failed_at, data, seq, event_id, target, resource, resource_id,"
+    " version"
+)
+_INSERT = f"INSERT INTO dead_letter ({_FIELDS}) VALUES ({', '.join('?' * 14)})"  # noqa: S608 - constants and marks
+_WITHOUT_DATA = _FIELDS.replace("data", "x''")
+_OVERTAKE = (
+    "UPDATE dead_letter SET overtaken_by = ? WHERE sink = ? AND resource = ? AND resource_id = ? AND seq < ?"
+    " AND version IS NOT NULL AND (version <= ? OR ?) AND overtaken_by IS NULL"
+)
+_REFUSE_AGAIN = (
+    "UPDATE dead_letter SET attempts = attempts + 1, reason = ?, error = ?, failed_at = ?, retry_at = NULL, copied = 0"
+    " WHERE id = ?"
+)
+
+Statement = tuple[str, tuple[object, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How many letters of a sink there are, how large they are, and how many of them are to be sent again."""
+
+    events: int = 0
+    data_bytes: int = 0
+    marked: int = 0
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring the table from schema 1 to 2, inside the caller's transaction."""
+    for column in _COLUMNS:
+        db.execute(f"ALTER TABLE dead_letter ADD COLUMN {column}")
+    db.execute("UPDATE dead_letter SET first_at = failed_at")
+    db.execute("UPDATE dead_letter SET stage = 'source' WHERE sink = ?", (SOURCE,))
+    db.execute("UPDATE dead_letter SET stage = 'journal' WHERE reason = 'corrupt' AND sink <> ?", (SOURCE,))
+    events = db.execute("SELECT id, seq FROM dead_letter WHERE stage = 'sink' AND seq IS NOT NULL").fetchall()
+    for number, seq in events:
+        (data,) = db.execute("SELECT data FROM dead_letter WHERE id = ?", (number,)).fetchone()
+        match decode(data, seq, seq):
+            case [Message() as message]:
+                overtaken = None if message.version is None else _UNKNOWN
+                values = (message.resource, message.resource_id, message.version, overtaken, number)
+                db.execute(
+                    "UPDATE dead_letter SET resource = ?, resource_id = ?, version = ?, overtaken_by = ? WHERE id = ?",
+                    values,
+                )
+    for index in _INDEXES:
+        db.execute(index)
+
+
+def insertion(letter: DeadLetter) -> Statement:
+    """Give the statement that keeps a letter."""
+    return _INSERT, (
+        letter.sink,
+        letter.stage,
+        letter.reason,
+        letter.error,
+        letter.attempts,
+        letter.first_at,
+        letter.last_at,
+        letter.data,
+        letter.seq,
+        letter.event_id,
+        letter.target,
+        letter.resource,
+        letter.resource_id,
+        letter.version,
+    )
+
+
+def edits(changed: Edits) -> Iterator[Statement]:
+    """Give the statements that carry out what changes of letters that are kept."""
+    for one in changed.overtaken:
+        yield (
+            _OVERTAKE,
+            (one.version, one.sink, one.resource, one.resource_id, one.seq, one.version, int(one.reset)),
+        )
+    for number, at in changed.marked.items():
+        yield "UPDATE dead_letter SET retry_at = ? WHERE id = ?", (at, number)
+    for refusal in changed.refused:
+        yield (
+            _REFUSE_AGAIN,
+            (refusal.reason, refusal.error, refusal.at, refusal.number),
+        )
+    for column, named in (
+        ("UPDATE dead_letter SET copied = 1", changed.copied),
+        ("DELETE FROM dead_letter", changed.gone),
+    ):
+        if named:
+            yield f"{column} WHERE id IN ({', '.join('?' * len(named))})", tuple(named)
+
+
+def kept(db: sqlite3.Connection) -> dict[str, Kept]:
+    """Count the letters of every sink that has any."""
+    query = "SELECT sink, count(*), total(length(data)), count(retry_at) FROM dead_letter GROUP BY sink"
+    return {sink: Kept(count, int(size), marked) for sink, count, size, marked in db.execute(query)}
+
+
+def keys(db: sqlite3.Connection) -> list[tuple[str, str, str]]:
+    """Name sink, resource and id of each letter that could be overtaken yet."""
+    query = (
+        "SELECT DISTINCT sink, resource, resource_id FROM dead_letter WHERE overtaken_by IS NULL"
+        " AND version IS NOT NULL AND resource IS NOT NULL AND resource_id IS NOT NULL"
+    )
+    return db.execute(query).fetchall()
+
+
+def numbers(db: sqlite3.Connection, which: Which, limit: int) -> list[int]:
+    """Give the numbers of the first letters that are meant."""
+    where, values = _where(which)
+    query = f"SELECT id FROM dead_letter WHERE {where} ORDER BY id LIMIT ?"  # noqa: S608 - constants and marks
+    return [number for (number,) in db.execute(query, (*values, limit))]
+
+
+def letters(  # noqa: PLR0913 - each is a choice of its own
+    db: sqlite3.Connection,
+    which: Which,
+    limit: int,
+    *,
+    after: int = 0,
+    bodies: bool = False,
+    max_bytes: int = 8 * 1024 * 1024,
+    queue: str = "",
+) -> list[Letter]:
+    """Read the letters that are meant, by number from the one after `after`; always one, if there is one.
+
+    `queue` names one of two: `retry` are those that are marked, in the order of their events, `copy` those of which
+    there is no copy yet.
+    """
+    where, values = _where(which)
+    order = "id"
+    if queue == "retry":
+        where, order = f"{where} AND retry_at IS NOT NULL", "seq"
+    elif queue == "copy":
+        where = f"{where} AND copied = 0 AND stage = 'sink'"
+    fields = _FIELDS if bodies else _WITHOUT_DATA
+    query = (
+        f"SELECT id, {fields}, length(data), overtaken_by, retry_at FROM dead_letter"  # noqa: S608 - constants and marks
+        f" WHERE {where} AND id > ? ORDER BY {order} LIMIT ?"
+    )
+    found: list[Letter] = []
+    size = 0
+    for number, *fields_, length, overtaken_by, retry_at in db.execute(query, (*values, after, limit)):
+        size += length if bodies else 0
+        if found and size > max_bytes:
+            break
+        found.append(Letter(number, DeadLetter(*fields_), length, overtaken_by, retry_at))
+    return found
+
+
+def _where(which: Which) -> tuple[str, tuple[object, ...]]:
+    """Write a choice of letters as a condition and its values."""
+    conditions: list[str] = ["1"]
+    values: list[object] = []
+    for condition, value in (
+        ("sink = ?", which.sink),
+        ("reason = ?", which.reason),
+        ("resource = ?", which.resource),
+        ("failed_at >= ?", which.since),
+        ("failed_at < ?", which.until),
+    ):
+        if value is not None:
+            conditions.append(condition)
+            values.append(value)
+    if which.id is not None:
+        conditions.append("(resource_id = ? OR event_id = ?)")
+        values += [which.id, which.id]
+    if which.numbers:
+        conditions.append(f"id IN ({', '.join('?' * len(which.numbers))})")
+        values += which.numbers
+    return " AND ".join(conditions), tuple(values)
