@@ -5,20 +5,23 @@ is known to be stored, not at the moment at which the loss was noticed, and clos
 Used by `bridge.intake`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from bridge.message import RESYNC_REQUIRED, Message, event_id, rfc3339
 
-__all__ = ["CAUSES", "Sight", "Window", "cause_of", "resync_required"]
+__all__ = ["CAUSES", "CORRUPTION", "Sight", "Window", "cause_of", "corruption", "resync_required"]
 
 CAUSES = (
-    *("first_start", "unclean_start", "stopped"),
+    *("first_start", "unclean_start", "stopped", "journal_lost"),
     *("closed", "silence", "network", "unauthorized", "protocol", "oversize", "planned", "deaf", "shed", "other"),
 )
-"""Why nothing was heard: the process was not there; the connection's end; a lost subscription; no room to store."""
+"""Why nothing was heard: the process was not there, or all it knew is lost; the connection's end; a lost subscription;
+no room to store."""
+CORRUPTION = "corruption"
+"""The cause where something was heard and stored, and cannot be read any more."""
 
 _SET_BACK_SECONDS = 5.0
 _RENAMED = {"server_close": "closed"}
@@ -97,15 +100,27 @@ def resync_required(window: Window, resources: Sequence[str], site: str, clock_o
     `clockOffsetSeconds` where the hub's clock is known to be that far ahead. It stands in the stream before the first
     event that was heard after the window, and is recorded at its end, so that by that time too it is before them.
     """
-    since = None if window.since is None else rfc3339(window.since)
-    until = rfc3339(window.until)
     identity = event_id(site, RESYNC_REQUIRED, window.since, window.until, window.cause)
-    data: dict[str, object] = {
-        "window": {"id": identity, "from": since, "to": until},
+    more = {"clockOffsetSeconds": round(clock_offset_seconds, 1)} if clock_offset_seconds else {}
+    return _telling(identity, window, resources, more)
+
+
+def corruption(window: Window, events: int, loss: tuple[str, int], resources: Sequence[str], site: str) -> Message:
+    """Make the event that stands in the journal for some that were stored and cannot be read any more.
+
+    Like the one that tells a window, with `lostEvents`; `window` lasts from the event before to the one behind. `loss`
+    is the journal and the number of the first: from it comes the id, the same for every sink and after every restart.
+    """
+    return _telling(event_id(site, RESYNC_REQUIRED, *loss), window, resources, {"lostEvents": events})
+
+
+def _telling(identity: str, window: Window, resources: Sequence[str], more: Mapping[str, float]) -> Message:
+    since = None if window.since is None else rfc3339(window.since)
+    data = {
+        "window": {"id": identity, "from": since, "to": rfc3339(window.until)},
         "cause": window.cause,
         "resources": list(resources),
+        **more,
     }
-    if clock_offset_seconds:
-        data["clockOffsetSeconds"] = round(clock_offset_seconds, 1)
     body = msgspec.json.encode(data)
     return Message(identity, RESYNC_REQUIRED, None, None, None, None, window.until, None, window.until, body)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-__all__ = ["INTAKE", "Account", "Ledger", "restored"]
+__all__ = ["INTAKE", "Account", "Ledger", "recorded_places", "restored"]
 
 INTAKE = "intake"
 """The stage that is no sink."""
@@ -65,6 +65,14 @@ class _Record(msgspec.Struct):
     ledger: Ledger
     accepted: int
     cursors: dict[str, int]
+
+
+def recorded_places(record: bytes | None) -> tuple[int, int | None]:
+    """Give the last sequence number of a record, and the one that all sinks of then had passed; None is unknown."""
+    if record is None:
+        return 0, None
+    found = msgspec.json.decode(record, type=_Record)
+    return found.accepted, min(found.cursors.values(), default=None)
 
 
 def restored(record: bytes | None, accepted: int, cursors: Mapping[str, int], settled: Mapping[str, int]) -> Ledger:

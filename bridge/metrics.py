@@ -20,7 +20,7 @@ from prometheus_client import (
 from prometheus_client.core import HistogramMetricFamily, Metric
 
 from bridge import __version__
-from bridge.blind import CAUSES
+from bridge.blind import CAUSES, CORRUPTION
 from bridge.distribution import Distribution
 from bridge.labels import (
     ATTEMPT_RESULTS,
@@ -99,7 +99,7 @@ class Catalogue:
         self.imbalance = self._gauge(
             "ledger_imbalance_events", "Events that the ledger misses, by stage; 0 is right.", "stage"
         )
-        self.gaps = self._counter("gaps", "Gaps among versions, told to the sinks.", "site", "cause")
+        self.gaps = self._counter("gaps", "Gaps among versions or in the journal, told to the sinks.", "site", "cause")
         self.gap_missing = self._counter("gap_missing_events", "Versions that they lacked.", "site", "resource")
         self.gaps_open = self._gauge("gaps_open", "Gaps that have not been filled late.", "site").labels(self.site)
         self.accepted = self._counter("events_accepted", "Events stored in the journal.", "site").labels(self.site)
@@ -130,7 +130,7 @@ class Catalogue:
             (self.generated, product(site, ("resync_required", "gap_detected", "gap_closed"))),
             (self.filtered, product(site, FILTER_REASONS)),
             (self.duplicate, product(site, ("exact", "stale"))),
-            (self.gaps, product(site, GAP_CAUSES)),
+            (self.gaps, product(site, (*GAP_CAUSES, CORRUPTION))),
             (self.gap_missing, product(site, (*self._resources, "other"))),
             (self.invalid, product(site, INVALID_REASONS)),
             (self.dropped, product(site, DROP_REASONS)),
@@ -167,6 +167,10 @@ class Catalogue:
             self.generated.labels(self.site, "gap_detected").inc()
         if sifted.closed:
             self.generated.labels(self.site, "gap_closed").inc(sifted.closed)
+
+    def count_corruption(self) -> None:
+        """Count a run of rows of the journal that are lost."""
+        self.gaps.labels(self.site, CORRUPTION).inc()
 
     def count_dead_letter(self, sink: str, reason: str) -> None:
         """Count an event that a sink will never take."""

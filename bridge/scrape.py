@@ -86,7 +86,9 @@ class AtScrape:
         ):
             yield GaugeMetricFamily(PREFIX + name, text, value=numbers[key])
         yield CounterMetricFamily(
-            PREFIX + "journal_corrupt_records", "Rows that failed their checksum.", value=numbers["corrupt_records"]
+            PREFIX + "journal_corrupt_records",
+            "Rows that were found damaged or gone.",
+            value=numbers["corrupt_records"],
         )
 
     def _lags(self) -> Iterable[Metric]:

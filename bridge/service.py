@@ -13,12 +13,13 @@ from functools import partial
 
 from bridge.admin import admin
 from bridge.audit import Audit
-from bridge.blind import Sight
+from bridge.blind import CORRUPTION, Sight, Window, corruption
 from bridge.health import Heartbeat
 from bridge.intake import Intake
-from bridge.journal import Journal, Limits, capacity, open_journal
+from bridge.journal import Journal, Limits, Lost, capacity, open_journal
 from bridge.labels import CONNECT_RESULTS, SINK_DISCONNECTS, SOURCE_DISCONNECTS, known
 from bridge.link import Gauges, Link, Times
+from bridge.message import Message
 from bridge.metrics import Catalogue
 from bridge.pipeline import Delivery, keep
 from bridge.policy import Pauses
@@ -139,11 +140,25 @@ class _Bridge:
             delivery.cursor_every_seconds,
         )
         sinks = list(self._configuration.sinks)
+        catalogue = self._catalogue
         async with open_journal(
-            journal.path, sinks, journal.max_bytes, limits, self._catalogue.commit.observe, self._memory
+            journal.path,
+            sinks,
+            journal.max_bytes,
+            limits,
+            catalogue.commit.observe,
+            self._memory,
+            self._lost,
+            lambda _: catalogue.count_corruption(),
         ) as opened:
-            self._catalogue.watch(self._activity, partial(journal_numbers, opened), partial(lag_reading, opened))
+            catalogue.watch(self._activity, partial(journal_numbers, opened), partial(lag_reading, opened))
             yield opened
+
+    def _lost(self, lost: Lost) -> Message:
+        """Make what the sinks get in the place of stored events that are lost."""
+        window = Window(lost.since, max(lost.until, lost.since or 0.0), CORRUPTION)
+        loss, resources = (lost.journal, lost.first), scope(self._settings).resources
+        return corruption(window, lost.events, loss, resources, self._settings.site)
 
     async def _take_in(self, journal: Journal, stop: asyncio.Event) -> None:
         """Feed the journal from the hub until told to stop; leaves unsubscribed, with all stored, and logged out."""

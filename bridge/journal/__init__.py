@@ -1,9 +1,23 @@
 """The log on disk: what the hub said, until every sink has settled it."""
 
+from bridge.journal.damage import Lost, Telling
 from bridge.journal.entry import Buried
 from bridge.journal.log import Journal, Lag, Limits, Previous
 from bridge.journal.memory import Memory, Recorded
 from bridge.journal.opening import capacity, open_journal
 from bridge.journal.reader import Page
 
-__all__ = ["Buried", "Journal", "Lag", "Limits", "Memory", "Page", "Previous", "Recorded", "capacity", "open_journal"]
+__all__ = [
+    "Buried",
+    "Journal",
+    "Lag",
+    "Limits",
+    "Lost",
+    "Memory",
+    "Page",
+    "Previous",
+    "Recorded",
+    "Telling",
+    "capacity",
+    "open_journal",
+]

@@ -59,9 +59,8 @@ def buried_letters(sink: str, page: Page, buried: Mapping[int, Buried]) -> list[
 
 def corrupt_letter(sink: str, row: CorruptRow) -> DeadLetter:
     """Make the dead letter of a row that cannot be read back."""
-    why = "the row fails its checksum" if row.data else "the row is gone"
     now = time.time()
-    return DeadLetter(sink, "journal", "corrupt", why, 0, now, now, row.data, row.seq)
+    return DeadLetter(sink, "journal", "corrupt", "the row fails its checksum", 0, now, now, row.data, row.seq)
 
 
 def set_aside(record: Unreadable) -> DeadLetter:

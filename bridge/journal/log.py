@@ -16,11 +16,11 @@ from math import inf
 from typing import NoReturn
 
 from bridge.errors import StorageFailed
-from bridge.journal.chunk import CorruptRow
+from bridge.journal.damage import JOURNAL, Damage
 from bridge.journal.entry import Buried, buried_letters, chunks_of, corrupt_letter, set_aside
 from bridge.journal.letter_box import LetterBox
 from bridge.journal.memory import Records
-from bridge.journal.reader import Page, Reader
+from bridge.journal.reader import Ahead, Page, Reader
 from bridge.journal.store import Change
 from bridge.journal.tail import Tail
 from bridge.journal.writer import Writer, Written
@@ -86,20 +86,20 @@ class Journal:
         ledger: Ledger,
         records: Records,
         letters: LetterBox,
+        damage: Damage,
     ) -> None:
         self.limits = limits
         self.previous = previous
         self.ledger = ledger
         self.used_bytes = 0
-        self.corrupt_rows = 0
         self.full = False
         """Whether the last that came was refused: nothing is taken then until there is room worth the name."""
-        self._corrupt_to = 0
         self.failure: StorageFailed | None = None
         self.head = head
         """The sequence number of the newest message that is on disk."""
         self._given = head  # the newest number given, on disk or on its way
         self._records = records
+        self._damage = damage
         self._writer = writer
         self._readers = dict(readers)
         self._freed, self._freed_at = self._floor(), -inf
@@ -160,7 +160,7 @@ class Journal:
                 reader.oldest_at = page.messages[0].received_at
                 return page
             if reader.cursor < self.head:
-                await self._read_ahead(sink, reader)
+                await self._read_ahead(reader)
             else:
                 self._arrived.clear()
                 await self._arrived.wait()
@@ -169,27 +169,16 @@ class Journal:
         messages = self._tail.after(reader.cursor, limit)
         return Page(messages, range(reader.cursor + 1, reader.cursor + 1 + len(messages))) if messages else None
 
-    async def _read_ahead(self, sink: str, reader: Reader) -> None:
-        after, until = reader.cursor, self._tail.first - 1
+    async def _read_ahead(self, reader: Reader) -> None:
+        after, upto = reader.cursor, self._tail.first - 1
         chunks = await self._writer.call(lambda store: store.read(after, _READ_AHEAD_EVENTS, _READ_AHEAD_BYTES))
-        lost = reader.take(chunks, until)
-        if not lost:
-            return
-        self._tell(sink, reader, lost)
-        if reader.ahead(1) is None:  # nothing readable is left of these chunks
-            self._move(sink, reader, lost[-1].seq)
-
-    def _tell(self, sink: str, reader: Reader, lost: Sequence[CorruptRow]) -> None:
-        """Keep a dead letter for each damaged row that a sink has to pass over, and count a row once for all sinks."""
-        for row in lost:
-            if row.seq <= reader.told:
-                continue
-            self.letters.add(corrupt_letter(sink, row))
-            reader.told = row.seq
-            reader.damaged.append(row.seq)
-            if row.seq > self._corrupt_to:
-                self.corrupt_rows += 1
-                self._corrupt_to = row.seq
+        enough = bool(chunks) and chunks[-1].last - after >= _READ_AHEAD_EVENTS
+        cut = enough or sum(len(chunk.rows) for chunk in chunks) >= _READ_AHEAD_BYTES
+        ahead = Ahead(chunks, upto, not cut, self._tail.received_at(upto + 1) or time.time())
+        runs, remains = reader.take(ahead, self._damage.journal, self._damage.tell)
+        if runs:
+            for row in self._damage.note(runs, remains, self._floor()):
+                self.letters.add(corrupt_letter(JOURNAL, row))
 
     async def settle(self, sink: str, page: Page, count: int, buried: Mapping[int, Buried]) -> None:
         """Move a sink's cursor over the first `count` messages of a page.
@@ -203,6 +192,7 @@ class Journal:
         if count:
             reader.body_bytes -= sum(len(message.body) for message in page.messages[:count])
             reader.oldest_at = page.messages[min(count, len(page.messages) - 1)].received_at
+            reader.settled_at = page.messages[count - 1].received_at
             self._move(sink, reader, page.seqs[count - 1])
         if buried:
             await self._cursors_written()
@@ -217,6 +207,7 @@ class Journal:
         elif self._flush is None:
             self._flush = asyncio.get_running_loop().call_later(self.limits.cursor_every_seconds, self._flush_now)
         if seq == self.head:
+            reader.body_bytes = 0  # of lost rows it is not known
             self._settled.set()
 
     def _flush_now(self) -> None:
@@ -255,6 +246,11 @@ class Journal:
     def cursor(self, sink: str) -> int:
         """Tell a sink's place: the sequence number of the last message it has settled."""
         return self._readers[sink].cursor
+
+    @property
+    def corrupt_rows(self) -> int:
+        """How many rows were found damaged or gone since the start."""
+        return self._damage.rows
 
     @property
     def events(self) -> int:

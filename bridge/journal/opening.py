@@ -5,17 +5,19 @@ Used by `bridge.service`.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from bridge.journal.chunk import decode
+from bridge.journal.damage import Damage, Lost, Telling, told_plainly
 from bridge.journal.letter_box import LetterBox
 from bridge.journal.log import Journal, Limits, Previous
 from bridge.journal.memory import Memory, Records, unsealed
 from bridge.journal.owner import owned
 from bridge.journal.reader import Reader
-from bridge.journal.store import Change, State, Store
+from bridge.journal.store import Change, Chunk, State, Store
 from bridge.journal.writer import Writer
 from bridge.ledger import restored
 from bridge.message import Message
@@ -38,10 +40,13 @@ async def open_journal(  # noqa: PLR0913 - opened in one place, by `bridge.servi
     limits: Limits,
     on_commit: Callable[[float], None] = lambda _: None,
     memory: Memory | None = None,
+    tell: Telling = told_plainly,
+    on_lost: Callable[[Lost], None] = lambda _: None,
 ) -> AsyncIterator[Journal]:
     """Open the journal for the sinks named, made if it is not there; leaving records every cursor and closes it.
 
-    `memory` is given back what it has recorded, and from then on records what is deleted.
+    `memory` is given back what it has recorded, and from then on records what is deleted. `tell` makes what the sinks
+    get in the place of rows that are damaged or gone, and `on_lost` is called once for each run of them.
     Raises `JournalOwned` when another process has it, `StorageFailed` when the disk or the file is not usable.
     """
     with owned(path):
@@ -51,12 +56,16 @@ async def open_journal(  # noqa: PLR0913 - opened in one place, by `bridge.servi
             state = await writer.call(lambda store: store.load())
             readers = {sink: await _reader(writer, state, sink) for sink in sinks}
             records = await _remembered(writer, state, memory, max_bytes // _RECORDS_SHARE)
-            await writer.write(Change(clean=False))
+            identity = state.identity or uuid4().hex[:16]
+            await writer.write(Change(clean=False, identity=identity))
+            damage = Damage(identity, state.corrupt_letters, tell, on_lost)
             previous = Previous(state.clean, state.proved_at, state.scope)
             cursors = {sink: reader.cursor for sink, reader in readers.items()}
             ledger = restored(state.ledger, state.head, cursors, state.cursors)
             letters = LetterBox(state.dead_letters, limits.capacity_bytes // _LETTERS_SHARE)
-            journal = Journal(writer, state.head, readers, limits, on_commit, previous, ledger, records, letters)
+            journal = Journal(
+                writer, state.head, readers, limits, on_commit, previous, ledger, records, letters, damage
+            )
             journal.used_bytes = await writer.call(lambda store: store.used_bytes())
         except BaseException:
             await writer.close()
@@ -76,7 +85,7 @@ def capacity(max_bytes: int) -> int:
 async def _reader(writer: Writer, state: State, sink: str) -> Reader:
     """Find a sink's place: where it was, or at the oldest message that is kept."""
     known = state.cursors.get(sink, 0)
-    cursor = max(known, state.oldest - 1)
+    cursor = max(known, state.freed)
     if sink in state.cursors and cursor > known:
         _log.error(
             "sink %s missed %d events: they were settled by the other sinks while it was switched off",
@@ -84,24 +93,31 @@ async def _reader(writer: Writer, state: State, sink: str) -> Reader:
             cursor - known,
         )
     reader = Reader(cursor, cursor)  # not `known`: a restart leads here again, so nothing has to be written first
+    last = await writer.call(lambda store: store.read(cursor - 1, 1, 0))
+    reader.settled_at = next((at for seq, at in _received(last) if seq == cursor), None)
     first = await writer.call(lambda store: store.read(cursor, 1, 0))
     until = first[0].last if first else cursor
     reader.body_bytes = await writer.call(lambda store: store.body_bytes(until))
-    if first:
-        probe = Reader(cursor, cursor)  # what it finds damaged is told when it is read to be delivered
-        probe.take(first, until)
-        page = probe.ahead(until - cursor)
-        if page is not None:
-            reader.body_bytes += sum(len(message.body) for message in page.messages)
-            reader.oldest_at = page.messages[0].received_at
+    for chunk in first:
+        rows = decode(chunk.rows, chunk.first, chunk.last)[max(cursor + 1 - chunk.first, 0) :]
+        reader.body_bytes += sum(len(row.body) for row in rows if isinstance(row, Message))
+    reader.oldest_at = next((at for seq, at in _received(first) if seq > cursor), None)
     return reader
+
+
+def _received(chunks: Sequence[Chunk]) -> Iterator[tuple[int, float]]:
+    """Give of each row that can be read its number and when it was received."""
+    for chunk in chunks:
+        for seq, row in enumerate(decode(chunk.rows, chunk.first, chunk.last), chunk.first):
+            if isinstance(row, Message):
+                yield seq, row.received_at
 
 
 async def _remembered(writer: Writer, state: State, memory: Memory | None, most_bytes: int) -> Records:
     """Give a memory all that the journal knows: its records, and the messages that have come since the last of them."""
     stored = await writer.call(lambda store: store.records())
     covered = stored[-1][0] if stored else 0
-    if stored and covered < state.oldest - 1:
+    if stored and covered < state.freed:
         _log.warning("the journal was used by a release that remembers no versions: what was known of them is dropped")
         stored = []
     if memory is not None:

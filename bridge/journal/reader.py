@@ -10,26 +10,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bridge.journal.chunk import CorruptRow, decode
+from bridge.journal.damage import Lost, Telling
 from bridge.journal.store import Chunk
 from bridge.message import Message
 
-__all__ = ["Page", "Reader"]
+__all__ = ["Ahead", "Page", "Reader"]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a sink is to deliver next: messages, oldest first, and the sequence number of each."""
+    """What a sink is to deliver next: messages, oldest first, and the sequence number of each.
+
+    A message that tells of a run of lost rows has the number of the last of them.
+    """
 
     messages: Sequence[Message]
     seqs: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """Chunks read ahead, in order, and how far they should reach if none is missing.
+
+    `whole` says that there is nothing else up to there. `until` is when the row behind was received, or now.
+    """
+
+    chunks: Sequence[Chunk]
+    upto: int
+    whole: bool
+    until: float
 
 
 @dataclass(slots=True)
 class Reader:
     """See the module; `body_bytes` is what is unsettled, `oldest_at` when the first of it was received, if known.
 
-    `asked` is the last cursor that is on its way to the disk. `told` is the last damaged row that was told of, since a
-    chunk may be read more than once; `damaged` are those in front of the cursor.
+    `asked` is the last cursor that is on its way to the disk. `settled_at` is when the message at the cursor was
+    received. `skipped` are, for each run of lost rows in front of the cursor, its last number and how many of its rows
+    no message stands for.
     """
 
     cursor: int
@@ -37,8 +55,8 @@ class Reader:
     asked: int = 0
     body_bytes: int = 0
     oldest_at: float | None = None
-    told: int = 0
-    damaged: deque[int] = field(default_factory=deque)
+    settled_at: float | None = None
+    skipped: deque[tuple[int, int]] = field(default_factory=deque)
     _seqs: list[int] = field(default_factory=list)
     _messages: list[Message] = field(default_factory=list)
 
@@ -51,33 +69,47 @@ class Reader:
         return Page(self._messages[start : start + limit], self._seqs[start : start + limit])
 
     def pass_over(self, seq: int) -> int:
-        """Count the damaged rows that a cursor which is moved to `seq` passes, and forget them."""
+        """Count the lost rows without a message that a cursor which is moved to `seq` passes, and forget them."""
         count = 0
-        while self.damaged and self.damaged[0] <= seq:
-            self.damaged.popleft()
-            count += 1
+        while self.skipped and self.skipped[0][0] <= seq:
+            count += self.skipped.popleft()[1]
         return count
 
-    def take(self, chunks: Sequence[Chunk], until: int) -> list[CorruptRow]:
-        """Read chunks ahead; return the rows up to `until` that are damaged or missing.
+    def take(self, ahead: Ahead, journal: str, tell: Telling) -> tuple[list[Lost], list[CorruptRow]]:
+        """Read chunks ahead, a message in the place of each run of lost rows; return these, and what is left of them.
 
-        `until` is how far the chunks should reach if none is missing. Where nothing readable is left, the cursor has to
-        be moved over what is returned.
+        A run whose end is not among the chunks waits for the next read, unless there is nothing before it: the same run
+        is told the same way, wherever a sink begins to read.
         """
-        self._seqs, self._messages = [], []
-        lost: list[CorruptRow] = []
-        expected = self.cursor + 1
-        for chunk in chunks:
-            lost += (CorruptRow(seq, b"") for seq in range(expected, chunk.first))
+        self._seqs, self._messages, self.skipped = [], [], deque()
+        runs: list[Lost] = []
+        remains: list[CorruptRow] = []
+        expected, since, begun = self.cursor + 1, self.settled_at, 0
+        for chunk in ahead.chunks:
+            if chunk.first > expected:
+                begun = begun or expected
             for seq, row in enumerate(decode(chunk.rows, chunk.first, chunk.last), chunk.first):
-                if seq < expected:
-                    continue
                 if isinstance(row, CorruptRow):
-                    lost.append(row)
-                else:
+                    if seq >= expected:
+                        begun = begun or seq
+                        remains.append(row)
+                    continue
+                if seq >= expected:
+                    if begun:
+                        runs.append(self._place(Lost(journal, begun, seq - 1, since, row.received_at), tell))
+                        begun = 0
                     self._seqs.append(seq)
                     self._messages.append(row)
-            expected = chunk.last + 1
-        if not chunks:
-            lost += (CorruptRow(seq, b"") for seq in range(expected, until + 1))
+                since = row.received_at
+            expected = max(expected, chunk.last + 1)
+        if ahead.whole and expected <= ahead.upto:
+            begun, expected = begun or expected, ahead.upto + 1
+        if begun and (ahead.whole or not self._seqs):
+            runs.append(self._place(Lost(journal, begun, expected - 1, since, ahead.until), tell))
+        return runs, [row for row in remains if row.data and row.seq <= self._seqs[-1]]
+
+    def _place(self, lost: Lost, tell: Telling) -> Lost:
+        self._seqs.append(lost.last)
+        self._messages.append(tell(lost))
+        self.skipped.append((lost.last, lost.events - 1))
         return lost

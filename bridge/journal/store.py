@@ -18,6 +18,7 @@ from bridge.journal import letter_table
 from bridge.journal.letter import LETTER_BYTES, DeadLetter, Edits
 from bridge.journal.letter_table import Kept
 from bridge.journal.memory import Recorded
+from bridge.ledger import recorded_places
 
 __all__ = ["Change", "Chunk", "State", "Store"]
 
@@ -68,6 +69,8 @@ class Change:
     """What the bridge asks the hub for, as `bridge.scope` writes it, if that is to be recorded."""
     ledger: bytes | None = None
     """The ledger with this change in it, if it is to be recorded."""
+    identity: str | None = None
+    """What tells this journal from any other, when it is new."""
     records: list[Recorded] = field(default_factory=list)
     """What is remembered of the messages, oldest first; the last says which of the earlier records may go."""
 
@@ -84,15 +87,21 @@ class Change:
         self.proved_at = later.proved_at if later.proved_at is not None else self.proved_at
         self.scope = later.scope if later.scope is not None else self.scope
         self.ledger = later.ledger if later.ledger is not None else self.ledger
+        self.identity = later.identity if later.identity is not None else self.identity
         self.records += later.records
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the journal holds when it is opened. `head` is the highest sequence number ever given."""
+    """What the journal holds when it is opened. `head` is the highest sequence number ever given, as far as it shows.
+
+    Of the numbers up to `freed` the messages may be settled and deleted; what is missing behind it is lost.
+    """
 
     head: int
-    oldest: int
+    freed: int
+    identity: str | None
+    """What tells this journal from any other; None if it is new, or of a release that gave it none."""
     cursors: Mapping[str, int]
     clean: bool | None
     """Whether the last session ended in order; None if there was none."""
@@ -106,6 +115,8 @@ class State:
     """What is kept for each sink that has any."""
     letter_keys: Sequence[tuple[str, str, str]]
     """Sink, resource and id of each dead letter that a newer version could overtake yet."""
+    corrupt_letters: Sequence[int]
+    """The numbers of the damaged rows that are dead letters."""
 
 
 class Store:
@@ -172,12 +183,16 @@ class Store:
             session = dict(self._db.execute("SELECT name, value FROM session"))
             letters = letter_table.kept(self._db)
             keys = letter_table.keys(self._db)
+            corrupt = self._db.execute("SELECT seq FROM dead_letter WHERE reason = 'corrupt'").fetchall()
         except sqlite3.Error as error:
             raise self._failed("reading", error) from error
-        head = max(last or 0, *cursors.values(), 0)
+        accepted, passed = recorded_places(session.get("ledger"))
+        head = max(last or 0, *cursors.values(), accepted, 0)
+        before = first - 1 if first else head
         return State(
             head=head,
-            oldest=first or head + 1,
+            freed=before if passed is None else min(before, passed),
+            identity=session.get("id"),
             cursors=cursors,
             clean=bool(session["clean"]) if "clean" in session else None,
             proved_at=session.get("proved_at"),
@@ -185,6 +200,7 @@ class Store:
             ledger=session.get("ledger"),
             dead_letters=letters,
             letter_keys=keys,
+            corrupt_letters=[seq for (seq,) in corrupt if seq is not None],
         )
 
     def records(self) -> list[tuple[int, bytes]]:
@@ -274,7 +290,13 @@ def _statements(change: Change) -> Iterator[tuple[str, tuple[object, ...]]]:
     if change.settled:
         yield "DELETE FROM chunk WHERE last <= ?", (change.settled,)
     clean = None if change.clean is None else int(change.clean)
-    session = (("clean", clean), ("proved_at", change.proved_at), ("scope", change.scope), ("ledger", change.ledger))
+    session = (
+        ("clean", clean),
+        ("proved_at", change.proved_at),
+        ("scope", change.scope),
+        ("ledger", change.ledger),
+        ("id", change.identity),
+    )
     for name, value in session:
         if value is not None:
             yield "INSERT OR REPLACE INTO session VALUES (?, ?)", (name, value)

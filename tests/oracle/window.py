@@ -16,9 +16,10 @@ TYPE = "portos.bridge.resync.required"
 CAUSES = frozenset(
     {
         *("first_start", "unclean_start", "stopped", "closed", "silence", "network", "unauthorized", "protocol"),
-        *("oversize", "planned", "shed", "deaf", "other"),
+        *("oversize", "planned", "shed", "deaf", "corruption", "journal_lost", "other"),
     }
 )
+BEFORE_ALL_TIME = frozenset({"first_start", "journal_lost", "corruption"})
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
@@ -66,7 +67,7 @@ def read_window(record: Received) -> Window:
         raise ValueError(f"{window} is of the resources {resources!r}")
     if cause not in CAUSES:
         raise ValueError(f"the cause {cause!r} is not of the closed set")
-    if (since is None) != (cause == "first_start"):
+    if (since is None and cause not in BEFORE_ALL_TIME) or (since is not None and cause == "first_start"):
         raise ValueError(f"{window} begins with {since!r}")
     if window.since is not None and window.since > until:
         raise ValueError(f"{window} ends before it begins")

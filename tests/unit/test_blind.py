@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from bridge.blind import CAUSES, Sight, Window, cause_of, resync_required
+from bridge.blind import CAUSES, CORRUPTION, Sight, Window, cause_of, corruption, resync_required
 
 Step = Callable[[Sight], None]
 
@@ -130,3 +130,20 @@ def test_a_window_has_the_same_id_however_often_it_is_made() -> None:
 def test_causes_are_a_closed_set(reason: str, cause: str) -> None:
     assert cause_of(reason) == cause
     assert cause in CAUSES
+
+
+def test_what_stands_for_a_loss_says_how_much_and_keeps_its_id() -> None:
+    """Its id is that of the loss alone: how far it reached may be known later only."""
+    window = Window(1_000_000_000.25, 1_000_000_002.5, CORRUPTION)
+    told = corruption(window, 3, ("0123", 17), ["tickets"], "shop-1")
+
+    assert told.event == "portos.bridge.resync.required"
+    assert msgspec.json.decode(told.body) == {
+        "window": {"id": told.id, "from": "2001-09-09T01:46:40.250Z", "to": "2001-09-09T01:46:42.500Z"},
+        "cause": "corruption",
+        "resources": ["tickets"],
+        "lostEvents": 3,
+    }
+    assert corruption(Window(None, 5.0, CORRUPTION), 4, ("0123", 17), ["tickets"], "shop-1").id == told.id
+    assert corruption(window, 3, ("0123", 18), ["tickets"], "shop-1").id != told.id
+    assert corruption(window, 3, ("4567", 17), ["tickets"], "shop-1").id != told.id

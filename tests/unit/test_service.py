@@ -1,10 +1,13 @@
 """The composition root: what only the parts together can promise."""
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bridge import audit, service
@@ -125,6 +128,31 @@ async def test_a_stop_does_not_wait_for_a_sink_that_is_down(tmp_path: Path, capl
 
         assert journal.lag("kafka").events == 3
     assert "not everything was delivered" in caplog.text
+
+
+async def test_a_lost_event_is_told_with_site_and_resources_and_counted(tmp_path: Path) -> None:
+    async with scripted_hub() as hub:
+        whole = bridge(hub)
+        whole._settings = whole._settings.model_copy(update={"journal": core.Journal(path=tmp_path / "j.db")})
+        whole._configuration = Configuration(whole._settings, {"kafka": (None, None)})  # type: ignore[dict-item]  # never connected
+        async with whole._journal() as journal:
+            await journal.append(messages(1, 1))
+            await journal.append(messages(2, 1))
+        with closing(sqlite3.connect(tmp_path / "j.db")) as database, database:
+            database.execute("DELETE FROM chunk WHERE first = 1")
+
+        whole = bridge(hub)
+        whole._settings = whole._settings.model_copy(update={"journal": core.Journal(path=tmp_path / "j.db")})
+        whole._configuration = Configuration(whole._settings, {"kafka": (None, None)})  # type: ignore[dict-item]  # as above
+        async with whole._journal() as journal:
+            told, rest = (await journal.read("kafka", 10)).messages
+
+    assert rest.version == 2
+    data = msgspec.json.decode(told.body)
+    assert (data["cause"], data["lostEvents"], data["resources"]) == ("corruption", 1, ["tickets", "orders"])
+    assert data["window"] == {"id": told.id, "from": None, "to": "1970-01-01T00:01:42.000Z"}
+    labels = {"site": "default", "cause": "corruption"}
+    assert whole._catalogue.registry.get_sample_value("portos_bridge_gaps_total", labels) == 1
 
 
 async def test_the_ledger_is_checked_once_more_at_the_stop(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.journal import Journal, Limits, Memory, open_journal
+from bridge.journal import Journal, Limits, Lost, Memory, open_journal
 from bridge.message import RESOURCES_CHANGED, Message
 
 Opening = Callable[..., AbstractAsyncContextManager[Journal]]
@@ -49,9 +49,12 @@ def opening(path: Path) -> Opening:
         cursor_every_events: int = 100,
         cursor_every_seconds: float = 0.05,
         memory: Memory | None = None,
+        on_lost: Callable[[Lost], None] = lambda _: None,
     ) -> AsyncIterator[Journal]:
         limits = Limits(max_bytes * 15 // 16, memory_max_bytes, cursor_every_events, cursor_every_seconds)
-        async with open_journal(path, sinks or ("kafka", "mqtt"), max_bytes, limits, memory=memory) as journal:
+        async with open_journal(
+            path, sinks or ("kafka", "mqtt"), max_bytes, limits, memory=memory, on_lost=on_lost
+        ) as journal:
             yield journal
 
     return open_it

@@ -401,61 +401,6 @@ async def test_two_owners_in_one_process_are_refused_too(opening: Opening) -> No
                 pass
 
 
-async def test_a_damaged_row_is_set_aside_and_its_neighbours_are_delivered(opening: Opening, path: Path) -> None:
-    async with opening("kafka") as journal:
-        await journal.append(messages(1, 5, b"0123456789" * 10))
-    database = sqlite3.connect(path)
-    (blob,) = database.execute("SELECT rows FROM chunk").fetchone()
-    third = blob.find(b"id-3")
-    database.execute("UPDATE chunk SET rows = ?", (blob[:third] + b"XX" + blob[third + 2 :],))
-    database.commit()
-    database.close()
-
-    async with opening("kafka") as journal:
-        got = await read_all(journal, "kafka", 4)
-        assert [m.version for m in got] == [1, 2, 4, 5]
-        assert journal.corrupt_rows == 1
-        assert journal.lag("kafka").events == 0
-
-    assert rows(path, "SELECT sink, seq, reason FROM dead_letter") == [("kafka", 3, "corrupt")]
-
-
-async def test_a_damaged_last_row_does_not_stop_a_sink_and_is_told_once(opening: Opening, path: Path) -> None:
-    async with opening() as journal:
-        await journal.append(messages(1, 3, b"0123456789" * 10))
-    database = sqlite3.connect(path)
-    database.execute("UPDATE chunk SET rows = substr(rows, 1, length(rows) - 5)")
-    database.commit()
-    database.close()
-
-    async with opening() as journal:
-        for sink in ("kafka", "mqtt"):
-            assert [m.version for m in await read_all(journal, sink, 2, limit=1)] == [1, 2]
-        await journal.append(messages(4, 1))
-
-        for sink in ("kafka", "mqtt"):
-            assert [m.version for m in await read_all(journal, sink, 1)] == [4]
-        assert journal.corrupt_rows == 1
-
-    letters = rows(path, "SELECT sink, seq FROM dead_letter ORDER BY sink")
-    assert letters == [("kafka", 3), ("mqtt", 3)]
-
-
-async def test_missing_rows_are_passed_over_and_told(opening: Opening, path: Path) -> None:
-    async with opening("kafka") as journal:
-        await journal.append(messages(1, 3))
-        await journal.append(messages(4, 3))
-        await journal.append(messages(7, 3))
-    database = sqlite3.connect(path)
-    database.execute("DELETE FROM chunk WHERE first = 4")
-    database.commit()
-    database.close()
-
-    async with opening("kafka") as journal:
-        assert [m.version for m in await read_all(journal, "kafka", 6)] == [1, 2, 3, 7, 8, 9]
-        assert journal.corrupt_rows == 3
-
-
 async def test_a_failing_disk_ends_everything_and_confirms_nothing(opening: Opening) -> None:
     async with opening("kafka", cursor_every_seconds=3600) as journal:
         await journal.append(messages(1, 3))
