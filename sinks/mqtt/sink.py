@@ -23,6 +23,7 @@ from bridge.ports import Outcome
 from sinks.mqtt.config import MqttConfig
 from sinks.mqtt.meaning import connect_refused, disconnected, given_up, publish_outcome
 from sinks.mqtt.records import LARGEST_PACKET_BYTES, acknowledged, packet_builder, packets
+from sinks.mqtt.turn import Turns
 
 __all__ = ["MqttSink", "connect"]
 
@@ -56,12 +57,12 @@ async def connect(config: MqttConfig) -> AsyncIterator["MqttSink"]:
 class _Delivery:
     """One batch on its way: what is not in `outcomes` yet is either in flight or not sent."""
 
-    def __init__(self, batch: Sequence[Message], finished: asyncio.Future[None]) -> None:
+    def __init__(self, batch: Sequence[Message], turns: Turns, finished: asyncio.Future[None]) -> None:
         self.batch = batch
+        self.turns = turns
         self.finished = finished
         self.outcomes: dict[int, Outcome] = {}
         self.in_flight: dict[int, int] = {}
-        self.unsent = 0
 
     def check(self) -> None:
         if len(self.outcomes) == len(self.batch) and not self.finished.done():
@@ -135,7 +136,8 @@ class MqttSink(asyncio.Protocol):
         self._last_packet_id = 0
         self._received = b""
         self._paused = False
-        self._window = config.window_events
+        self._window = 1
+        self._largest_window = config.window_events
         self._packet: Callable[[Message, int, float], bytes]
 
     async def accepted(self) -> None:
@@ -148,7 +150,9 @@ class MqttSink(asyncio.Protocol):
         """Publish a batch, at most a window at once, until all of it is acknowledged or the connection is lost."""
         if self._lost is not None:
             raise self._lost
-        delivery = self._delivery = _Delivery(batch, self._loop.create_future())
+        # MQTT 3.1.1 cannot refuse a message, so nothing can be taken behind one that is.
+        turns = Turns(batch, together=self._config.version != "5")
+        delivery = self._delivery = _Delivery(batch, turns, self._loop.create_future())
         self._publish(delivery)
         await delivery.finished
         open_outcome = self._lost
@@ -165,15 +169,15 @@ class MqttSink(asyncio.Protocol):
         now = time.time()
         written: list[bytes] = []
         size = 0
-        batch, in_flight = delivery.batch, delivery.in_flight
-        while delivery.unsent < len(batch) and len(in_flight) < self._window and not self._paused:
-            index = delivery.unsent
-            delivery.unsent += 1
+        batch, in_flight, turns = delivery.batch, delivery.in_flight, delivery.turns
+        while turns.ready and len(in_flight) < self._window and not self._paused:
+            index = turns.take()
             packet_id = self._last_packet_id = self._last_packet_id % _LAST_PACKET_ID + 1
             try:
                 packet = self._packet(batch[index], packet_id, now)
             except Rejected as error:
                 delivery.outcomes[index] = error
+                turns.answered(index)
                 continue
             in_flight[packet_id] = index
             written.append(packet)
@@ -191,7 +195,12 @@ class MqttSink(asyncio.Protocol):
             return  # not ours; a broker that acknowledges what was never sent does no harm
         outcome = publish_outcome(code) if code else None
         delivery.outcomes[index] = outcome
-        if isinstance(outcome, Unavailable):
+        if not isinstance(outcome, Unavailable):
+            if self._window < self._largest_window:
+                self._window += 1
+            if delivery.turns.behind:
+                delivery.turns.answered(index)
+        else:
             text = f"not confirmed when the connection was given up: {outcome}"
             # Only the message that was refused may be buried for it.
             self._lose(Unavailable(text, reason=outcome.reason, hold=outcome.hold, slowly=outcome.slowly))
@@ -274,7 +283,7 @@ class MqttSink(asyncio.Protocol):
         if getattr(limits, "MaximumQoS", 1) < 1:
             self._lose(Unavailable("the broker takes QoS 0 only, which confirms nothing", reason="protocol", hold=True))
             return
-        self._window = min(self._window, getattr(limits, "ReceiveMaximum", self._window))
+        self._largest_window = min(self._largest_window, getattr(limits, "ReceiveMaximum", self._largest_window))
         own_limit = self._config.max_packet_bytes or LARGEST_PACKET_BYTES
         limit = min(own_limit, getattr(limits, "MaximumPacketSize", own_limit))
         self._packet = packet_builder(self._config, limit)

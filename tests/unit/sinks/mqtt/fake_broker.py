@@ -55,6 +55,7 @@ class FakeBroker(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.connections += 1
+        self._received = b""
         self.closed.clear()
 
     def connection_lost(self, _exc: Exception | None) -> None:

@@ -122,13 +122,30 @@ async def test_the_window_slides() -> None:
     held: list[int] = []
 
     def answer(number: int, mid: int) -> bytes:
-        if number == 0:
+        if number == 1:
             held.append(mid)
             return b""
         return puback(mid) + (puback(held[0]) if number == 19 else b"")
 
-    async with FakeBroker(answer=answer) as broker:
-        assert await delivered(broker, window_events=2) == [None] * 20
+    async with FakeBroker(answer=answer) as broker, connection(broker, window_events=2) as sink:
+        async with asyncio.timeout(10):
+            assert await sink.deliver([sample(number, resource_id=f"{number}") for number in range(20)]) == [None] * 20
+
+
+async def test_the_window_opens_with_each_confirmation() -> None:
+    """A connection begins with one message, so that what ended the last one is alone in the next."""
+    peaks: list[int] = []
+
+    def answer(_number: int, mid: int) -> bytes:
+        peaks.append(broker.peak)
+        return puback(mid)
+
+    async with FakeBroker(answer=answer) as broker, connection(broker, window_events=8) as sink:
+        await sink.deliver([sample(number, resource_id=f"{number}") for number in range(50)])
+
+    assert peaks[:3] == [1, 2, 2]
+    assert broker.peak <= 8
+    assert sink._window == 8
 
 
 async def test_a_packet_above_the_broker_s_limit_is_never_sent() -> None:
@@ -176,10 +193,14 @@ async def test_an_acknowledgement_of_nothing_is_ignored() -> None:
 
 async def test_packets_may_come_in_pieces() -> None:
     """An acknowledgement cut anywhere by the network is put together again."""
-    async with FakeBroker(answer=lambda _number, _mid: b"") as broker, connection(broker) as sink:
+    async with (
+        FakeBroker(answer=lambda number, mid: b"" if number else puback(mid)) as broker,
+        connection(broker) as sink,
+    ):
+        await sink.deliver(BATCH[2:3])
         delivery = asyncio.create_task(sink.deliver(BATCH[:2]), name="deliver")
-        await until(lambda: len(broker.bodies) == 2, 5, "both were published")
-        for byte in puback(1) + puback(2):
+        await until(lambda: len(broker.bodies) == 3, 5, "both were published")
+        for byte in puback(2) + puback(3):
             broker.transport.write(bytes([byte]))
             await asyncio.sleep(0)
         async with asyncio.timeout(5):
@@ -265,6 +286,7 @@ async def test_a_frozen_broker_does_not_hold_up_closing() -> None:
     batch = [sample(number, body=b"x" * 1_000_000) for number in range(20)]
     async with FakeBroker() as broker:
         async with connection(broker) as sink:
+            await sink.deliver(BATCH)
             broker.transport.pause_reading()
             delivery = asyncio.create_task(sink.deliver(batch), name="deliver")
             await until(lambda: sink._transport.get_write_buffer_size() > 0, 5, "the broker's window is full")

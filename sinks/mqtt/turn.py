@@ -1,0 +1,45 @@
+"""Whose turn it is: which messages of a batch may be sent while others are on their way.
+
+Pure. A broker may refuse a message and take the next one of the same resource; sent again, the first would come out
+behind the second. So of one resource only one message is on its way at a time, and all others need not wait for it.
+"""
+
+from bisect import insort
+from collections.abc import Sequence
+
+from bridge.message import Message
+
+__all__ = ["Turns"]
+
+
+class Turns:
+    """The numbers of a batch's messages, each given once: always the lowest whose predecessor has been answered.
+
+    `together` lets go of that: then they are given in order and wait for nobody.
+    """
+
+    def __init__(self, batch: Sequence[Message], *, together: bool = False) -> None:
+        self.behind: dict[int, int] = {}
+        """Who waits, by whom it waits for."""
+        keys = [] if together else [(message.resource, message.resource_id) for message in batch]
+        waiting = self._who_waits(keys) if len(set(keys)) < len(keys) else ()
+        ready = range(1 - len(batch), 1)
+        self.ready = [number for number in ready if -number not in waiting] if waiting else list(ready)
+        """Minus the numbers whose turn it is, ascending, so that the next one to take stands last."""
+
+    def _who_waits(self, keys: Sequence[tuple[str | None, str | None]]) -> set[int]:
+        last: dict[tuple[str | None, str | None], int] = {}
+        for number, key in enumerate(keys):
+            if key in last:
+                self.behind[last[key]] = number
+            last[key] = number
+        return set(self.behind.values())
+
+    def take(self) -> int:
+        """Give the one whose turn it is; only while there is one in `ready`."""
+        return -self.ready.pop()
+
+    def answered(self, number: int) -> None:
+        """Note that a message was confirmed or refused for good: the next of its resource has its turn."""
+        if number in self.behind:
+            insort(self.ready, -self.behind.pop(number))

@@ -1,0 +1,146 @@
+"""A broker that refuses: whatever it says and to whom, nothing is lost and no resource goes back in time."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from bridge.contract import sample
+from bridge.message import Message
+from sinks.mqtt import plugin
+from sinks.mqtt.config import MqttConfig
+from tests.delivery import Run, delivering, disordered
+from tests.unit.sinks.mqtt.fake_broker import FakeBroker, puback
+
+
+def message(number: int, identity: str) -> Message:
+    return sample(number, resource_id=identity, body=b"<%d>" % number)
+
+
+class Refusing(FakeBroker):
+    """A broker that has codes in store for some messages, one for each time they come, and then takes them.
+
+    It answers a message late, behind others that have come with it, so that it can refuse one whose successors it has.
+    """
+
+    def __init__(self, codes: Mapping[int, list[int]], **options: bytes) -> None:
+        super().__init__(answer=self._decide, **options)
+        self._codes = {number: list(codes) for number, codes in codes.items()}
+        self.taken: list[int] = []
+
+    def _decide(self, number: int, packet_id: int) -> bytes:
+        version = int(self.bodies[number].rsplit(b"<", 1)[1][:-1])
+        codes = self._codes.get(version)
+        code = codes.pop(0) if codes else 0
+        if code < 0x80:
+            self.taken.append(version)
+        return puback(packet_id, code)
+
+
+async def settled(folder: Path, broker: Refusing, messages: list[Message], **settings: object) -> Run:
+    config = MqttConfig.model_validate({"url": broker.url, **settings})
+    async with delivering(folder, plugin, config) as run:
+        await run.append(messages)
+        await run.settled(20)
+    return run
+
+
+def ids(messages: list[Message], numbers: list[int]) -> list[str]:
+    return [messages[number].id for number in numbers]
+
+
+@pytest.mark.parametrize("code", [0x80, 0x83, 0x87, 0x91, 0x97, 0xA5])
+async def test_a_message_that_is_refused_for_a_time_stays_before_its_successors(code: int, tmp_path: Path) -> None:
+    """Version 1 is refused twice while a hundred others are on their way: its resource comes out in order."""
+    messages = [message(number, f"id-{number % 50}") for number in range(200)]
+
+    async with Refusing({120: [code, code]}) as broker:
+        run = await settled(tmp_path, broker, messages)
+
+    assert set(broker.taken) == set(range(200))
+    assert disordered(messages, ids(messages, broker.taken)) == []
+    assert run.dead_letters() == {}
+
+
+@pytest.mark.parametrize(("code", "times"), [(0x90, 1), (0x99, 1), (0x80, 3), (0x83, 3)])
+async def test_a_message_that_is_refused_for_good_is_the_only_dead_letter(
+    code: int, times: int, tmp_path: Path
+) -> None:
+    """It costs nobody else anything, and its successors come in order."""
+    messages = [message(number, f"id-{number % 5}") for number in range(100)]
+
+    async with Refusing({12: [code] * times}) as broker:
+        run = await settled(tmp_path, broker, messages)
+
+    assert set(broker.taken) == set(range(100)) - {12}
+    assert disordered(messages, ids(messages, broker.taken)) == []
+    assert run.dead_letters() == {"refused": 1}
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("receive_maximum", [1, 5, 100])
+async def test_a_broker_that_refuses_at_random_neither_loses_nor_reorders(
+    seed: int, receive_maximum: int, tmp_path: Path
+) -> None:
+    """A tenth of all messages is refused, by any code and up to twice, over few resources and any window."""
+    dice = Random(seed)  # noqa: S311 - no secret
+    messages = [message(number, f"id-{dice.randrange(4)}") for number in range(150)]
+    codes = {number: [dice.choice([0x80, 0x87, 0x97])] * dice.choice([1, 2]) for number in dice.sample(range(150), 15)}
+    connack = b"\x20\x06\x00\x00\x03\x21" + receive_maximum.to_bytes(2, "big")
+
+    async with Refusing(codes, connack=connack) as broker:
+        run = await settled(tmp_path, broker, messages)
+
+    assert set(broker.taken) == set(range(150))
+    assert disordered(messages, ids(messages, broker.taken)) == []
+    assert run.dead_letters() == {}
+    assert broker.peak <= receive_maximum
+
+
+async def test_a_denied_topic_is_asked_for_alone(tmp_path: Path) -> None:
+    """What ended a connection stands first in the next one: what follows is not published again with each attempt."""
+    messages = [message(number, f"id-{number}") for number in range(50)]
+
+    async with Refusing({0: [0x87] * 6}) as broker:
+        await settled(tmp_path, broker, messages)
+
+    assert broker.connections == 7
+    assert broker.taken == list(range(50))
+    assert len(broker.bodies) == 50 + 6
+
+
+@pytest.mark.parametrize("code", [0x81, 0x90, 0x95, 0x99])
+async def test_a_message_for_which_the_broker_disconnects_is_found_and_buried(code: int, tmp_path: Path) -> None:
+    """A broker that ends the connection instead of answering names nobody: who is alone then is blamed, three times."""
+    messages = [message(number, f"id-{number}") for number in range(40)]
+
+    def disconnecting(take: Callable[[int, int], bytes]) -> Callable[[int, int], bytes]:
+        def answer(number: int, packet_id: int) -> bytes:
+            poison = broker.bodies[number].endswith(b"<17>")
+            return bytes([0xE0, 2, code, 0]) if poison else take(number, packet_id)
+
+        return answer
+
+    async with Refusing({}) as broker:
+        broker.answer = disconnecting(broker.answer)
+        run = await settled(tmp_path, broker, messages)
+
+    assert set(broker.taken) == set(range(40)) - {17}
+    assert run.dead_letters() == {"other" if code == 0x81 else "refused": 1}
+
+
+@pytest.mark.parametrize("code", [0x80, 0x82, 0x8B, 0x93, 0x98])
+async def test_nobody_is_blamed_for_a_disconnect_that_is_about_no_message(code: int, tmp_path: Path) -> None:
+    """The same message alone on its way at the end of five connections is no reason to give it up."""
+    left = [code] * 5
+
+    def answer(number: int, packet_id: int) -> bytes:
+        return bytes([0xE0, 2, left.pop(), 0]) if left else Refusing._decide(broker, number, packet_id)
+
+    async with Refusing({}) as broker:
+        broker.answer = answer
+        run = await settled(tmp_path, broker, [message(0, "id")])
+
+    assert broker.taken == [0]
+    assert run.dead_letters() == {}
