@@ -24,6 +24,8 @@ __all__ = ["Intake", "Minimisation"]
 
 _log = logging.getLogger(__name__)
 _PROOF_EVERY_SECONDS = 0.25
+_ROW_BYTES = 200  # what a row takes beside the body, generously
+_WHAT_TO_DO = "look at the sinks, or raise JOURNAL__MAX_BYTES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,8 @@ class Intake:
         self._recorded_at = 0.0
         self._ledger = journal.ledger
         self._before = journal.ledger.received
-        self._overflowing = False
-        self._shed = 0
+        self._overflowing = self._shedding = False
+        self._dropped = 0
 
     async def read(self, source: Source, _: Deadline) -> None:
         """Store batch after batch; the source goes on when a batch is on disk."""
@@ -105,24 +107,27 @@ class Intake:
         ledger.filtered += len(batch.messages) - len(wanted)
         ledger.duplicate += sifted.exact + sifted.stale
         ledger.invalid += len(batch.unreadable)
-        shed, self._shed = activity.dropped - self._shed, activity.dropped
-        ledger.dropped += shed
+        missed, self._dropped = activity.dropped - self._dropped, activity.dropped
+        ledger.dropped += missed
         for record in batch.unreadable:
             self._catalogue.count_invalid(record.reason)
         if batch.unreadable and (shortened := self._minimisation.shortened) is not None:
             batch = replace(batch, unreadable=[shortened(record) for record in batch.unreadable])
+        passed = sifted.passed
+        if self._journal.room.crowded(_size(sifted.messages)):
+            self._sieve.shed(sifted)
         stored = await self._store(sifted, batch, window, told)
         if not stored:
             self._sieve.forget()
-            ledger.dropped += sifted.passed
-            self._catalogue.dropped.labels(site, "journal_full").inc(sifted.passed)
+            ledger.dropped += passed
             self._sight.lost("shed")
+        self._catalogue.dropped.labels(site, "journal_full").inc(sifted.shed if stored else passed)
         if batch.unreadable:
             fate = "kept as dead letters" if stored else "lost, since the journal is full"
             text = "the hub sent %d records that cannot be read, %s; the first: %s"
             _log.warning(text, len(batch.unreadable), fate, batch.unreadable[0].text)
-        self._tell(overflowing=not stored)
-        self._catalogue.dropped.labels(site, "memory_full").inc(shed)
+        self._tell(overflowing=not stored, shedding=stored and sifted.shed > 0)
+        self._catalogue.dropped.labels(site, "memory_full").inc(missed)
 
     def _wanted(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Leave out what the settings leave out, and count it."""
@@ -150,9 +155,11 @@ class Intake:
         if appending:
             generated = len(messages) - sifted.passed
             self._ledger.generated += generated
+            self._ledger.dropped += sifted.shed  # now: the ledger may be recorded with them
             scope = self._to_record if told else None
             if not await self._journal.append(messages, batch.unreadable, to_record, scope):
                 self._ledger.generated -= generated
+                self._ledger.dropped -= sifted.shed
                 return False
             self._catalogue.count_stored(sifted)
         elif to_record is not None:
@@ -200,14 +207,23 @@ class Intake:
             if count:
                 catalogue.duplicate.labels(catalogue.site, kind).inc(count)
 
-    def _tell(self, *, overflowing: bool) -> None:
-        if overflowing == self._overflowing:
-            return
-        self._overflowing = overflowing
-        if overflowing:
-            _log.error(
-                "the journal is full: notifications are lost until a sink has drained it; raise JOURNAL__MAX_BYTES or"
-                " look at the sinks"
-            )
-        else:
-            _log.warning("the journal takes notifications again")
+    def _tell(self, *, overflowing: bool, shedding: bool) -> None:
+        if overflowing != self._overflowing:
+            self._overflowing = overflowing
+            if overflowing:
+                text = "the journal is full: notifications are lost until a sink has drained it; %s"
+                _log.error(text, _WHAT_TO_DO)
+            else:
+                _log.warning("the journal takes notifications again")
+        if shedding and not self._shedding:
+            self._shedding = True
+            text = "the journal is nearly full: changes are stored without their bodies, each told as a gap; %s"
+            _log.error(text, _WHAT_TO_DO)
+        elif self._shedding and self._journal.room.roomy:
+            self._shedding = False
+            _log.warning("the journal takes the bodies of changes again")
+
+
+def _size(items: Sequence[Message | Unreadable]) -> int:
+    """Estimate what they take in the journal."""
+    return sum([len(item.body) for item in items]) + _ROW_BYTES * len(items)

@@ -12,8 +12,8 @@ from bridge.message import Message
 
 __all__ = ["GAP_CAUSES", "Jump", "Sieve", "Sifted"]
 
-GAP_CAUSES = ("version", "window")
-"""Why versions may be missing: nothing is known, or a blind window was told since the resource was seen last."""
+GAP_CAUSES = ("version", "window", "shed")
+"""Why versions are missing: nothing is known, a blind window was told since the resource was seen last, no room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Sifted:
     """What is to be stored of a batch, with the bridge's own events put where they belong among the hub's.
 
     `exact` and `stale` count what was dropped; `gaps` are those that `messages` tell of, `closed` counts those whose
-    end it tells.
+    end it tells, `shed` those that stand in the place of a change.
     """
 
     messages: list[Message]
@@ -38,6 +38,7 @@ class Sifted:
     stale: int = 0
     gaps: list[Jump] = field(default_factory=list)
     closed: int = 0
+    shed: int = 0
 
     @property
     def passed(self) -> int:
@@ -50,6 +51,10 @@ class Sieve(Protocol):
 
     def sift(self, messages: Sequence[Message]) -> Sifted:
         """Say what becomes of a batch; what passes counts as stored."""
+        ...
+
+    def shed(self, sifted: Sifted) -> None:
+        """Leave out the bodies of a batch, for want of room: the events in their places tell which changes they are."""
         ...
 
     def forget(self) -> None:

@@ -42,7 +42,7 @@ class Status:
         journal, hub, stopping = self.journal, self.hub, self.stopping()
         return [
             ("running", not stopping, "stopping" if stopping else "since the start"),
-            ("journal", journal.failure is None and not journal.full, _journal_text(journal)),
+            ("journal", journal.failure is None and not journal.room.full, _journal_text(journal)),
             ("hub", hub.connected, "subscribed" if hub.connected else redacted(hub.last_error) or "connecting"),
         ]
 
@@ -63,8 +63,8 @@ class Status:
             },
             "journal": {
                 "events": journal.events,
-                "bytes": journal.used_bytes,
-                "capacityBytes": journal.limits.capacity_bytes,
+                "bytes": journal.room.used_bytes,
+                "capacityBytes": journal.room.capacity_bytes,
                 "head": journal.head,
                 "corruptRows": journal.corrupt_rows,
             },
@@ -77,8 +77,8 @@ def journal_numbers(journal: Journal) -> Mapping[str, float]:
     """Read the journal's numbers, as `bridge.scrape.Readings` names them."""
     return {
         "events": journal.events,
-        "bytes": journal.used_bytes,
-        "capacity_bytes": journal.limits.capacity_bytes,
+        "bytes": journal.room.used_bytes,
+        "capacity_bytes": journal.room.capacity_bytes,
         "corrupt_records": journal.corrupt_rows,
     }
 
@@ -93,7 +93,7 @@ def lag_reading(journal: Journal, sink: str) -> tuple[int, int, float]:
 def _journal_text(journal: Journal) -> str:
     if journal.failure is not None:
         return str(journal.failure)
-    return f"{journal.used_bytes} of {journal.limits.capacity_bytes} bytes used"
+    return f"{journal.room.used_bytes} of {journal.room.capacity_bytes} bytes used"
 
 
 def _link(link: Link) -> Mapping[str, Any]:

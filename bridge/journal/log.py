@@ -21,6 +21,7 @@ from bridge.journal.entry import Buried, buried_letters, chunks_of, corrupt_lett
 from bridge.journal.letter_box import LetterBox
 from bridge.journal.memory import Records
 from bridge.journal.reader import Ahead, Page, Reader
+from bridge.journal.room import Room
 from bridge.journal.store import Change
 from bridge.journal.tail import Tail
 from bridge.journal.writer import Writer, Written
@@ -35,7 +36,6 @@ _FREE_EVERY_EVENTS = 4000
 _FREE_SETTLED_EVENTS = 250
 _FREE_SETTLED_SECONDS = 1.0
 _LEDGER_EVERY_SECONDS = 1.0
-_ROOM_AGAIN = 0.9  # a full journal takes nothing until this share of it is used, or it would go back and forth
 _READ_AHEAD_EVENTS = 1000
 _READ_AHEAD_BYTES = 4 * 1024 * 1024
 
@@ -91,9 +91,7 @@ class Journal:
         self.limits = limits
         self.previous = previous
         self.ledger = ledger
-        self.used_bytes = 0
-        self.full = False
-        """Whether the last that came was refused: nothing is taken then until there is room worth the name."""
+        self.room = Room(limits.capacity_bytes)
         self.failure: StorageFailed | None = None
         self.head = head
         """The sequence number of the newest message that is on disk."""
@@ -127,14 +125,12 @@ class Journal:
         what all that is from now on. False when it would exceed the capacity: nothing of it is stored then. Cancelling
         leaves open whether it is.
         """
-        capacity = self.limits.capacity_bytes
-        if self.full and self.used_bytes >= capacity * _ROOM_AGAIN:
+        if self.room.closed:
             return False
         chunks = chunks_of(messages, self._given + 1)
         letters = [set_aside(record) for record in unreadable]
         size = sum(len(chunk.rows) for chunk in chunks) + sum(len(letter.data) for letter in letters)
-        self.full = self.used_bytes + size >= capacity
-        if self.full:
+        if not self.room.takes(size):
             return False
         self._given += len(messages)
         self.letters.add_all(letters)
@@ -305,7 +301,7 @@ class Journal:
         """Say up to which number the next transaction deletes; 0 is nothing."""
         floor, now = self._floor(), time.monotonic()
         settled = floor - self._freed
-        half_full = self.used_bytes * 2 > self.limits.capacity_bytes
+        half_full = self.room.used_bytes * 2 > self.limits.capacity_bytes
         long_ago = settled >= _FREE_SETTLED_EVENTS or now - self._freed_at >= _FREE_SETTLED_SECONDS
         all_settled = floor == self._given and long_ago
         if not settled or not (settled >= _FREE_EVERY_EVENTS or all_settled or orderly or half_full):
@@ -324,7 +320,7 @@ class Journal:
             self._settled.set()
             return
         written = done.result()
-        self.used_bytes = written.used_bytes
+        self.room.used_bytes = written.used_bytes
         self._on_commit(written.seconds)
         for sink, cursor in moved.items():
             self._readers[sink].durable = cursor

@@ -66,7 +66,7 @@ async def open_journal(  # noqa: PLR0913 - opened in one place, by `bridge.servi
             journal = Journal(
                 writer, state.head, readers, limits, on_commit, previous, ledger, records, letters, damage
             )
-            journal.used_bytes = await writer.call(lambda store: store.used_bytes())
+            journal.room.used_bytes = await writer.call(lambda store: store.used_bytes())
         except BaseException:
             await writer.close()
             raise

@@ -1,16 +1,17 @@
-"""The events that tell of versions that were jumped over, and of those that came late after all.
+"""The events that tell of versions that are missing: jumped over, or without a body, and of those that came late.
 
 Pure. Used by `bridge.portos.memory`.
 """
 
 import msgspec
 
-from bridge.message import GAP_CLOSED, GAP_DETECTED, Message, event_id
+from bridge.message import GAP_CLOSED, GAP_DETECTED, RESOURCES_CHANGED, Message, event_id
 from bridge.portos.versions import Gap
 
-__all__ = ["gap_closed", "gap_detected"]
+__all__ = ["body_shed", "change_of", "gap_closed", "gap_detected"]
 
 _MOST_LISTED = 1000
+_SHED = "shed"
 
 
 def gap_detected(shown_by: Message, gap: Gap, site: str, cause: str, window: str | None) -> Message:
@@ -36,6 +37,66 @@ def gap_closed(closed_by: Message, gap: Gap, site: str) -> Message:
     Its data is `{"resource", "id", "fromVersion", "toVersion", "by"}`, the first four those of the event that told it.
     """
     return _own(GAP_CLOSED, closed_by, gap, site, {"by": "late"})
+
+
+def body_shed(change: Message, site: str) -> Message:
+    """Make the event that stands in the place of a change whose body found no room.
+
+    Its data is that of `gap_detected`, with the cause `shed` and the `action`. The one version that is missing is the
+    change's own and so `toVersion`; `fromVersion` is null. A change without a version has null and nothing listed.
+    """
+    version = change.version
+    data = {
+        "resource": change.resource,
+        "id": change.resource_id,
+        "fromVersion": None,
+        "toVersion": version,
+        "missing": [] if version is None else [version],
+        "missingEvents": 1,
+        "window": None,
+        "cause": _SHED,
+        "action": change.action,
+    }
+    return msgspec.structs.replace(
+        change,
+        id=event_id(site, GAP_DETECTED, change.id),
+        event=GAP_DETECTED,
+        resource=None,
+        resource_id=None,
+        version=None,
+        action=None,
+        expires_at=None,
+        body=msgspec.json.encode(data),
+    )
+
+
+def change_of(told: Message) -> Message | None:
+    """Say which change, now without a body, an event of `body_shed` stands for; None of any other event."""
+    if told.event != GAP_DETECTED:
+        return None
+    data = _decode(told.body)
+    if data.cause != _SHED:
+        return None
+    return msgspec.structs.replace(
+        told,
+        event=RESOURCES_CHANGED,
+        resource=data.resource,
+        resource_id=data.id,
+        version=data.to_version,
+        action=data.action,
+        body=b"",
+    )
+
+
+class _Shed(msgspec.Struct, rename="camel"):
+    cause: str
+    resource: str | None = None
+    id: str | None = None
+    to_version: int | None = None
+    action: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Shed).decode
 
 
 def _own(event: str, about: Message, gap: Gap, site: str, further: dict[str, object]) -> Message:

@@ -13,7 +13,7 @@ import msgspec
 
 from bridge.journal.memory import Recorded
 from bridge.message import Message
-from bridge.portos.gaps import gap_closed, gap_detected
+from bridge.portos.gaps import body_shed, change_of, gap_closed, gap_detected
 from bridge.portos.generations import Generations, bounded
 from bridge.portos.record import Recorder
 from bridge.portos.repeats import Repeats
@@ -191,6 +191,17 @@ class VersionMemory:
                 if self._known.find(resource, resource_id) is None:
                     del self._open[resource, resource_id, until]
 
+    def shed(self, sifted: Sifted) -> None:
+        """Put in the place of each change that is larger an event that tells of it; it counts as seen all the same."""
+        for index, message in enumerate(sifted.messages):
+            if message.resource is None:  # a licence, or the bridge's own
+                continue
+            told = body_shed(message, self._site)
+            if len(told.body) < len(message.body):
+                sifted.messages[index] = told
+                sifted.gaps.append(Jump(message.resource, 1, "shed"))
+                sifted.shed += 1
+
     def forget(self) -> None:
         """Take back all that the last batch changed: it was not stored, so that a repeat of it is news."""
         for resource, resource_id, before in reversed(self._touched):
@@ -216,4 +227,4 @@ class VersionMemory:
 
     def learn(self, messages: Sequence[Message]) -> None:
         """Remember stored messages that no record covers, by what they were judged to be when they came."""
-        self.sift(messages)
+        self.sift([change_of(message) or message for message in messages])

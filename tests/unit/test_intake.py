@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +15,9 @@ from bridge.blind import Sight, Window
 from bridge.errors import Unavailable
 from bridge.intake import Intake, Minimisation
 from bridge.journal import Journal, Limits, Previous, open_journal
+from bridge.ledger import Ledger
 from bridge.link import Link
-from bridge.message import RESYNC_REQUIRED, rfc3339
+from bridge.message import GAP_DETECTED, LICENCE_ACTIVATED, RESYNC_REQUIRED, rfc3339
 from bridge.metrics import Catalogue
 from bridge.portos.memory import Mode, VersionMemory
 from bridge.ports import Batch, SourceActivity, Unreadable
@@ -56,6 +57,10 @@ class Hub:
 
 
 TICKETS = Scope(["tickets"])
+LARGE_LICENCE = msgspec.structs.replace(
+    change(1, body=b"x" * 300_000), event=LICENCE_ACTIVATED, resource=None, resource_id=None, version=None, action=None
+)
+"""What is not shed, since it is no change."""
 
 
 def seeing() -> Sight:
@@ -204,13 +209,60 @@ async def test_what_the_full_journal_refused_is_no_repeat_when_it_comes_again(
     """A hub that sends it again after a reconnect gives a second chance."""
     limits = Limits(200_000, 2**20, 100, 0.02)
     async with open_journal(tmp_path / "full.db", ["kafka"], 4 * 2**20, limits) as journal:
-        large, small = messages(1, 5, b"x" * 90_000), messages(1, 1, b"x" * 90_000)
-        hub = Hub([Batch(large), Batch(small)], journal)
+        hub = Hub([Batch([*messages(1, 5), LARGE_LICENCE]), Batch(messages(1, 1))], journal)
 
         async with taking_in(journal, catalogue, hub, SourceActivity()):
             await until(lambda: len(hub.heads) == 2, 5, "both batches")
 
         assert await stream(journal) == ["shed", 1]
+
+
+async def test_from_seven_eighths_on_what_comes_is_stored_without_its_body_and_told_as_a_gap(
+    tmp_path: Path, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing of the stream is lost but bodies: which change it was is known, and the ledger balances over it."""
+    limits = Limits(400_000, 2**20, 100, 0.02)
+    async with open_journal(tmp_path / "full.db", ["kafka"], 4 * 2**20, limits) as journal:
+        whole, short = (messages(first, 30, b"x" * 9000) for first in (1, 31))
+        hub = Hub([Batch(whole), Batch(short)], journal)
+
+        async with taking_in(journal, catalogue, hub, SourceActivity()):
+            await until(lambda: len(hub.heads) == 2, 5, "both batches")
+
+            assert value(catalogue, "events_dropped_total", site="default", reason="journal_full") == 30
+            assert value(catalogue, "gaps_total", site="default", cause="shed") == 30
+            assert value(catalogue, "events_generated_total", site="default", type="gap_detected") == 30
+            assert value(catalogue, "events_accepted_total", site="default") == 60
+            assert (journal.ledger.received, journal.ledger.dropped, journal.ledger.generated) == (60, 30, 30)
+            assert set(journal.imbalances().values()) == {0}
+
+            page = await journal.read("kafka", 100)
+            assert [message.event for message in page.messages[30:]] == [GAP_DETECTED] * 30
+            assert [msgspec.json.decode(m.body)["toVersion"] for m in page.messages[30:]] == list(range(31, 61))
+
+    assert sum("nearly full" in record.message for record in caplog.records) == 1
+
+
+async def test_the_ledger_that_is_recorded_with_what_was_shed_balances(
+    tmp_path: Path, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill right after that transaction must not leave an imbalance for ever."""
+    limits = Limits(400_000, 2**20, 100, 0.02)
+    async with open_journal(tmp_path / "full.db", ["kafka"], 4 * 2**20, limits) as journal:
+        recorded: list[Mapping[str, int]] = []
+        write = Ledger.record
+        hub = Hub([Batch(messages(first, 30, b"x" * 9000), proved_at=float(first)) for first in (1, 31)], journal)
+
+        def record(ledger: Ledger, accepted: int, cursors: Mapping[str, int]) -> bytes:
+            recorded.append(ledger.imbalances(accepted, cursors))
+            return write(ledger, accepted, cursors)
+
+        monkeypatch.setattr(Ledger, "record", record)
+        async with taking_in(journal, catalogue, hub, SourceActivity()):
+            await until(lambda: len(hub.heads) == 2, 5, "both batches")
+
+    assert recorded
+    assert all(set(one.values()) == {0} for one in recorded)
 
 
 async def stream(journal: Journal) -> list[object]:
@@ -380,7 +432,7 @@ async def test_what_found_no_room_is_a_window(tmp_path: Path, catalogue: Catalog
     now = time.time() + 60
     async with open_journal(tmp_path / "full.db", ["kafka"], 4 * 2**20, limits) as journal:
         hub = Hub(
-            [Batch(messages(1, 1), proved_at=now), Batch(messages(2, 5, b"x" * 90_000), proved_at=now + 1)], journal
+            [Batch(messages(1, 1), proved_at=now), Batch([*messages(2, 5), LARGE_LICENCE], proved_at=now + 1)], journal
         )
         hub.script.append(Batch((), proved_at=now + 2))
         async with taking_in(journal, catalogue, hub, SourceActivity()):
@@ -442,7 +494,7 @@ async def test_what_the_full_journal_refused_is_a_gap_that_names_its_window(
     """Neither the refused event nor the gap that it showed was told: both are forgotten, and told later."""
     limits = Limits(200_000, 2**20, 100, 0.02)
     async with open_journal(tmp_path / "full.db", ["kafka"], 4 * 2**20, limits) as journal:
-        large = [change(version, body=b"x" * 90_000) for version in (3, 4, 5)]
+        large = [*map(change, (3, 4, 5)), LARGE_LICENCE]
         hub = Hub([Batch([change(1)]), Batch(large), Batch([change(6)])], journal)
 
         async with taking_in(journal, catalogue, hub, SourceActivity(), mode="contiguous"):
@@ -451,7 +503,7 @@ async def test_what_the_full_journal_refused_is_a_gap_that_names_its_window(
         one, resync, *rest = (await journal.read("kafka", 100)).messages
         assert told([one, *rest]) == [1, ("window", 1, 6, 2, 3, 4, 5), (6, ("gapfrom", "1"))]
         assert msgspec.json.decode(rest[0].body)["window"] == resync.id
-        assert value(catalogue, "events_dropped_total", site="default", reason="journal_full") == 3
+        assert value(catalogue, "events_dropped_total", site="default", reason="journal_full") == 4
         assert value(catalogue, "events_generated_total", site="default", type="gap_detected") == 1
         assert value(catalogue, "gap_missing_events_total", site="default", resource="tickets") == 4
         assert set(journal.imbalances().values()) == {0}

@@ -246,7 +246,7 @@ async def test_what_does_not_fit_is_refused_whole_and_what_is_stored_stays(openi
         stored = 0
         while await journal.append(messages(stored + 1, 10, b"x" * 20_000)):
             stored += 10
-        assert journal.full
+        assert journal.room.full
         assert not await journal.append(messages(1, 1)), "nor what would just fit: it would go back and forth"
         assert stored >= 150
 
@@ -254,7 +254,7 @@ async def test_what_does_not_fit_is_refused_whole_and_what_is_stored_stays(openi
         await until(lambda: journal._readers["kafka"].durable == stored, 5, "the cursor on disk")
 
         assert await journal.append(messages(1, 10, b"x" * 20_000)), "drained, it takes messages again"
-        assert not journal.full
+        assert not journal.room.full
 
 
 async def test_a_full_journal_has_room_again_as_soon_as_some_of_it_is_settled(opening: Opening) -> None:

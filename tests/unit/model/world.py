@@ -20,6 +20,7 @@ from bridge.deadline import Deadline
 from bridge.errors import Unavailable
 from bridge.intake import Intake
 from bridge.journal import Previous
+from bridge.journal.room import Room
 from bridge.ledger import Ledger
 from bridge.link import Gauges, Link, Times
 from bridge.message import RESYNC_REQUIRED, Message, rfc3339
@@ -185,6 +186,7 @@ class ModelDisk:
         self.previous = Previous(clean, proved_at)
         self.proved_at = proved_at
         self.ledger = Ledger(received=len(stored))
+        self.room = Room(2**40)
         self.full_until = 0.0
         self.seconds = seconds
         self.killed = False

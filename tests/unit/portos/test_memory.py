@@ -347,3 +347,89 @@ def test_what_nobody_records_is_bounded() -> None:
         memory.sift([change(version, resource_id=str(version % 3))])
 
     assert len(memory._changed) <= 20
+
+
+BODY = b'{"p":"' + b"x" * 600 + b'"}'
+
+
+def test_what_has_no_room_for_its_body_is_told_as_a_gap_in_its_place() -> None:
+    memory = remembering()
+    sifted = memory.sift(
+        [change(3, body=BODY), change(3, resource_id="2", action="deleted", received_at=5.0, body=BODY)]
+    )
+
+    memory.shed(sifted)
+
+    first, second = sifted.messages
+    assert (first.event, second.event) == (GAP_DETECTED, GAP_DETECTED)
+    assert msgspec.json.decode(second.body) == {
+        "resource": "tickets",
+        "id": "2",
+        "fromVersion": None,
+        "toVersion": 3,
+        "missing": [3],
+        "missingEvents": 1,
+        "window": None,
+        "cause": "shed",
+        "action": "deleted",
+    }
+    assert second.resource is second.resource_id is second.version is None, "it is no change of the resource itself"
+    assert (second.created_at, second.received_at) == (3.0, 5.0)
+    assert first.id != second.id
+    assert first.id != change(3).id
+    assert sifted.gaps == [Jump("tickets", 1, "shed")] * 2
+    assert (sifted.passed, sifted.shed) == (0, 2)
+
+
+def test_what_is_shed_counts_as_seen() -> None:
+    """A repeat of it is a repeat, and what follows it is no jump."""
+    memory = remembering()
+    memory.shed(memory.sift([change(1), change(2, body=BODY)]))
+
+    again = memory.sift([change(2, body=BODY), change(3)])
+
+    assert (told(again.messages), again.exact) == ([3], 1)
+
+
+def test_what_is_shed_is_remembered_by_who_reads_it_back() -> None:
+    """After a kill the memory is made of what is stored, which is the event in the change's place."""
+    before, after = remembering(), remembering()
+    stored = before.sift([change(1, body=BODY), change(2, body=BODY), unversioned("a", body=BODY)])
+    before.shed(stored)
+
+    after.learn(stored.messages)
+
+    again = after.sift([change(1), change(2), change(3)])
+    assert (told(again.messages), again.exact + again.stale) == ([3], 2)
+
+
+def test_a_licence_and_the_bridges_own_events_are_never_shed() -> None:
+    memory = remembering()
+    licence = msgspec.structs.replace(unversioned("a", body=BODY), resource=None, resource_id=None)
+    memory.sift([change(1)])
+    sifted = memory.sift([licence, change(3, body=BODY)])
+
+    memory.shed(sifted)
+
+    assert [message.body == BODY for message in sifted.messages] == [True, False, False]
+    assert [gap.cause for gap in sifted.gaps] == ["version", "shed"]
+    assert sifted.passed == 1
+
+
+def test_a_change_that_is_no_larger_than_what_would_tell_of_it_stays() -> None:
+    memory = remembering()
+    sifted = memory.sift([change(1, body=b"{}")])
+
+    memory.shed(sifted)
+
+    assert (told(sifted.messages), sifted.shed) == ([1], 0)
+
+
+def test_what_a_version_said_is_said_of_the_change_without_its_body_as_well() -> None:
+    memory = remembering()
+    memory.sift([change(5, 10.0)])
+    sifted = memory.sift([change(1, 20.0, body=BODY)])
+
+    memory.shed(sifted)
+
+    assert sifted.messages[0].flags == (("versionreset", "true"),)

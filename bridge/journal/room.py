@@ -1,0 +1,38 @@
+"""How much more the journal takes, and whether it is so full that what comes is stored short.
+
+Pure. Used by `bridge.journal.log`.
+"""
+
+__all__ = ["Room"]
+
+_CROWDED = 7 / 8  # of the capacity; the rest is for what tells of changes whose bodies are shed
+_ROOMY = 3 / 4
+_ROOM_AGAIN = 0.9  # a full journal takes nothing until this share of it is used, or it would go back and forth
+
+
+class Room:
+    """See the module; `used_bytes` is how much of the file is in use, `full` whether the last that came was refused."""
+
+    def __init__(self, capacity_bytes: int) -> None:
+        self.capacity_bytes = capacity_bytes
+        self.used_bytes = 0
+        self.full = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is taken, however little: there is no room yet worth the name."""
+        return self.full and self.used_bytes >= self.capacity_bytes * _ROOM_AGAIN
+
+    def takes(self, size: int) -> bool:
+        """Say whether so many bytes more are taken."""
+        self.full = self.closed or self.used_bytes + size >= self.capacity_bytes
+        return not self.full
+
+    def crowded(self, size: int) -> bool:
+        """Say whether so many bytes more would leave too little for what is stored short."""
+        return self.used_bytes + size >= self.capacity_bytes * _CROWDED
+
+    @property
+    def roomy(self) -> bool:
+        """Whether it is no longer crowded, by far."""
+        return self.used_bytes < self.capacity_bytes * _ROOMY
