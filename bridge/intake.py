@@ -83,6 +83,8 @@ class Intake:
         cause = "other"
         try:
             async for batch in source.batches():
+                if self._journal.room.blocks:
+                    await self._wait_for_room(batch)
                 await self._take(batch)
         except Unavailable as error:
             cause = cause_of(error.reason)
@@ -128,6 +130,16 @@ class Intake:
             _log.warning(text, len(batch.unreadable), fate, batch.unreadable[0].text)
         self._tell(overflowing=not stored, shedding=stored and sifted.shed > 0)
         self._catalogue.dropped.labels(site, "memory_full").inc(missed)
+
+    async def _wait_for_room(self, batch: Batch) -> None:
+        """Let the source wait with a batch, of which nothing is counted yet, until the journal takes it."""
+        size = _size(batch.messages) + _size(batch.unreadable)
+        if self._journal.room.takes(size):
+            return
+        text = "the journal is full: the hub has to wait, and what it sends after 5 s is lost; %s"
+        _log.error(text, _WHAT_TO_DO)
+        await self._journal.until_room(size)
+        _log.warning("the journal takes notifications again")
 
     def _wanted(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Leave out what the settings leave out, and count it."""

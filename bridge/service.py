@@ -138,6 +138,7 @@ class _Bridge:
             journal.memory_max_bytes // 2,
             delivery.cursor_every_events,
             delivery.cursor_every_seconds,
+            journal.on_full == "block",
         )
         sinks = list(self._configuration.sinks)
         catalogue = self._catalogue
@@ -169,7 +170,7 @@ class _Bridge:
         intake = Intake(journal, self._catalogue, self._source_link, activity, self._memory, sight, wanted, less)
         gauges = _source_gauges(self._catalogue)
         if not await feed(settings, activity, self._source_link, gauges, intake.read, stop, _STORE_SECONDS):
-            _log.error("the disk is too slow to store what the hub has sent last: some of it is lost")
+            _log.error("the journal does not take what the hub has sent last in time: some of it is lost")
 
     async def _deliver(self, name: str, journal: Journal) -> None:
         plugin, config = self._configuration.sinks[name]

@@ -48,6 +48,7 @@ class Limits:
     memory_max_bytes: int
     cursor_every_events: int
     cursor_every_seconds: float
+    blocks_when_full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class Journal:
         self.limits = limits
         self.previous = previous
         self.ledger = ledger
-        self.room = Room(limits.capacity_bytes)
+        self.room = Room(limits.capacity_bytes, blocks=limits.blocks_when_full)
         self.failure: StorageFailed | None = None
         self.head = head
         """The sequence number of the newest message that is on disk."""
@@ -107,6 +108,7 @@ class Journal:
         self._arrived = asyncio.Event()
         self._settled = asyncio.Event()
         self._broken = asyncio.Event()
+        self._wrote = asyncio.Event()
         self._moved: dict[str, int] = {}
         self.letters = letters
         self._flush: asyncio.TimerHandle | None = None
@@ -136,6 +138,13 @@ class Journal:
         self.letters.add_all(letters)
         await asyncio.shield(self._write(Change(chunks=chunks, proved_at=proved_at, scope=scope), messages))
         return True
+
+    async def until_room(self, size: int) -> None:
+        """Wait until so many bytes more are taken; no longer where they never will be."""
+        while self.room.ever_takes(size) and not self.room.takes(size):
+            self._wrote.clear()
+            await self._wrote.wait()
+            self._check()
 
     def prove(self, at: float) -> None:
         """Record, without waiting for it, that all is stored that the hub has sent up to a moment."""
@@ -318,8 +327,10 @@ class Journal:
             self._broken.set()
             self._arrived.set()
             self._settled.set()
+            self._wrote.set()
             return
         written = done.result()
+        self._wrote.set()
         self.room.used_bytes = written.used_bytes
         self._on_commit(written.seconds)
         for sink, cursor in moved.items():

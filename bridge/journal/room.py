@@ -11,10 +11,14 @@ _ROOM_AGAIN = 0.9  # a full journal takes nothing until this share of it is used
 
 
 class Room:
-    """See the module; `used_bytes` is how much of the file is in use, `full` whether the last that came was refused."""
+    """See the module; `used_bytes` is how much of the file is in use, `full` whether the last that came was refused.
 
-    def __init__(self, capacity_bytes: int) -> None:
+    `blocks`: what comes has to wait for room, and nothing is stored short.
+    """
+
+    def __init__(self, capacity_bytes: int, *, blocks: bool = False) -> None:
         self.capacity_bytes = capacity_bytes
+        self.blocks = blocks
         self.used_bytes = 0
         self.full = False
 
@@ -28,9 +32,13 @@ class Room:
         self.full = self.closed or self.used_bytes + size >= self.capacity_bytes
         return not self.full
 
+    def ever_takes(self, size: int) -> bool:
+        """Say whether so many bytes are taken for sure once all else is settled: a quarter may be dead letters."""
+        return size < self.capacity_bytes // 2
+
     def crowded(self, size: int) -> bool:
         """Say whether so many bytes more would leave too little for what is stored short."""
-        return self.used_bytes + size >= self.capacity_bytes * _CROWDED
+        return not self.blocks and self.used_bytes + size >= self.capacity_bytes * _CROWDED
 
     @property
     def roomy(self) -> bool:

@@ -165,6 +165,9 @@ class Journal(Part):
     """Where the journal is; its folder must be on a local disk and writable."""
     max_bytes: int = Field(default=1_073_741_824, ge=4_194_304)
     """How much the journal may hold; at most 80 % of the volume, checked at start."""
+    on_full: Literal["shed", "block"] = "shed"
+    """`shed` stores changes without their bodies from 7/8 of it on, and drops what comes at the limit; `block` lets the
+    hub wait, and drops what it sends after 5 s. All of it is told."""
     memory_max_bytes: int = Field(default=67_108_864, ge=1_048_576)
     """How much of it may be held in memory as well, for sinks that keep up, and waiting for the disk."""
     dedupe_seconds: Positive = 86_400

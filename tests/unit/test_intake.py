@@ -265,6 +265,42 @@ async def test_the_ledger_that_is_recorded_with_what_was_shed_balances(
     assert all(set(one.values()) == {0} for one in recorded)
 
 
+async def test_a_full_journal_that_blocks_lets_the_source_wait_until_it_is_drained(
+    tmp_path: Path, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is dropped or stored short, and the ledger balances meanwhile."""
+    limits = Limits(400_000, 2**20, 100, 0.02, blocks_when_full=True)
+    async with open_journal(tmp_path / "full.db", ["kafka"], 4 * 2**20, limits) as journal:
+        batches = [messages(first, 20, b"x" * 9000) for first in range(1, 101, 20)]
+        hub = Hub([*map(Batch, batches)], journal)
+
+        async with taking_in(journal, catalogue, hub, SourceActivity()):
+            await until(lambda: journal.room.full, 5, "full")
+            assert set(journal.imbalances().values()) == {0}
+            before = journal.head
+            while journal.head < 100:
+                page = await asyncio.wait_for(journal.read("kafka", 10), 5)
+                await journal.settle("kafka", page, len(page.messages), {})
+            await until(lambda: len(hub.heads) == 5, 5, "all batches")
+
+    assert before < 60
+    assert value(catalogue, "events_dropped_total", site="default", reason="journal_full") == 0
+    assert value(catalogue, "gaps_total", site="default", cause="shed") == 0
+    assert any("the hub has to wait" in record.message for record in caplog.records)
+
+
+async def test_what_a_journal_that_blocks_never_takes_is_not_waited_for(tmp_path: Path, catalogue: Catalogue) -> None:
+    """More at once than the whole journal may hold would stop the intake for ever."""
+    limits = Limits(200_000, 2**20, 100, 0.02, blocks_when_full=True)
+    async with open_journal(tmp_path / "full.db", ["kafka"], 4 * 2**20, limits) as journal:
+        hub = Hub([Batch([LARGE_LICENCE]), Batch(messages(1, 1))], journal)
+
+        async with taking_in(journal, catalogue, hub, SourceActivity()):
+            await until(lambda: len(hub.heads) == 2, 5, "both batches")
+
+        assert await stream(journal) == ["shed", 1]
+
+
 async def stream(journal: Journal) -> list[object]:
     """What the journal holds, in its order: versions of notifications, causes of windows."""
     page = await journal.read("kafka", 100)
