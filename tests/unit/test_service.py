@@ -12,6 +12,7 @@ import pytest
 
 from bridge import audit, service
 from bridge.journal import Journal, Limits, Previous, open_journal
+from bridge.journal.room import Room
 from bridge.ledger import Ledger
 from bridge.message import RESOURCES_CHANGED, Message
 from bridge.service import _Bridge
@@ -33,6 +34,7 @@ class SlowJournal:
         self.asked = asyncio.Event()
         self.previous = Previous()
         self.ledger = Ledger()
+        self.room = Room(2**40)
         self.versions: list[int | None] = []
         self.proved: list[float] = []
 
