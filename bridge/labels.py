@@ -14,11 +14,14 @@ __all__ = [
     "FRAME_TYPES",
     "INVALID_REASONS",
     "SINK_DISCONNECTS",
+    "SOURCE",
     "SOURCE_DISCONNECTS",
     "TOKEN_RESULTS",
     "known",
 ]
 
+SOURCE = "source"
+"""Stands in the place of a sink for what the hub sent that is no event."""
 CONNECT_RESULTS = ("ok", "unauthorized", "forbidden", "refused", "timeout", "tls", "protocol", "network", "other")
 SOURCE_DISCONNECTS = (
     *("server_close", "silence", "network", "unauthorized", "protocol", "oversize", "planned", "shed", "timeout"),

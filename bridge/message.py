@@ -22,6 +22,7 @@ __all__ = [
     "OWN_EVENTS",
     "RESOURCES_CHANGED",
     "RESYNC_REQUIRED",
+    "VERSION_RESET",
     "Message",
     "attributes",
     "event_id",
@@ -42,6 +43,8 @@ RESYNC_REQUIRED = "portos.bridge.resync.required"
 GAP_DETECTED = "portos.bridge.gap.detected"
 GAP_CLOSED = "portos.bridge.gap.closed"
 """Versions of a resource are missing, and have all come late. Their data is made by `bridge.portos.gaps`."""
+VERSION_RESET = "versionreset"
+"""The flag of a change with which versions of its resource begin anew."""
 
 # The namespace of all event ids: the same on every replica and after every restart.
 # Hashing goes on from the hashed namespace and the digits are set by hand: it is done for every message.

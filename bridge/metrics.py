@@ -35,7 +35,7 @@ from bridge.labels import (
 )
 from bridge.ledger import INTAKE
 from bridge.ports import SourceActivity
-from bridge.scrape import PREFIX, AtScrape, LagReading, Readings
+from bridge.scrape import PREFIX, AtScrape, LagReading, LetterReadings, Readings
 from bridge.sieve import GAP_CAUSES, Sifted
 
 __all__ = ["Catalogue"]
@@ -180,9 +180,15 @@ class Catalogue:
         """Turn a foreign name into a label of a closed set."""
         return name if name in self._resources else "other"
 
-    def watch(self, activity: SourceActivity, journal: Readings, lag: Callable[[str], LagReading]) -> None:
-        """Export what others keep: the source's activity, the journal's numbers and every sink's lag."""
-        self.registry.register(AtScrape(self.site, self._sinks, activity, journal, lag, self._histograms))
+    def watch(
+        self,
+        activity: SourceActivity,
+        journal: Readings,
+        lag: Callable[[str], LagReading],
+        letters: LetterReadings,
+    ) -> None:
+        """Export what others keep: the source's activity, the journal's numbers, every sink's lag and dead letters."""
+        self.registry.register(AtScrape(self.site, self._sinks, activity, journal, lag, letters, self._histograms))
 
     def _histograms(self) -> Iterator[Metric]:
         commit = HistogramMetricFamily(PREFIX + "journal_commit_duration_seconds", "Group commit, fsync included.")

@@ -17,6 +17,7 @@ from bridge.deadline import Deadline
 from bridge.errors import BridgeError, Rejected, Unavailable
 from bridge.journal import Buried, Journal, Page
 from bridge.link import Link
+from bridge.message import Message
 from bridge.metrics import Catalogue
 from bridge.policy import Verdict, judge, pause
 from bridge.ports import Outcome, Sink
@@ -104,17 +105,25 @@ async def _session(
 
 @dataclass(slots=True)
 class _Stubborn:
-    """How often the message at the head of a sink was the one to be refused."""
+    """How often the message at the head of a sink was the one to be refused, and since when."""
 
     seq: int = 0
     refusals: int = 0
+    since: float | None = None
 
 
 class Delivery:
     """What is done with a sink: read, deliver, judge, settle; one for all connections of the sink."""
 
     def __init__(  # noqa: PLR0913 - built once, by the composition root
-        self, name: str, journal: Journal, catalogue: Catalogue, link: Link, window_events: int, answer_seconds: float
+        self,
+        name: str,
+        journal: Journal,
+        catalogue: Catalogue,
+        link: Link,
+        window_events: int,
+        answer_seconds: float,
+        target: Callable[[Message], str | None] = lambda _: None,
     ) -> None:
         self._name = name
         self._journal = journal
@@ -122,6 +131,7 @@ class Delivery:
         self._link = link
         self._window_events = window_events
         self._answer_seconds = answer_seconds
+        self._target = target
         self._stubborn = _Stubborn()
         self._account = journal.ledger.sinks[name]
         self._ok, self._rejected = (catalogue.attempts.labels(name, result) for result in ("ok", "rejected"))
@@ -138,7 +148,7 @@ class Delivery:
             refusals = self._stubborn.refusals if page.seqs[0] == self._stubborn.seq else 0
             verdict = judge(outcomes, len(page.messages), refusals)
             self._count(page, verdict, time.perf_counter() - started)
-            buried = {index: Buried(why, refusals + 1) for index, why in verdict.buried.items()}
+            buried = self._buried(page, verdict, refusals) if verdict.buried else {}
             await self._journal.settle(self._name, page, verdict.settled, buried)
             if verdict.error is not None:
                 self._remember(page, verdict, verdict.error, refusals)
@@ -162,11 +172,20 @@ class Delivery:
         except Unavailable as error:
             return [error] * len(page.messages)
 
+    def _buried(self, page: Page, verdict: Verdict, refusals: int) -> dict[int, Buried]:
+        since = self._stubborn.since if refusals else None
+        return {
+            index: Buried(why, refusals + 1, since, why.target or self._target(page.messages[index]))
+            for index, why in verdict.buried.items()
+        }
+
     def _remember(self, page: Page, verdict: Verdict, error: Unavailable, refusals: int) -> None:
         """Count the refusals of one message over connections."""
         if error.bury_after is None or verdict.settled >= len(page.seqs) or verdict.buried.keys() == {0}:
             return
-        self._stubborn = _Stubborn(page.seqs[verdict.settled], refusals + 1 if verdict.settled == 0 else 1)
+        again = verdict.settled == 0 and refusals > 0
+        since = self._stubborn.since if again else time.time()
+        self._stubborn = _Stubborn(page.seqs[verdict.settled], refusals + 1 if again else 1, since)
 
     def _count(self, page: Page, verdict: Verdict, seconds: float) -> None:
         catalogue, name = self._catalogue, self._name

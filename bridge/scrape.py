@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from bridge.labels import FRAME_TYPES, TOKEN_RESULTS
+from bridge.labels import FRAME_TYPES, SOURCE, TOKEN_RESULTS
 from bridge.ports import SourceActivity
 
-__all__ = ["PREFIX", "AtScrape", "LagReading", "Readings"]
+__all__ = ["PREFIX", "AtScrape", "LagReading", "LetterReadings", "Readings"]
 
 PREFIX = "portos_bridge_"
 
@@ -19,6 +19,10 @@ LagReading = tuple[int, int, float]
 
 Readings = Callable[[], Mapping[str, float]]
 """The journal's numbers when the metrics are scraped: `events`, `bytes`, `capacity_bytes`, `corrupt_records`."""
+
+
+LetterReadings = Callable[[str], Mapping[str, int]]
+"""The numbers of a sink's dead letters: `events`, `bytes`, `marked`, and since the start `shed` and `expired`."""
 
 
 class AtScrape:
@@ -31,6 +35,7 @@ class AtScrape:
         activity: SourceActivity,
         journal: Readings,
         lag: Callable[[str], LagReading],
+        letters: LetterReadings,
         more: Callable[[], Iterable[Metric]],
     ) -> None:
         self._site = site
@@ -38,6 +43,7 @@ class AtScrape:
         self._activity = activity
         self._journal = journal
         self._lag = lag
+        self._letters = letters
         self._more = more
 
     def collect(self) -> Iterator[Metric]:
@@ -45,6 +51,7 @@ class AtScrape:
         yield from self._source()
         yield from self._journal_families()
         yield from self._lags()
+        yield from self._dead_letters()
         yield from self._more()
 
     def _source(self) -> Iterable[Metric]:
@@ -104,3 +111,25 @@ class AtScrape:
             for family, value in zip(families, self._lag(sink), strict=True):
                 family.add_metric((sink,), value)
         return families
+
+    def _dead_letters(self) -> Iterable[Metric]:
+        families: list[tuple[GaugeMetricFamily | CounterMetricFamily, str]] = [
+            (GaugeMetricFamily(PREFIX + f"dlq_{name}", text, labels=("sink",)), key)
+            for name, text, key in (
+                ("events", "Dead letters that are kept.", "events"),
+                ("bytes", "Bytes of their events.", "bytes"),
+                ("marked_events", "Those of them that are to be sent again.", "marked"),
+            )
+        ]
+        families += [
+            (CounterMetricFamily(PREFIX + f"dlq_{key}_events", text, labels=("sink",)), key)
+            for text, key in (
+                ("Dead letters kept without their event or not at all, for want of room.", "shed"),
+                ("Dead letters thrown away for their age.", "expired"),
+            )
+        ]
+        for sink in (*self._sinks, SOURCE):
+            numbers = self._letters(sink)
+            for family, key in families:
+                family.add_metric((sink,), numbers[key])
+        return [family for family, _ in families]

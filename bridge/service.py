@@ -10,10 +10,12 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 from bridge.admin import admin
 from bridge.audit import Audit
 from bridge.blind import CORRUPTION, Sight, Window, corruption
+from bridge.errors import Rejected
 from bridge.health import Heartbeat
 from bridge.intake import Intake
 from bridge.journal import Journal, Limits, Lost, capacity, open_journal
@@ -26,8 +28,8 @@ from bridge.policy import Pauses
 from bridge.portos.feed import feed, hub_times
 from bridge.portos.memory import VersionMemory
 from bridge.portos.minimisation import minimisation, scope
-from bridge.ports import SourceActivity
-from bridge.settings import Settings
+from bridge.ports import SinkPlugin, SourceActivity
+from bridge.settings import Settings, SinkConfig
 from bridge.settings.loading import Configuration
 from bridge.settings.privacy import EVERYTHING
 from bridge.status import Status, journal_numbers, lag_reading
@@ -152,7 +154,9 @@ class _Bridge:
             self._lost,
             lambda _: catalogue.count_corruption(),
         ) as opened:
-            catalogue.watch(self._activity, partial(journal_numbers, opened), partial(lag_reading, opened))
+            catalogue.watch(
+                self._activity, partial(journal_numbers, opened), partial(lag_reading, opened), opened.letters.numbers
+            )
             yield opened
 
     def _lost(self, lost: Lost) -> Message:
@@ -176,7 +180,13 @@ class _Bridge:
         plugin, config = self._configuration.sinks[name]
         link = self._sink_links[name]
         delivery = Delivery(
-            name, journal, self._catalogue, link, config.window_events, self._settings.delivery.answer_seconds
+            name,
+            journal,
+            self._catalogue,
+            link,
+            config.window_events,
+            self._settings.delivery.answer_seconds,
+            partial(_target, plugin, config),
         )
         await keep(link, partial(plugin.connect, config), delivery.run)
 
@@ -191,6 +201,16 @@ class _Bridge:
         except TimeoutError:
             left = {name: journal.lag(name).events for name in self._sink_links}
             _log.warning("not everything was delivered before the stop; it stays in the journal: %s", left)
+
+
+def _target(plugin: SinkPlugin[Any], config: SinkConfig, message: Message) -> str | None:
+    """Name the topic that a message would have had, as far as the sink says so."""
+    if plugin.explain is None:
+        return None
+    try:
+        return plugin.explain(config, message).topic
+    except Rejected as refusal:
+        return refusal.target
 
 
 def _delivery_times(settings: Settings) -> Times:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from bridge.errors import Rejected
 from bridge.journal.chunk import CorruptRow, encode
-from bridge.journal.letter import SOURCE, DeadLetter
+from bridge.journal.letter import DeadLetter
 from bridge.journal.reader import Page
 from bridge.journal.store import Chunk
+from bridge.labels import SOURCE
 from bridge.message import Message
 from bridge.ports import Unreadable
 
@@ -23,36 +24,38 @@ _UNREADABLE_MAX_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Buried:
-    """A message of a page that becomes a dead letter: why, after how many attempts, and when the first of them was."""
+    """A message of a page that becomes a dead letter: why, after how many attempts, the first of them when.
+
+    `target` is the topic it would have had, where `why` does not say.
+    """
 
     why: Rejected
     attempts: int
     since: float | None = None
+    target: str | None = None
 
 
-def buried_letters(sink: str, page: Page, buried: Mapping[int, Buried]) -> list[DeadLetter]:
-    """Make the dead letters of what a sink will never take."""
+def buried_letters(sink: str, page: Page, buried: Mapping[int, Buried]) -> dict[int, DeadLetter]:
+    """Make the dead letters of what a sink will never take, by index in the page."""
     now = time.time()
-    letters = []
+    letters = {}
     for index, letter in buried.items():
         message, seq, why = page.messages[index], page.seqs[index], letter.why
-        letters.append(
-            DeadLetter(
-                sink,
-                "sink",
-                why.reason,
-                str(why),
-                letter.attempts,
-                now if letter.since is None else letter.since,
-                now,
-                encode([message], seq),
-                seq,
-                message.id,
-                why.target,
-                message.resource,
-                message.resource_id,
-                message.version,
-            )
+        letters[index] = DeadLetter(
+            sink,
+            "sink",
+            why.reason,
+            str(why),
+            letter.attempts,
+            now if letter.since is None else letter.since,
+            now,
+            encode([message], seq),
+            seq,
+            message.id,
+            why.target or letter.target,
+            message.resource,
+            message.resource_id,
+            message.version,
         )
     return letters
 

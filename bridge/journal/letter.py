@@ -5,14 +5,13 @@ Pure. Made where something is buried, kept by `bridge.journal.letter_table`, loo
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
-__all__ = ["LETTER_BYTES", "SOURCE", "STAGES", "DeadLetter", "Edits", "Letter", "Overtaking", "Refusal", "Which"]
+__all__ = ["LETTER_BYTES", "DeadLetter", "Edits", "Letter", "Overtaking", "Refusal", "Stage", "Which"]
 
-SOURCE = "source"
-"""Stands for a sink where the hub's record itself could not be read."""
 LETTER_BYTES = 512
 """What a letter takes on disk beside its data, generously."""
-STAGES = ("source", "journal", "sink")
+Stage = Literal["source", "journal", "sink"]
 """Where something was buried: the record could not be read, its row was damaged, a sink would never take it."""
 
 
@@ -26,7 +25,7 @@ class DeadLetter:
     """
 
     sink: str
-    stage: str
+    stage: Stage
     reason: str
     error: str
     attempts: int
@@ -75,6 +74,8 @@ class Which:
     since: float | None = None
     until: float | None = None
     numbers: tuple[int, ...] = ()
+    marked: bool | None = None
+    """Whether they are to be sent again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,18 @@
-"""Dead letters within their share of the journal: what waits for the next transaction, and what is kept.
+"""Dead letters as far as memory knows them: what waits for the next transaction, what is kept, what is overtaken.
 
-Used by `bridge.journal.log`, filled from the disk by `bridge.journal.opening`.
+Used by `bridge.journal.log`, filled from the disk by `bridge.journal.opening`. Nothing here costs anything on the way
+of an event while a sink has no letters.
 """
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from bridge.journal.letter import LETTER_BYTES, SOURCE, DeadLetter
-from bridge.journal.letter_table import Kept
+from bridge.journal.letter import LETTER_BYTES, DeadLetter, Edits, Letter, Overtaking
+from bridge.journal.letter_table import Kept, Key
+from bridge.journal.reader import Page
+from bridge.labels import SOURCE
+from bridge.message import VERSION_RESET, Message
 
 __all__ = ["LetterBox"]
 
@@ -17,12 +21,37 @@ _REMAINDER = 8  # beyond its share, letters without their event may take this pa
 
 
 @dataclass(slots=True)
-class _Count:
-    """What is kept for a sink, what is on its way to the disk included."""
+class _Pile:
+    """The letters of one sink, those on their way to the disk included.
+
+    `keys` has, by resource and id, the highest version and the last sequence number of those that a newer version may
+    overtake; `ids` counts in how many keys an id stands, since a page is held against ids alone in a fifth of the time.
+    `marked` are the numbers of those to be sent again. `shed` and `expired` count since the start.
+    """
 
     events: int = 0
     data_bytes: int = 0
     shed: int = 0
+    expired: int = 0
+    keys: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    ids: dict[str | None, int] = field(default_factory=dict)
+    marked: set[int] = field(default_factory=set)
+
+    def know(self, resource: str, resource_id: str, version: int, seq: int) -> None:
+        """Learn what a letter is about."""
+        key = resource, resource_id
+        if (before := self.keys.get(key)) is None:
+            self.ids[resource_id] = self.ids.get(resource_id, 0) + 1
+            self.keys[key] = version, seq
+        else:
+            self.keys[key] = max(version, before[0]), max(seq, before[1])
+
+    def forget(self, key: tuple[str, str]) -> None:
+        """Forget it: no letter of it can be overtaken any more."""
+        del self.keys[key]
+        self.ids[key[1]] -= 1
+        if not self.ids[key[1]]:
+            del self.ids[key[1]]
 
 
 class LetterBox:
@@ -33,44 +62,115 @@ class LetterBox:
     everything cannot fill the journal with what is never delivered.
     """
 
-    def __init__(self, kept: Mapping[str, Kept], most_bytes: int) -> None:
+    def __init__(self, kept: Mapping[str, Kept], keys: Iterable[Key], most_bytes: int) -> None:
         self.most_bytes = most_bytes
-        self._counts = {sink: _Count(one.events, one.data_bytes) for sink, one in kept.items()}
+        self._piles = {sink: _Pile(one.events, one.data_bytes, marked=set(one.marked)) for sink, one in kept.items()}
+        for sink, resource, resource_id, version, seq in keys:
+            self._pile(sink).know(resource, resource_id, version, seq)
         self._bytes = sum(one.data_bytes + LETTER_BYTES * one.events for one in kept.values())
         self._capped = False
         self._waiting: list[DeadLetter] = []
+        self._edits = Edits()
 
     def __bool__(self) -> bool:
-        return bool(self._waiting)
+        return bool(self._waiting or self._edits)
+
+    def settle(self, sink: str, page: Page, count: int, buried: Mapping[int, DeadLetter]) -> None:
+        """Keep what a sink has refused of the first `count` of a page, and note which letters the others overtake."""
+        pile = self._piles.get(sink)
+        if not buried and (pile is None or not pile.keys):
+            return
+        pile = self._pile(sink)
+        settled = page.messages[:count]
+        if not buried and pile.ids.keys().isdisjoint([message.resource_id for message in settled]):
+            return
+        for index, message in enumerate(settled):
+            if (letter := buried.get(index)) is not None:
+                self.add(letter)
+            elif message.resource_id in pile.ids:
+                self._overtaken(pile, sink, message, page.seqs[index])
+
+    def _overtaken(self, pile: _Pile, sink: str, message: Message, seq: int) -> None:
+        resource, resource_id, version = message.resource, message.resource_id, message.version
+        if resource is None or resource_id is None or version is None:
+            return
+        if (known := pile.keys.get((resource, resource_id))) is None:
+            return
+        reset = any(name == VERSION_RESET for name, _ in message.flags)
+        self._edits.overtaken.append(Overtaking(sink, resource, resource_id, version, seq, reset=reset))
+        if version >= known[0] and seq > known[1]:
+            pile.forget((resource, resource_id))
 
     def add(self, letter: DeadLetter) -> None:
         """Put a dead letter behind those that wait."""
-        count = self._counts.setdefault(letter.sink, _Count())
+        pile = self._pile(letter.sink)
         if self._bytes + len(letter.data) + LETTER_BYTES > self.most_bytes:
             self._tell_cap()
-            count.shed += 1
+            pile.shed += 1
             if letter.sink == SOURCE or self._bytes > self.most_bytes + self.most_bytes // _REMAINDER:
                 return
             letter = replace(letter, data=b"")
-        count.events += 1
-        count.data_bytes += len(letter.data)
+        pile.events += 1
+        pile.data_bytes += len(letter.data)
         self._bytes += len(letter.data) + LETTER_BYTES
+        resource, resource_id, version, seq = letter.resource, letter.resource_id, letter.version, letter.seq
+        if resource is not None and resource_id is not None and version is not None and seq is not None:
+            pile.know(resource, resource_id, version, seq)
         self._waiting.append(letter)
 
-    def add_all(self, letters: Iterable[DeadLetter]) -> None:
-        """Put several there."""
+    def take(self) -> tuple[list[DeadLetter], Edits | None]:
+        """Give what waits to whoever writes it."""
+        letters, edits = self._waiting, self._edits or None
+        self._waiting = []
+        if edits is not None:
+            self._edits = Edits()
+        return letters, edits
+
+    def mark(self, letters: Iterable[Letter]) -> None:
+        """Note that letters are to be sent again."""
         for letter in letters:
-            self.add(letter)
+            self._pile(letter.kept.sink).marked.add(letter.number)
 
-    def take(self) -> list[DeadLetter]:
-        """Give those that wait to whoever writes them."""
-        taken, self._waiting = self._waiting, []
-        return taken
+    def unmark(self, letter: Letter) -> bool:
+        """Note that a letter is not to be sent again any more; False if it was not to be."""
+        marked = self._pile(letter.kept.sink).marked
+        if letter.number not in marked:
+            return False
+        marked.remove(letter.number)
+        return True
 
-    def count(self, sink: str) -> tuple[int, int, int]:
-        """Tell how many letters of a sink are kept, the bytes of their data, and how many had no room."""
-        one = self._counts.get(sink) or _Count()
-        return one.events, one.data_bytes, one.shed
+    def remove(self, letter: Letter, *, expired: bool = False) -> None:
+        """Note that a letter is not kept any more."""
+        pile = self._pile(letter.kept.sink)
+        pile.marked.discard(letter.number)
+        pile.events -= 1
+        pile.data_bytes -= letter.size
+        pile.expired += expired
+        self._bytes -= letter.size + LETTER_BYTES
+        if not pile.events:
+            pile.keys.clear()
+            pile.ids.clear()
+        if self._bytes < self.most_bytes // 2:
+            self._capped = False
+
+    def marked(self, sink: str) -> int:
+        """Tell how many letters of a sink are to be sent again."""
+        pile = self._piles.get(sink)
+        return 0 if pile is None else len(pile.marked)
+
+    def numbers(self, sink: str) -> Mapping[str, int]:
+        """Tell the `events`, `bytes` and `marked` of a sink, and since the start those `shed` and `expired`."""
+        pile = self._piles.get(sink) or _Pile()
+        return {
+            "events": pile.events,
+            "bytes": pile.data_bytes,
+            "marked": len(pile.marked),
+            "shed": pile.shed,
+            "expired": pile.expired,
+        }
+
+    def _pile(self, sink: str) -> _Pile:
+        return self._piles.setdefault(sink, _Pile())
 
     def _tell_cap(self) -> None:
         if not self._capped:

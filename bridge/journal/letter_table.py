@@ -4,14 +4,16 @@ The only file besides `bridge.journal.store` that knows SQL; it is given that on
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bridge.journal.chunk import decode
-from bridge.journal.letter import SOURCE, DeadLetter, Edits, Letter, Which
+from bridge.journal.letter import DeadLetter, Edits, Letter, Which
+from bridge.labels import SOURCE
 from bridge.message import Message
 
-__all__ = ["Kept", "edits", "insertion", "kept", "keys", "letters", "migrate", "numbers"]
+__all__ = ["Kept", "Key", "edits", "insertion", "kept", "keys", "letters", "migrate"]
 
 _UNKNOWN = -1
 """Stands for the version that overtook a letter of schema 1: whatever was delivered after it was not noted."""
@@ -51,11 +53,15 @@ Statement = tuple[str, tuple[object, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """How many letters of a sink there are, how large they are, and how many of them are to be sent again."""
+    """How many letters of a sink there are, how large they are, and the numbers of those to be sent again."""
 
-    events: int = 0
-    data_bytes: int = 0
-    marked: int = 0
+    events: int
+    data_bytes: int
+    marked: Sequence[int] = ()
+
+
+Key = tuple[str, str, str, int, int]
+"""Sink, resource and id of letters that a newer version may overtake, their highest version and last seq."""
 
 
 def migrate(db: sqlite3.Connection) -> None:
@@ -124,24 +130,21 @@ def edits(changed: Edits) -> Iterator[Statement]:
 
 def kept(db: sqlite3.Connection) -> dict[str, Kept]:
     """Count the letters of every sink that has any."""
-    query = "SELECT sink, count(*), total(length(data)), count(retry_at) FROM dead_letter GROUP BY sink"
-    return {sink: Kept(count, int(size), marked) for sink, count, size, marked in db.execute(query)}
+    marked: dict[str, list[int]] = defaultdict(list)
+    for sink, number in db.execute("SELECT sink, id FROM dead_letter WHERE retry_at IS NOT NULL"):
+        marked[sink].append(number)
+    counted = db.execute("SELECT sink, count(*), total(length(data)) FROM dead_letter GROUP BY sink")
+    return {sink: Kept(count, int(size), marked[sink]) for sink, count, size in counted}
 
 
-def keys(db: sqlite3.Connection) -> list[tuple[str, str, str]]:
-    """Name sink, resource and id of each letter that could be overtaken yet."""
+def keys(db: sqlite3.Connection) -> list[Key]:
+    """Name what letters are about that could be overtaken yet."""
     query = (
-        "SELECT DISTINCT sink, resource, resource_id FROM dead_letter WHERE overtaken_by IS NULL"
-        " AND version IS NOT NULL AND resource IS NOT NULL AND resource_id IS NOT NULL"
+        "SELECT sink, resource, resource_id, max(version), max(seq) FROM dead_letter WHERE overtaken_by IS NULL"
+        " AND version IS NOT NULL AND seq IS NOT NULL AND resource IS NOT NULL AND resource_id IS NOT NULL"
+        " GROUP BY sink, resource, resource_id"
     )
     return db.execute(query).fetchall()
-
-
-def numbers(db: sqlite3.Connection, which: Which, limit: int) -> list[int]:
-    """Give the numbers of the first letters that are meant."""
-    where, values = _where(which)
-    query = f"SELECT id FROM dead_letter WHERE {where} ORDER BY id LIMIT ?"  # noqa: S608 - constants and marks
-    return [number for (number,) in db.execute(query, (*values, limit))]
 
 
 def letters(  # noqa: PLR0913 - each is a choice of its own
@@ -156,8 +159,8 @@ def letters(  # noqa: PLR0913 - each is a choice of its own
 ) -> list[Letter]:
     """Read the letters that are meant, by number from the one after `after`; always one, if there is one.
 
-    `queue` names one of two: `retry` are those that are marked, in the order of their events, `copy` those of which
-    there is no copy yet.
+    `queue` names one of two: `retry` are those that are to be sent again, in the order of their events, `copy` those of
+    which there is no copy yet.
     """
     where, values = _where(which)
     order = "id"
@@ -194,6 +197,8 @@ def _where(which: Which) -> tuple[str, tuple[object, ...]]:
         if value is not None:
             conditions.append(condition)
             values.append(value)
+    if which.marked is not None:
+        conditions.append(f"retry_at IS {'NOT ' * which.marked}NULL")
     if which.id is not None:
         conditions.append("(resource_id = ? OR event_id = ?)")
         values += [which.id, which.id]

@@ -135,7 +135,8 @@ class Journal:
         if not self.room.takes(size):
             return False
         self._given += len(messages)
-        self.letters.add_all(letters)
+        for letter in letters:
+            self.letters.add(letter)
         await asyncio.shield(self._write(Change(chunks=chunks, proved_at=proved_at, scope=scope), messages))
         return True
 
@@ -193,8 +194,8 @@ class Journal:
         """
         self._check()
         reader = self._readers[sink]
-        self.letters.add_all(buried_letters(sink, page, buried))
         if count:
+            self.letters.settle(sink, page, count, buried_letters(sink, page, buried) if buried else {})
             reader.body_bytes -= sum(len(message.body) for message in page.messages[:count])
             reader.oldest_at = page.messages[min(count, len(page.messages) - 1)].received_at
             reader.settled_at = page.messages[count - 1].received_at
@@ -289,19 +290,29 @@ class Journal:
         for sink, cursor in moved.items():
             self._readers[sink].asked = cursor
         change.cursors |= moved
-        change.dead_letters += self.letters.take()
+        if self.letters:
+            self._take_letters(change)
         change.settled = self._to_free(orderly=bool(change.clean))
         if (record := self._records.next(self._given, change.settled)) is not None:
             change.records.append(record)
         size = sum(
             chunk.body_bytes for chunk in change.chunks
         )  # now: the writer merges what comes next into the change
-        if change.settled or change.clean is not None or self._ledger_due(change):
+        if change.settled or change.clean is not None or change.edits is not None or self._ledger_due(change):
             change.ledger = self.ledger.record(self._given, self._cursors())
             self._ledger_at = time.monotonic()
         self._last_write = self._writer.write(change)
         self._last_write.add_done_callback(lambda done: self._written(done, moved, messages, size))
         return self._last_write
+
+    def _take_letters(self, change: Change) -> None:
+        """Put the letters that wait before what the change itself says of letters."""
+        letters, edits = self.letters.take()
+        change.dead_letters += letters
+        if edits is not None:
+            if change.edits is not None:
+                edits.merge(change.edits)
+            change.edits = edits
 
     def _ledger_due(self, change: Change) -> bool:
         return change.proved_at is not None and time.monotonic() - self._ledger_at >= _LEDGER_EVERY_SECONDS

@@ -62,7 +62,7 @@ async def open_journal(  # noqa: PLR0913 - opened in one place, by `bridge.servi
             previous = Previous(state.clean, state.proved_at, state.scope)
             cursors = {sink: reader.cursor for sink, reader in readers.items()}
             ledger = restored(state.ledger, state.head, cursors, state.cursors)
-            letters = LetterBox(state.dead_letters, limits.capacity_bytes // _LETTERS_SHARE)
+            letters = LetterBox(state.dead_letters, state.letter_keys, limits.capacity_bytes // _LETTERS_SHARE)
             journal = Journal(
                 writer, state.head, readers, limits, on_commit, previous, ledger, records, letters, damage
             )

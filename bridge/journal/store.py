@@ -16,7 +16,7 @@ from pathlib import Path
 from bridge.errors import StorageFailed
 from bridge.journal import letter_table
 from bridge.journal.letter import LETTER_BYTES, DeadLetter, Edits
-from bridge.journal.letter_table import Kept
+from bridge.journal.letter_table import Kept, Key
 from bridge.journal.memory import Recorded
 from bridge.ledger import recorded_places
 
@@ -113,8 +113,8 @@ class State:
     """The ledger as it was recorded last; None if it never was."""
     dead_letters: Mapping[str, Kept]
     """What is kept for each sink that has any."""
-    letter_keys: Sequence[tuple[str, str, str]]
-    """Sink, resource and id of each dead letter that a newer version could overtake yet."""
+    letter_keys: Sequence[Key]
+    """What those are about that a newer version could overtake yet."""
     corrupt_letters: Sequence[int]
     """The numbers of the damaged rows that are dead letters."""
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from bridge.message import Message
+from bridge.message import VERSION_RESET, Message
 
 __all__ = ["ACTIONS", "UNKNOWN", "Eventful", "Gap", "News", "Repeat", "Seen", "gaps_of", "judge"]
 
@@ -150,7 +150,7 @@ def _reset(message: Message, version: int, seen: Seen, window: int) -> News:
     before = max(seen.version, seen.before) if isinstance(seen, Eventful) else seen.version
     action = ACTIONS.get(message.action or "", UNKNOWN)
     until = message.received_at + _SHORTLY_SECONDS
-    return News(Eventful(version, at, action, window, (), before, at, until), ("versionreset", "true"))
+    return News(Eventful(version, at, action, window, (), before, at, until), (VERSION_RESET, "true"))
 
 
 def _filled(gap: Gap, version: int, at: float | None, seen: Seen) -> News:

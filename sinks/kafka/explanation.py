@@ -18,6 +18,6 @@ def explain(config: KafkaConfig, message: Message) -> Explanation:
     batch = Batch(config.batch_bytes, 0, lambda _: 0, gzip=False)  # only its size is asked for
     batch.add(record)
     if batch.size() > config.max_request_bytes:
-        raise too_large(batch.size(), config.max_request_bytes)
+        raise too_large(batch.size(), config.max_request_bytes, record.topic)
     named = [(f"ce_{name}", text) for name, text in attributes(message, config.site)]
     return Explanation(record.topic, record.value, record.key, [("content-type", "application/json"), *named])

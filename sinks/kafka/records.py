@@ -73,13 +73,15 @@ def record_of(message: Message, template: str, site: str) -> Record | Rejected:
         return Record(topic, site.encode(), message.body, headers)
     topic = topic_of(template, site, resource)
     if is_reserved(topic):
-        return Rejected(f"the resource {resource!r} leads to the reserved topic {topic}", reason="reserved_topic")
+        text = f"the resource {resource!r} leads to the reserved topic {topic}"
+        return Rejected(text, reason="reserved_topic", target=topic)
     return Record(topic, (message.resource_id or "").encode(), message.body, headers)
 
 
-def too_large(size: int, most: int) -> Rejected:
+def too_large(size: int, most: int, topic: str | None = None) -> Rejected:
     """Reject a record that MAX_REQUEST_BYTES does not let through."""
-    return Rejected(f"the record has {size} bytes and MAX_REQUEST_BYTES is {most}", reason="too_large")
+    text = f"the record has {size} bytes and MAX_REQUEST_BYTES is {most}"
+    return Rejected(text, reason="too_large", target=topic)
 
 
 def _ordinary_headers(message: Message, site: str) -> bytes | None:

@@ -66,7 +66,8 @@ def packet_builder(config: MqttConfig, max_packet_bytes: int) -> Callable[[Messa
         rest = 2 + len(topic) + 2 + len(properties) + len(body)
         length = _variable_byte_integer(rest)
         if 1 + len(length) + rest > max_packet_bytes:
-            raise Rejected(f"{rest} bytes; the broker takes packets of {max_packet_bytes}", reason="too_large")
+            text = f"{rest} bytes; the broker takes packets of {max_packet_bytes}"
+            raise Rejected(text, reason="too_large", target=topic.decode())
         identifier = packet_id.to_bytes(2, "big")
         return b"".join((_PUBLISH_QOS_1, length, len(topic).to_bytes(2, "big"), topic, identifier, properties, body))
 
@@ -102,7 +103,8 @@ def _resource_topic(template: str, base: str, site: str, names: tuple[str, str, 
     values = {"base": base, "site": site, "resource": resource, "resource_id": resource_id, "action": action}
     filled = PLACEHOLDER.sub(lambda match: values[match[1]], template)
     if any(f"{filled}/".startswith(f"{base}/{level}/") for level in _RESERVED):
-        raise Rejected(f"the resource {names[0]!r} leads to the reserved topic {filled}", reason="reserved_topic")
+        text = f"the resource {names[0]!r} leads to the reserved topic {filled}"
+        raise Rejected(text, reason="reserved_topic", target=filled)
     encoded = filled.encode()
     if len(encoded) > _LONGEST_STRING_BYTES:
         raise Rejected(f"the topic has {len(encoded)} bytes; MQTT takes {_LONGEST_STRING_BYTES}", reason="too_large")

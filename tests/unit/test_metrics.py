@@ -24,7 +24,8 @@ def catalogue(resources: int = 3) -> Catalogue:
     made = Catalogue("default", ["kafka", "mqtt"], names, 50)
     numbers = {"events": 0, "bytes": 0, "capacity_bytes": 1, "corrupt_records": 0}
     activity = SourceActivity(last_frame_at=1.0, last_event_at=1.0, token_expires_at=1.0, clock_offset_seconds=1.0)
-    made.watch(activity, lambda: numbers, lambda _: (0, 0, 0.0))
+    letters = {"events": 0, "bytes": 0, "marked": 0, "shed": 0, "expired": 0}
+    made.watch(activity, lambda: numbers, lambda _: (0, 0, 0.0), lambda _: letters)
     return made
 
 
@@ -69,6 +70,8 @@ def test_every_known_label_set_starts_at_zero() -> None:
         ("sink_attempts_total", {"sink": "mqtt", "result": "held"}),
         ("sink_connected", {"sink": "kafka"}),
         ("sink_lag_seconds", {"sink": "kafka"}),
+        ("dlq_events", {"sink": "source"}),
+        ("dlq_shed_events_total", {"sink": "mqtt"}),
     ):
         assert registry.get_sample_value(f"portos_bridge_{name}", labels) == 0, name
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from bridge import pipeline
 from bridge.deadline import Deadline
 from bridge.errors import Rejected, StorageFailed, Unavailable
 from bridge.journal import Journal
+from bridge.journal.letter import Which
+from bridge.journal.letter_table import letters
 from bridge.link import Gauges, Link, Times
 from bridge.message import Message
 from bridge.metrics import Catalogue
@@ -58,9 +61,18 @@ async def delivering(
     held: Callable[[bool], None] = lambda _: None,
 ) -> AsyncIterator[Link]:
     state = link(held=held)
-    delivery = Delivery("kafka", journal, catalogue, state, window, 0.3)
-    async with kept(state, broker.connect, delivery.run):
+    async with kept(state, broker.connect, delivery(journal, catalogue, state, window).run):
         yield state
+
+
+def delivery(
+    journal: Journal,
+    catalogue: Catalogue,
+    state: Link | None = None,
+    window: int = 10,
+    target: Callable[[Message], str | None] = lambda _: None,
+) -> Delivery:
+    return Delivery("kafka", journal, catalogue, state or link(), window, 0.3, target)
 
 
 def ids(first: int, count: int) -> list[str]:
@@ -135,6 +147,33 @@ async def test_a_rejected_message_is_buried_and_its_neighbours_are_delivered(
     assert broker.connections == 1
     assert value(catalogue, "sink_dead_lettered_events_total", sink="kafka", reason="too_large") == 1
     assert value(catalogue, "sink_attempts_total", sink="kafka", result="rejected") == 1
+
+
+async def test_a_letter_says_since_when_it_was_tried_and_where_it_was_to_go(
+    journal: Journal, catalogue: Catalogue
+) -> None:
+    """What the sink says of the topic comes first, what it would explain comes second."""
+    stubborn = Unavailable("0x80", reason="refused", bury_after=2)
+    broker = Broker()
+
+    async def refused(batch: Sequence[Message]) -> Sequence[Outcome]:
+        return [stubborn, None]
+
+    async def too_large(batch: Sequence[Message]) -> Sequence[Outcome]:
+        return [Rejected("2 MB", reason="too_large", target="portos.orders")]
+
+    broker.script |= {1: refused, 2: refused, 3: too_large}
+    before = time.time()
+    await journal.append(messages(1, 2))
+
+    async with kept(link(), broker.connect, delivery(journal, catalogue, target=lambda _: "portos.tickets").run):
+        await until(lambda: journal.lag("kafka").events == 0, 10, "settled")
+
+    first, second = await journal._writer.call(lambda store: letters(store._db, Which(), 10))
+    assert (first.kept.attempts, first.kept.target, first.kept.reason) == (2, "portos.tickets", "refused")
+    assert before <= first.kept.first_at < first.kept.last_at
+    assert (second.kept.attempts, second.kept.target) == (1, "portos.orders")
+    assert second.kept.first_at == second.kept.last_at
 
 
 async def test_a_hold_is_over_once_something_is_delivered(journal: Journal, catalogue: Catalogue) -> None:

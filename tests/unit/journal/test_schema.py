@@ -35,8 +35,8 @@ async def test_its_dead_letters_get_what_is_known_of_them(opening: Opening, path
     shutil.copy(FIRST_RELEASE, path)
 
     async with opening() as journal:
-        assert journal.letters.count("kafka")[0] == 1
-        assert journal.letters.count("source")[0] == 1
+        assert journal.letters.numbers("kafka")["events"] == 1
+        assert journal.letters.numbers("source")["events"] == 1
 
     query = """SELECT sink, stage, reason, attempts, first_at = failed_at, resource, resource_id, version, overtaken_by
         FROM dead_letter ORDER BY id"""

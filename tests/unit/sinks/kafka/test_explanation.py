@@ -44,4 +44,4 @@ def test_what_is_too_large_is_explained_as_refused() -> None:
     assert explain(limited, sample(1)).payload == sample(1).body
     with pytest.raises(Rejected, match="MAX_REQUEST_BYTES is 2048") as refusal:
         explain(limited, sample(1, body=b"x" * 1900))
-    assert refusal.value.reason == "too_large"
+    assert (refusal.value.reason, refusal.value.target) == ("too_large", "portos.tickets")

@@ -141,7 +141,7 @@ def test_a_name_cannot_address_a_reserved_topic(template: str, resource: str) ->
     made = record_of(sample(1, resource=resource), template, "default")
 
     assert isinstance(made, Rejected)
-    assert made.reason == "reserved_topic"
+    assert (made.reason, made.target) == ("reserved_topic", topic_of(template, "default", resource))
 
 
 @given(NAMES)

@@ -173,7 +173,7 @@ def test_a_packet_of_the_limit_passes_and_one_byte_more_does_not() -> None:
     assert len(packet_builder(config(), size)(message(), 1, NOW)) == size
     with pytest.raises(Rejected) as rejection:
         packet_builder(config(), size - 1)(message(), 1, NOW)
-    assert rejection.value.reason == "too_large"
+    assert (rejection.value.reason, rejection.value.target) == ("too_large", "portos/resources/tickets")
 
 
 def test_an_attribute_that_no_string_of_mqtt_holds_is_rejected() -> None:

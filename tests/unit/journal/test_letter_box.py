@@ -1,0 +1,123 @@
+"""What is kept of dead letters, and which of them a newer version has overtaken."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bridge.errors import Rejected
+from bridge.journal import Buried, Journal
+from bridge.journal.letter import DeadLetter
+from bridge.journal.letter_box import LetterBox
+from bridge.message import VERSION_RESET, Message
+from tests.unit.journal.conftest import Opening, message
+from tests.unit.journal.test_log import rows
+
+REFUSED = Buried(Rejected("2 MB", reason="too_large", target="portos.tickets"), 1)
+OVERTAKEN = "SELECT seq, overtaken_by FROM dead_letter ORDER BY seq"
+
+
+def change(resource_id: str, version: int | None, *, reset: bool = False) -> Message:
+    flags = ((VERSION_RESET, "true"),) if reset else ()
+    return msgspec.structs.replace(
+        message(1), id=f"{resource_id}-{version}", resource_id=resource_id, version=version, flags=flags
+    )
+
+
+async def deliver(journal: Journal, messages: Sequence[Message], *refused: int, sink: str = "kafka") -> None:
+    """Store messages and have a sink settle them, some of them refused."""
+    await journal.append(messages)
+    page = await journal.read(sink, len(messages))
+    await journal.settle(sink, page, len(messages), dict.fromkeys(refused, REFUSED))
+
+
+@pytest.mark.parametrize(
+    ("name", "later", "expected"),
+    [
+        ("a newer version", change("a", 5), 5),
+        ("a delete with the same version", change("a", 4), 4),
+        ("an older one, stale", change("a", 3), None),
+        ("versions that begin anew", change("a", 1, reset=True), 1),
+        ("another resource", change("b", 9), None),
+        ("one without a version", change("a", None), None),
+    ],
+)
+async def test_what_overtakes_a_letter(
+    opening: Opening, path: Path, name: str, later: Message, expected: int | None
+) -> None:
+    async with opening("kafka") as journal:
+        await deliver(journal, [change("a", 4)], 0)
+
+        await deliver(journal, [later])
+
+    assert rows(path, OVERTAKEN) == [(1, expected)], name
+
+
+async def test_a_letter_without_a_version_is_never_overtaken(opening: Opening, path: Path) -> None:
+    async with opening("kafka") as journal:
+        await deliver(journal, [change("a", None)], 0)
+        await deliver(journal, [change("a", 5)])
+
+    assert rows(path, OVERTAKEN) == [(1, None)]
+
+
+async def test_what_was_delivered_in_the_same_page_overtakes_as_well(opening: Opening, path: Path) -> None:
+    """But not what was delivered before, nor what was refused itself."""
+    async with opening("kafka") as journal:
+        await deliver(
+            journal, [change("a", 1), change("a", 2), change("a", 3), change("b", 1), change("b", 2)], 1, 3, 4
+        )
+
+    assert rows(path, OVERTAKEN) == [(2, 3), (4, None), (5, None)]
+
+
+async def test_what_another_sink_was_given_overtakes_nothing(opening: Opening, path: Path) -> None:
+    async with opening("kafka", "mqtt") as journal:
+        await deliver(journal, [change("a", 1)], 0)
+        await journal.append([change("a", 2)])
+        page = await journal.read("mqtt", 2)
+        await journal.settle("mqtt", page, 2, {})
+
+    assert rows(path, OVERTAKEN) == [(1, None)]
+
+
+async def test_letters_of_an_earlier_session_are_overtaken_too(opening: Opening, path: Path) -> None:
+    async with opening("kafka") as journal:
+        await deliver(journal, [change("a", 1), change("a", 2)], 0, 1)
+
+    async with opening("kafka") as journal:
+        await deliver(journal, [change("a", 3)])
+
+    assert rows(path, OVERTAKEN) == [(1, 3), (2, 3)]
+
+
+async def test_a_letter_says_what_it_is_about(opening: Opening, path: Path) -> None:
+    async with opening("kafka") as journal:
+        await journal.append([change("a", 4)])
+        page = await journal.read("kafka", 1)
+        await journal.settle("kafka", page, 1, {0: replace(REFUSED, attempts=3, since=70.0)})
+
+    query = (
+        "SELECT sink, stage, reason, error, attempts, first_at, target, resource, resource_id, version FROM dead_letter"
+    )
+    assert rows(path, query) == [("kafka", "sink", "too_large", "2 MB", 3, 70.0, "portos.tickets", "tickets", "a", 4)]
+
+
+def letter(size: int, sink: str = "kafka") -> DeadLetter:
+    return DeadLetter(sink, "sink", "too_large", "", 1, 1.0, 1.0, b"x" * size, 1)
+
+
+def test_beyond_the_cap_letters_lose_their_event_and_then_are_only_counted(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)
+    box = LetterBox({}, (), 8_192)
+
+    for _ in range(20):
+        box.add(letter(1_000))
+
+    kept, _ = box.take()
+    assert [len(one.data) for one in kept] == [1_000] * 5 + [0] * 4
+    assert box.numbers("kafka") == {"events": 9, "bytes": 5_000, "marked": 0, "shed": 15, "expired": 0}
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
