@@ -17,6 +17,7 @@ from bridge.errors import StorageFailed
 from bridge.journal import letter_table
 from bridge.journal.letter import LETTER_BYTES, DeadLetter, Edits
 from bridge.journal.letter_table import Kept, Key
+from bridge.journal.mark import Mark, read_mark
 from bridge.journal.memory import Recorded
 from bridge.ledger import recorded_places
 
@@ -126,6 +127,8 @@ class Store:
         self._path = path
         self._used_bytes = self._grown_bytes = 0
         self._freed = True  # so that the first question is asked
+        self._last = 0
+        self._mark = Mark(path)
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))  # it may hold personal data
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
@@ -187,12 +190,14 @@ class Store:
         except sqlite3.Error as error:
             raise self._failed("reading", error) from error
         accepted, passed = recorded_places(session.get("ledger"))
-        head = max(last or 0, *cursors.values(), accepted, 0)
+        identity = session.get("id")
+        of, noted = read_mark(self._path) or (None, 0)
+        head = self._last = max(last or 0, *cursors.values(), accepted, noted if of == identity else 0)
         before = first - 1 if first else head
         return State(
             head=head,
             freed=before if passed is None else min(before, passed),
-            identity=session.get("id"),
+            identity=identity,
             cursors=cursors,
             clean=bool(session["clean"]) if "clean" in session else None,
             proved_at=session.get("proved_at"),
@@ -227,10 +232,18 @@ class Store:
                 self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._failed("writing", error) from error
+        if change.identity is not None:
+            self._mark.begin(change.identity)
+        if change.chunks:
+            self._last = change.chunks[-1].last
         self._grown_bytes += sum(len(chunk.rows) for chunk in change.chunks)
         self._grown_bytes += sum(len(letter.data) + LETTER_BYTES for letter in change.dead_letters)
         self._grown_bytes += sum(len(record.data) for record in change.records)
         self._freed = self._freed or bool(change.settled) or change.edits is not None
+
+    def mark(self) -> None:
+        """Note outside the file how far the numbers on disk go, see `bridge.journal.mark`."""
+        self._mark.write(self._last)
 
     def read(self, after: int, limit: int, max_bytes: int) -> Sequence[Chunk]:
         """Read the chunks that hold the next messages after a sequence number.
@@ -267,6 +280,7 @@ class Store:
     def close(self) -> None:
         """Give the file back, with the WAL folded into it where that still works."""
         self._db.close()
+        self._mark.close()
 
     def _failed(self, doing: str, error: sqlite3.Error | OSError) -> StorageFailed:
         name = getattr(error, "sqlite_errorname", "")

@@ -107,6 +107,7 @@ class Writer:
             self._post(_fail, futures, self._failed)
         else:
             self._post(_resolve, futures, written)
+            self._store.mark()  # behind the answers: nobody waits for it
 
     def _answer(self, job: _Call[object]) -> None:
         try:
