@@ -13,9 +13,19 @@ from tests.brokers.container import Container, OnContainer, engine
 from tests.brokers.process import OnProgram, Program
 from tests.support import free_port, unavailable
 
-__all__ = ["GivenKafka", "KafkaBroker", "KafkaContainer", "KafkaMock", "KafkaProgram", "kafka_level", "start_kafka"]
+__all__ = [
+    "WIRED_HOST",
+    "GivenKafka",
+    "KafkaBroker",
+    "KafkaContainer",
+    "KafkaMock",
+    "KafkaProgram",
+    "kafka_level",
+    "start_kafka",
+]
 
 IMAGE = "apache/kafka:4.1.1"
+WIRED_HOST = "127.0.0.2"
 # Kafka's set-up appends to copies of these files, and fails where the image was made from write-protected ones.
 _RUN = "chmod u+w /etc/kafka/docker/*.yaml /etc/kafka/docker/*.properties; exec /etc/kafka/docker/run"
 _MOCK = """
@@ -30,12 +40,16 @@ while True:
 
 
 class KafkaBroker(Protocol):
-    """A Kafka broker; `durable` says that it keeps its records over `restart`, `real` that it is Apache Kafka."""
+    """A Kafka broker; `durable` says that it keeps its records over `restart`, `real` that it is Apache Kafka.
+
+    `wired_port` is a second port for clients that come over a wire of `tests.chaos.wire`, 0 where there is none.
+    """
 
     level: str
     durable: bool
     real: bool
     bootstrap: str
+    wired_port: int
 
     def pause(self) -> None: ...
     def resume(self) -> None: ...
@@ -87,6 +101,7 @@ class GivenKafka:
     level = "given"
     durable = True
     real = True
+    wired_port = 0
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
@@ -100,6 +115,16 @@ class GivenKafka:
         """Leave it running."""
 
 
+def _listeners(port: int) -> str:
+    """Name the listeners: a client is told the address of the one it came to, so that a wire needs one of its own."""
+    here, wired = f"PLAINTEXT://127.0.0.1:{port}", f"WIRED://{WIRED_HOST}:{port + 2}"
+    controller = f"CONTROLLER://127.0.0.1:{port + 1}"
+    return (
+        f"listeners={here},{controller},WIRED://127.0.0.1:{port + 2} advertised.listeners={here},{wired}"
+        " listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,WIRED:PLAINTEXT"
+    )
+
+
 class KafkaProgram(OnProgram):
     """A real single-node Kafka started by the script that TEST_KAFKA_BROKER names: `SCRIPT PORT DATA_FOLDER`."""
 
@@ -109,8 +134,10 @@ class KafkaProgram(OnProgram):
 
     def __init__(self, script: str, *, auto_create: bool = True, properties: str = "") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="kafka-"))
-        port = free_port(neighbours=1)  # the controller listens one above
+        port = free_port(neighbours=2)  # the controller listens one above, then comes the wired port
+        self.wired_port = port + 2
         self.bootstrap = f"127.0.0.1:{port}"
+        properties = f"{_listeners(port)} {properties}"
         environment = os.environ | {"KAFKA_PROPERTIES": properties, "KAFKA_AUTO_CREATE": str(auto_create).lower()}
         self.program = Program([script, str(port), str(self.folder / "data")], self.folder / "log", environment)
         self._start()
@@ -133,6 +160,7 @@ class KafkaContainer(OnContainer):
     level = "container"
     durable = True
     real = True
+    wired_port = 0
 
     def __init__(self, *, auto_create: bool = True, properties: str = "") -> None:
         port = free_port()
@@ -187,6 +215,7 @@ class KafkaMock(OnProgram):
     level = "mock"
     durable = False
     real = False
+    wired_port = 0
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="kafka-mock-"))

@@ -1,4 +1,4 @@
-"""The network between the bridge and its hub, as a TCP proxy: it can swallow everything, break, and refuse."""
+"""The network between the bridge and a peer, as a TCP proxy: it can swallow everything, break, and refuse."""
 
 import asyncio
 import socket
@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Self, TypeVar
+
+from tests.brokers.kafka import WIRED_HOST
 
 __all__ = ["Wire"]
 
@@ -26,18 +28,21 @@ class Wire:
     kernel's buffers hold what is sent meanwhile, as they hold what a network does not acknowledge.
     """
 
-    host = "127.0.0.2"
+    host = WIRED_HOST
 
     def __init__(self, port: int) -> None:
         self.url = f"http://{self.host}:{port}"
         self.refuses_a_second = False
         """Whether a WebSocket is refused while there is another, as by a hub with one seat."""
         self.refused = 0
+        self.breaks = 0
+        """How often it went down while a connection passed through it."""
         self.port = port
         self._server: asyncio.Server
         self._loop = asyncio.new_event_loop()
         self._whole = asyncio.Event()
         self._whole.set()
+        self._down = False
         self._left_bytes: int | None = None
         self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
         self._upgraded: set[asyncio.StreamWriter] = set()
@@ -67,6 +72,24 @@ class Wire:
         """Break every connection at both of its ends, as a machine does that knows nothing of it."""
         self._call(self._reset)
 
+    def down(self) -> None:
+        """Break every connection, and let none in from now on, as where the peer's process is gone."""
+
+        def fall() -> None:
+            self.breaks += bool(self._pairs)
+            self._down = True
+            self._reset()
+
+        self._call(fall)
+
+    def up(self) -> None:
+        """Let connections in again."""
+
+        def rise() -> None:
+            self._down = False
+
+        self._call(rise)
+
     def mend_in_part(self, most_bytes: int) -> None:
         """Let all pass again, but end the connection on which the last of so much of what the hub says has passed."""
 
@@ -79,6 +102,11 @@ class Wire:
     def connections(self) -> int:
         """Count the WebSockets that pass through it."""
         return len(self._upgraded)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is connected through it."""
+        return not self._pairs
 
     def _run(self, doing: Coroutine[object, object, T]) -> T:
         return asyncio.run_coroutine_threadsafe(doing, self._loop).result(10)
@@ -115,6 +143,9 @@ class Wire:
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._whole.wait()
+        if self._down:
+            writer.transport.abort()
+            return
         try:
             hub_reader, hub_writer = await asyncio.open_connection("127.0.0.1", self.port)
         except OSError:

@@ -56,6 +56,10 @@ class KafkaReader:
         read = [name for name in topics if name.startswith(self._prefix) and not name.startswith(self._besides)]
         return [(name, at) for name in read for at in topics[name].partitions]
 
+    def ends(self) -> dict[str, int]:
+        """Count the records of each stream so far."""
+        return {f"{topic}/{partition}": end for (topic, partition), end in self._ends().items()}
+
     def count(self) -> int:
         """Count the records of all topics with the prefix."""
         return sum(self._ends().values())

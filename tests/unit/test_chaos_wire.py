@@ -1,6 +1,7 @@
 """The wire of the chaos runs: what it holds comes late and whole, what it breaks is broken at both ends."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -132,6 +133,28 @@ async def test_a_reset_ends_both_sides_at_once() -> None:
         with pytest.raises(ConnectionResetError):
             await answer(reader)
         await until(lambda: echo.open == 0, 5, "the hub has noticed")
+
+
+async def test_while_it_is_down_it_lets_nobody_in() -> None:
+    """Open connections break, new ones end at once, and only a fall that broke something counts as a break."""
+    async with wired() as (wire, echo), client(wire) as (reader, writer):
+        writer.write(b"one\n")
+        await answer(reader)
+
+        await asyncio.to_thread(wire.down)
+        await asyncio.to_thread(wire.down)
+
+        with pytest.raises(ConnectionResetError):
+            await answer(reader)
+        async with client(wire) as (refused, _):
+            with contextlib.suppress(ConnectionResetError):
+                assert await answer(refused) == b""
+        await until(lambda: echo.open == 0 and wire.idle, 5, "nothing is connected")
+        assert wire.breaks == 1
+        await asyncio.to_thread(wire.up)
+        async with client(wire) as (again, again_writer):
+            again_writer.write(b"again\n")
+            assert await answer(again) == b"again\n"
 
 
 async def test_a_second_websocket_is_refused_while_there_is_one() -> None:
