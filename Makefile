@@ -54,7 +54,7 @@ lint: install ## Check style, types, imports and packaging
 bench: install ## Measure throughput, latency and memory, beside other bridges where they are there
 	@$(BIN)/python -m tests.bench
 
-chaos: install ## Ten rounds of every fault and of random outages, then 100 rotations of each kind (ROUNDS=10)
+chaos: install ## Ten rounds of every fault and of random outages, then the long runs: rotations, power cuts, ... (ROUNDS=10)
 	@$(BIN)/python -m tests.chaos --rounds $(or $(ROUNDS),10)
 
 chart-tools: $(CHART_STAMP) ## Install Helm 3, Helm 4 and a manifest validator for the chart's tests

@@ -15,8 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from bridge.errors import StorageFailed
-from bridge.journal.change import Change
-from bridge.journal.store import Store
+from bridge.journal.store import Change, Store
 
 __all__ = ["Writer", "Written"]
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Protocol
 
 from tests.brokers import KafkaBroker, MqttBroker
-from tests.chaos import coverage, deaf, rotation, versions
+from tests.chaos import coverage, deaf, power, rotation, versions
 from tests.chaos.trial import Report
 
 __all__ = ["LONG_RUNS", "LongRun"]
@@ -14,6 +14,7 @@ __all__ = ["LONG_RUNS", "LongRun"]
 _ROTATIONS = 100
 _FORGOTTEN = 20
 _CALM_SECONDS = 3600.0
+_POWER_CUTS = 50
 
 _WITHHELD_CHANGES = 50_000
 _REPEATED_CHANGES = 10_000
@@ -71,12 +72,17 @@ def _be_calm(kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[Report]:
     return deaf.be_calm(kafka, mqtt, _CALM_SECONDS, seed)
 
 
+def _cut_power(kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[power.Outcome]:
+    return [power.cut_power(kafka, mqtt, _POWER_CUTS, seed)]
+
+
 LONG_RUNS = (
     LongRun("coverage", _cover, each_round=True),
     *(LongRun(name, partial(_rotate, kind)) for name, kind in rotation.ROTATIONS.items()),
     LongRun("deaf under load", _forget),
     LongRun("withheld versions", _withhold),
     LongRun("repeated changes", _repeat),
+    LongRun("power cut", _cut_power),
     LongRun("deaf under sparse traffic", _forget_sparsely, asked=True),
     LongRun("calm for an hour", _be_calm, asked=True),
 )

@@ -124,11 +124,12 @@ def opened(
     *,
     base: str = "",
     qos: int = 1,
+    script: str = "",
 ) -> Iterator[World]:
     """Start a bridge and the consumers; all is gone afterwards but hub and brokers.
 
     Topics are below `base`, or below a name of this world's own, so that worlds can share brokers. `qos` is that of the
-    MQTT consumer.
+    MQTT consumer, `script` another console script than the installed one.
     """
     name = base or f"w{uuid4().hex[:8]}"
     folder = Path(tempfile.mkdtemp(prefix="world-"))
@@ -145,7 +146,7 @@ def opened(
         "SINK__MQTT__BASE_TOPIC": name,
         "SINK__MQTT__CLIENT_ID": name,
     }
-    bridge = BridgeProcess(folder, usual | dict(settings or {}))
+    bridge = BridgeProcess(folder, usual | dict(settings or {}), script)
     kafka_reader = KafkaReader(kafka.bootstrap, f"{name}.")
     try:
         with MqttReader(mqtt.host, mqtt.port, f"{name}/#", client_id=f"oracle-{name}", qos=qos) as mqtt_reader:
