@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bridge.errors import Rejected
+from bridge.journal.change import Chunk
 from bridge.journal.chunk import CorruptRow, encode
 from bridge.journal.letter import DeadLetter
 from bridge.journal.reader import Page
-from bridge.journal.store import Chunk
 from bridge.labels import SOURCE
 from bridge.message import Message
 from bridge.ports import Unreadable

@@ -16,13 +16,13 @@ from math import inf
 from typing import NoReturn
 
 from bridge.errors import StorageFailed
+from bridge.journal.change import Change
 from bridge.journal.damage import JOURNAL, Damage
 from bridge.journal.entry import Buried, buried_letters, chunks_of, corrupt_letter, set_aside
 from bridge.journal.letter_box import LetterBox
 from bridge.journal.memory import Records
 from bridge.journal.reader import Ahead, Page, Reader
 from bridge.journal.room import Room
-from bridge.journal.store import Change
 from bridge.journal.tail import Tail
 from bridge.journal.writer import Writer, Written
 from bridge.ledger import Ledger

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from bridge.journal.change import Change, Chunk, State
 from bridge.journal.chunk import decode
 from bridge.journal.damage import Damage, Lost, Telling, told_plainly
 from bridge.journal.letter_box import LetterBox
@@ -17,7 +18,7 @@ from bridge.journal.log import Journal, Limits, Previous
 from bridge.journal.memory import Memory, Records, unsealed
 from bridge.journal.owner import owned
 from bridge.journal.reader import Reader
-from bridge.journal.store import Change, Chunk, State, Store
+from bridge.journal.store import Store
 from bridge.journal.writer import Writer
 from bridge.ledger import restored
 from bridge.message import Message

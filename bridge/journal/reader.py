@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from bridge.journal.change import Chunk
 from bridge.journal.chunk import CorruptRow, decode
 from bridge.journal.damage import Lost, Telling
-from bridge.journal.store import Chunk
 from bridge.message import Message
 
 __all__ = ["Ahead", "Page", "Reader"]

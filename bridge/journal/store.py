@@ -1,27 +1,24 @@
 """The journal's engine: SQLite, used by one thread through one connection.
 
-Nothing outside this file knows that there is SQL. `write` is one transaction and returns when it is on disk
-(`synchronous=FULL`: WAL with NORMAL loses everything since the last checkpoint at a power cut); a failed write or
-sync is final for the process, since a second fsync after a failed one proves nothing. Used by
-`bridge.journal.writer`.
+Nothing outside this file, `bridge.journal.change` and `bridge.journal.letter_table` knows that there is SQL. `write` is
+one transaction and returns when it is on disk (`synchronous=FULL`: WAL with NORMAL loses everything since the last
+checkpoint at a power cut); a failed write or sync is final for the process, since a second fsync after a failed one
+proves nothing. Used by `bridge.journal.writer`.
 """
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import chain
+from collections.abc import Sequence
 from pathlib import Path
 
 from bridge.errors import StorageFailed
 from bridge.journal import letter_table
-from bridge.journal.letter import LETTER_BYTES, DeadLetter, Edits
-from bridge.journal.letter_table import Kept, Key
+from bridge.journal.change import Change, Chunk, State, statements
+from bridge.journal.letter import LETTER_BYTES
 from bridge.journal.mark import Mark, read_mark
-from bridge.journal.memory import Recorded
 from bridge.ledger import recorded_places
 
-__all__ = ["Change", "Chunk", "State", "Store"]
+__all__ = ["Store"]
 
 _PAGE_BYTES = 4096
 _WAL_PAGES = 1024  # 4 MiB: a flipped bit in the WAL cuts its tail, so the tail is kept short
@@ -39,85 +36,6 @@ _SCHEMA = (
 )
 # Later than schema 1, which a release that does not know it can go on using: what it frees leaves a hole that is seen.
 _MEMORY = "CREATE TABLE IF NOT EXISTS memory (upto INTEGER PRIMARY KEY, data BLOB NOT NULL)"
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Messages of one commit: sequence numbers `first` to `last`, laid out by `bridge.journal.chunk`."""
-
-    first: int
-    last: int
-    body_bytes: int
-    rows: bytes
-
-
-@dataclass(slots=True)
-class Change:
-    """What one transaction writes: all of it or nothing."""
-
-    chunks: list[Chunk] = field(default_factory=list)
-    cursors: dict[str, int] = field(default_factory=dict)
-    dead_letters: list[DeadLetter] = field(default_factory=list)
-    edits: Edits | None = None
-    """What changes of letters that are kept already, and of those above."""
-    settled: int = 0
-    """Every sink has passed this sequence number: chunks up to it are deleted."""
-    clean: bool | None = None
-    """Whether the process has come to an orderly end, if that changes."""
-    proved_at: float | None = None
-    """Up to when all that the hub has sent is stored, this change included, if that is to be recorded."""
-    scope: str | None = None
-    """What the bridge asks the hub for, as `bridge.scope` writes it, if that is to be recorded."""
-    ledger: bytes | None = None
-    """The ledger with this change in it, if it is to be recorded."""
-    identity: str | None = None
-    """What tells this journal from any other, when it is new."""
-    records: list[Recorded] = field(default_factory=list)
-    """What is remembered of the messages, oldest first; the last says which of the earlier records may go."""
-
-    def merge(self, later: "Change") -> None:
-        """Add what was asked for later, so that both are one transaction."""
-        self.chunks += later.chunks
-        self.cursors |= later.cursors
-        self.dead_letters += later.dead_letters
-        if later.edits is not None:
-            self.edits = self.edits or Edits()
-            self.edits.merge(later.edits)
-        self.settled = max(self.settled, later.settled)
-        self.clean = later.clean if later.clean is not None else self.clean
-        self.proved_at = later.proved_at if later.proved_at is not None else self.proved_at
-        self.scope = later.scope if later.scope is not None else self.scope
-        self.ledger = later.ledger if later.ledger is not None else self.ledger
-        self.identity = later.identity if later.identity is not None else self.identity
-        self.records += later.records
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What the journal holds when it is opened. `head` is the highest sequence number ever given, as far as it shows.
-
-    Of the numbers up to `freed` the messages may be settled and deleted; what is missing behind it is lost.
-    """
-
-    head: int
-    freed: int
-    identity: str | None
-    """What tells this journal from any other; None if it is new, or of a release that gave it none."""
-    cursors: Mapping[str, int]
-    clean: bool | None
-    """Whether the last session ended in order; None if there was none."""
-    proved_at: float | None
-    """Up to when all that the hub had sent was stored; None if that was never known."""
-    scope: str | None
-    """What was asked of the hub until then; None if that was never recorded."""
-    ledger: bytes | None
-    """The ledger as it was recorded last; None if it never was."""
-    dead_letters: Mapping[str, Kept]
-    """What is kept for each sink that has any."""
-    letter_keys: Sequence[Key]
-    """What those are about that a newer version could overtake yet."""
-    corrupt_letters: Sequence[int]
-    """The numbers of the damaged rows that are dead letters."""
 
 
 class Store:
@@ -221,13 +139,13 @@ class Store:
         Few statements, and one alone without BEGIN and COMMIT: each of them gives up the interpreter's lock and has to
         get it back from a busy event loop.
         """
-        statements = list(_statements(change))
+        orders = list(statements(change))
         try:
-            if len(statements) == 1:
-                self._db.execute(*statements[0])
+            if len(orders) == 1:
+                self._db.execute(*orders[0])
             else:
                 self._db.execute("BEGIN IMMEDIATE")
-                for statement, values in statements:
+                for statement, values in orders:
                     self._db.execute(statement, values)
                 self._db.execute("COMMIT")
         except sqlite3.Error as error:
@@ -285,32 +203,3 @@ class Store:
     def _failed(self, doing: str, error: sqlite3.Error | OSError) -> StorageFailed:
         name = getattr(error, "sqlite_errorname", "")
         return StorageFailed(f"journal {self._path}: {doing} failed: {error!r} {name}".rstrip())
-
-
-def _statements(change: Change) -> Iterator[tuple[str, tuple[object, ...]]]:
-    for chunk in change.chunks:
-        yield "INSERT INTO chunk VALUES (?, ?, ?, ?)", (chunk.first, chunk.last, chunk.body_bytes, chunk.rows)
-    if change.cursors:
-        places = ", ".join(["(?, ?)"] * len(change.cursors))
-        yield f"INSERT OR REPLACE INTO cursor VALUES {places}", tuple(chain(*change.cursors.items()))  # noqa: S608 - marks
-    for letter in change.dead_letters:
-        yield letter_table.insertion(letter)
-    if change.edits is not None:
-        yield from letter_table.edits(change.edits)
-    for record in change.records:
-        yield "INSERT OR REPLACE INTO memory VALUES (?, ?)", (record.upto, record.data)
-    if change.records:
-        yield "DELETE FROM memory WHERE upto < ?", (change.records[-1].keep_from,)
-    if change.settled:
-        yield "DELETE FROM chunk WHERE last <= ?", (change.settled,)
-    clean = None if change.clean is None else int(change.clean)
-    session = (
-        ("clean", clean),
-        ("proved_at", change.proved_at),
-        ("scope", change.scope),
-        ("ledger", change.ledger),
-        ("id", change.identity),
-    )
-    for name, value in session:
-        if value is not None:
-            yield "INSERT OR REPLACE INTO session VALUES (?, ?)", (name, value)

@@ -15,7 +15,8 @@ from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from bridge.errors import StorageFailed
-from bridge.journal.store import Change, Store
+from bridge.journal.change import Change
+from bridge.journal.store import Store
 
 __all__ = ["Writer", "Written"]
 

@@ -38,12 +38,11 @@ def main() -> int:
         for what, run in _runs(options, hub, brokers):
             if what.startswith("kafka"):  # a broker just started is slow for whoever comes first
                 _one(f"not counted: {what}, {contenders[0].name}", contenders[0], run, {})
-        for number in range(options.rounds):
+        for number, what, run in _in_order(options.rounds, list(_runs(options, hub, brokers))):
             turn = number % len(contenders)
-            for what, run in _runs(options, hub, brokers):
-                for who in (*contenders[turn:], *contenders[:turn]):
-                    if who.name != NAIVE or not what.endswith("latency") or options.only == "latency":
-                        failed += not _one(f"round {number + 1}: {what}, {who.name}", who, run, figures)
+            for who in (*contenders[turn:], *contenders[:turn]):
+                if who.name != NAIVE or not what.endswith("latency") or options.only == "latency":
+                    failed += not _one(f"round {number + 1}: {what}, {who.name}", who, run, figures)
     names = [who.name for who in contenders]
     print(table(figures, names, OURS, PEER if PEER in names else BEFORE, markdown=options.markdown))
     print(
@@ -116,6 +115,13 @@ def _runs(options: argparse.Namespace, hub: Hub, brokers: dict[str, Broker]) -> 
     for sink, broker in brokers.items():
         if options.only in (None, "latency"):
             yield f"{sink} latency", lambda who, s=sink, b=broker: latency(who, hub, b, s)
+
+
+def _in_order(rounds: int, runs: Sequence[Run]) -> Iterator[tuple[int, str, Callable[[Contender], dict[str, float]]]]:
+    """Give round after round of latency, then of throughput: a burst leaves Kafka slow for whoever comes next."""
+    for latencies in (True, False):
+        for number in range(rounds):
+            yield from ((number, what, run) for what, run in runs if what.endswith("latency") is latencies)
 
 
 def _one(title: str, who: Contender, run: Callable[[Contender], dict[str, float]], figures: Figures) -> bool:

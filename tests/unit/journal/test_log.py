@@ -14,7 +14,8 @@ import pytest
 
 from bridge.errors import JournalOwned, Rejected, StorageFailed
 from bridge.journal import Buried, Journal, log
-from bridge.journal.store import Change, Chunk, Store
+from bridge.journal.change import Change, Chunk
+from bridge.journal.store import Store
 from bridge.message import Message
 from bridge.ports import Unreadable
 from tests.support import until

@@ -8,7 +8,8 @@ from typing import NoReturn
 import pytest
 
 from bridge.errors import StorageFailed
-from bridge.journal.store import Change, Store
+from bridge.journal.change import Change
+from bridge.journal.store import Store
 from bridge.journal.writer import Writer
 
 TOO_LARGE_FOR_SQLITE = Change(cursors={"kafka": 2**70})

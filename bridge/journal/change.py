@@ -1,0 +1,124 @@
+"""What one transaction of the journal writes, and as which SQL statements.
+
+Pure. Made by `bridge.journal.log`, merged by `bridge.journal.writer`, carried out by `bridge.journal.store`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+from bridge.journal import letter_table
+from bridge.journal.letter import DeadLetter, Edits
+from bridge.journal.letter_table import Kept, Key
+from bridge.journal.memory import Recorded
+
+__all__ = ["Change", "Chunk", "State", "statements"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Messages of one commit: sequence numbers `first` to `last`, laid out by `bridge.journal.chunk`."""
+
+    first: int
+    last: int
+    body_bytes: int
+    rows: bytes
+
+
+@dataclass(slots=True)
+class Change:
+    """What one transaction writes: all of it or nothing."""
+
+    chunks: list[Chunk] = field(default_factory=list)
+    cursors: dict[str, int] = field(default_factory=dict)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    edits: Edits | None = None
+    """What changes of letters that are kept already, and of those above."""
+    settled: int = 0
+    """Every sink has passed this sequence number: chunks up to it are deleted."""
+    clean: bool | None = None
+    """Whether the process has come to an orderly end, if that changes."""
+    proved_at: float | None = None
+    """Up to when all that the hub has sent is stored, this change included, if that is to be recorded."""
+    scope: str | None = None
+    """What the bridge asks the hub for, as `bridge.scope` writes it, if that is to be recorded."""
+    ledger: bytes | None = None
+    """The ledger with this change in it, if it is to be recorded."""
+    identity: str | None = None
+    """What tells this journal from any other, when it is new."""
+    records: list[Recorded] = field(default_factory=list)
+    """What is remembered of the messages, oldest first; the last says which of the earlier records may go."""
+
+    def merge(self, later: "Change") -> None:
+        """Add what was asked for later, so that both are one transaction."""
+        self.chunks += later.chunks
+        self.cursors |= later.cursors
+        self.dead_letters += later.dead_letters
+        if later.edits is not None:
+            self.edits = self.edits or Edits()
+            self.edits.merge(later.edits)
+        self.settled = max(self.settled, later.settled)
+        self.clean = later.clean if later.clean is not None else self.clean
+        self.proved_at = later.proved_at if later.proved_at is not None else self.proved_at
+        self.scope = later.scope if later.scope is not None else self.scope
+        self.ledger = later.ledger if later.ledger is not None else self.ledger
+        self.identity = later.identity if later.identity is not None else self.identity
+        self.records += later.records
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the journal holds when it is opened. `head` is the highest sequence number ever given, as far as it shows.
+
+    Of the numbers up to `freed` the messages may be settled and deleted; what is missing behind it is lost.
+    """
+
+    head: int
+    freed: int
+    identity: str | None
+    """What tells this journal from any other; None if it is new, or of a release that gave it none."""
+    cursors: Mapping[str, int]
+    clean: bool | None
+    """Whether the last session ended in order; None if there was none."""
+    proved_at: float | None
+    """Up to when all that the hub had sent was stored; None if that was never known."""
+    scope: str | None
+    """What was asked of the hub until then; None if that was never recorded."""
+    ledger: bytes | None
+    """The ledger as it was recorded last; None if it never was."""
+    dead_letters: Mapping[str, Kept]
+    """What is kept for each sink that has any."""
+    letter_keys: Sequence[Key]
+    """What those are about that a newer version could overtake yet."""
+    corrupt_letters: Sequence[int]
+    """The numbers of the damaged rows that are dead letters."""
+
+
+def statements(change: Change) -> Iterator[tuple[str, tuple[object, ...]]]:
+    """Give a change as statements with their values, as few as can be."""
+    for chunk in change.chunks:
+        yield "INSERT INTO chunk VALUES (?, ?, ?, ?)", (chunk.first, chunk.last, chunk.body_bytes, chunk.rows)
+    if change.cursors:
+        places = ", ".join(["(?, ?)"] * len(change.cursors))
+        yield f"INSERT OR REPLACE INTO cursor VALUES {places}", tuple(chain(*change.cursors.items()))  # noqa: S608 - marks
+    for letter in change.dead_letters:
+        yield letter_table.insertion(letter)
+    if change.edits is not None:
+        yield from letter_table.edits(change.edits)
+    for record in change.records:
+        yield "INSERT OR REPLACE INTO memory VALUES (?, ?)", (record.upto, record.data)
+    if change.records:
+        yield "DELETE FROM memory WHERE upto < ?", (change.records[-1].keep_from,)
+    if change.settled:
+        yield "DELETE FROM chunk WHERE last <= ?", (change.settled,)
+    clean = None if change.clean is None else int(change.clean)
+    session = (
+        ("clean", clean),
+        ("proved_at", change.proved_at),
+        ("scope", change.scope),
+        ("ledger", change.ledger),
+        ("id", change.identity),
+    )
+    for name, value in session:
+        if value is not None:
+            yield "INSERT OR REPLACE INTO session VALUES (?, ?)", (name, value)
