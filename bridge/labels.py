@@ -13,6 +13,8 @@ __all__ = [
     "FILTER_REASONS",
     "FRAME_TYPES",
     "INVALID_REASONS",
+    "JOURNAL",
+    "REDRIVE_RESULTS",
     "SINK_DISCONNECTS",
     "SOURCE",
     "SOURCE_DISCONNECTS",
@@ -22,6 +24,8 @@ __all__ = [
 
 SOURCE = "source"
 """Stands in the place of a sink for what the hub sent that is no event."""
+JOURNAL = "journal"
+"""The same for stored events that are damaged, which are lost to all sinks."""
 CONNECT_RESULTS = ("ok", "unauthorized", "forbidden", "refused", "timeout", "tls", "protocol", "network", "other")
 SOURCE_DISCONNECTS = (
     *("server_close", "silence", "network", "unauthorized", "protocol", "oversize", "planned", "shed", "timeout"),
@@ -36,6 +40,7 @@ FILTER_REASONS = ("resource", "action", "id", "sender")
 INVALID_REASONS = ("json", "encoding", "shape", "other")
 FRAME_TYPES = ("invocation", "completion", "ping", "close", "ack", "sequence", "other")
 ATTEMPT_RESULTS = ("ok", "unavailable", "held", "rejected", "timeout")
+REDRIVE_RESULTS = ("delivered", "overtaken", "rejected", "unreadable", "stopped")
 DROP_REASONS = ("journal_full", "memory_full")
 TOKEN_RESULTS = tuple(result for result in CONNECT_RESULTS if result != "other")
 

@@ -29,6 +29,13 @@ class Account:
     dead_lettered: int = 0
     skipped: int = 0
 
+    def redriven(self, events: int) -> None:
+        """Count dead letters that were delivered after all; those of before this ledger are among the skipped."""
+        known = min(events, self.dead_lettered)
+        self.dead_lettered -= known
+        self.skipped -= events - known
+        self.delivered += events
+
     @property
     def passed(self) -> int:
         """How many events that makes; the sink's cursor is a sequence number and has to be the same."""

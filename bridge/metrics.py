@@ -29,6 +29,7 @@ from bridge.labels import (
     DROP_REASONS,
     FILTER_REASONS,
     INVALID_REASONS,
+    REDRIVE_RESULTS,
     SINK_DISCONNECTS,
     SOURCE_DISCONNECTS,
     known,
@@ -119,6 +120,10 @@ class Catalogue:
             "sink_dead_lettered_events", "Events the sink will never take.", "sink", "reason"
         )
 
+        self.redriven = self._counter(
+            "dlq_redriven_events", "Dead letters that were to be sent again, by result.", "sink", "result"
+        )
+
     def _start_at_zero(self) -> None:
         site, sinks = (self.site,), self._sinks
         actions = ("created", "updated", "deleted", "unknown")
@@ -138,6 +143,7 @@ class Catalogue:
             (self.sink_connects, product(sinks, CONNECT_RESULTS)),
             (self.sink_disconnects, product(sinks, SINK_DISCONNECTS)),
             (self.attempts, product(sinks, ATTEMPT_RESULTS)),
+            (self.redriven, product(sinks, REDRIVE_RESULTS)),
             (self.dead_lettered, product(sinks, DEAD_LETTER_REASONS)),
             (self.sink_connected, product(sinks)),
             (self.sink_held, product(sinks)),

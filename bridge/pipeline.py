@@ -21,6 +21,7 @@ from bridge.message import Message
 from bridge.metrics import Catalogue
 from bridge.policy import Verdict, judge, pause
 from bridge.ports import Outcome, Sink
+from bridge.redrive import Redrive
 
 __all__ = ["Delivery", "keep"]
 
@@ -133,6 +134,7 @@ class Delivery:
         self._answer_seconds = answer_seconds
         self._target = target
         self._stubborn = _Stubborn()
+        self._redrive = Redrive(name, journal, catalogue, window_events)
         self._account = journal.ledger.sinks[name]
         self._ok, self._rejected = (catalogue.attempts.labels(name, result) for result in ("ok", "rejected"))
         self._delivered = catalogue.delivered.labels(name)
@@ -142,7 +144,14 @@ class Delivery:
     async def run(self, sink: Sink, deadline: Deadline) -> None:
         """Deliver page after page in the journal's order until the connection is of no more use."""
         while True:
+            if self._redrive.due:
+                await self._redrive.send(lambda letters: self._deliver(sink, letters, deadline))
+                if not self._journal.lag(self._name).events:
+                    continue
             page = await self._read(sink, deadline)
+            if not page.seqs:
+                continue
+            self._redrive.handed_to = max(self._redrive.handed_to, page.seqs[-1])
             started = time.perf_counter()
             outcomes = await self._deliver(sink, page, deadline)
             refusals = self._stubborn.refusals if page.seqs[0] == self._stubborn.seq else 0

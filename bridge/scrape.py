@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from bridge.labels import FRAME_TYPES, SOURCE, TOKEN_RESULTS
+from bridge.labels import FRAME_TYPES, JOURNAL, SOURCE, TOKEN_RESULTS
 from bridge.ports import SourceActivity
 
 __all__ = ["PREFIX", "AtScrape", "LagReading", "LetterReadings", "Readings"]
@@ -128,7 +128,7 @@ class AtScrape:
                 ("Dead letters thrown away for their age.", "expired"),
             )
         ]
-        for sink in (*self._sinks, SOURCE):
+        for sink in (*self._sinks, JOURNAL, SOURCE):
             numbers = self._letters(sink)
             for family, key in families:
                 family.add_metric((sink,), numbers[key])

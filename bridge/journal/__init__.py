@@ -2,6 +2,8 @@
 
 from bridge.journal.damage import Lost, Telling
 from bridge.journal.entry import Buried
+from bridge.journal.letter import Edits, Letter, Refusal, Which
+from bridge.journal.letter_desk import LetterDesk, Retried
 from bridge.journal.log import Journal, Lag, Limits, Previous
 from bridge.journal.memory import Memory, Recorded
 from bridge.journal.opening import capacity, open_journal
@@ -9,15 +11,21 @@ from bridge.journal.reader import Page
 
 __all__ = [
     "Buried",
+    "Edits",
     "Journal",
     "Lag",
+    "Letter",
+    "LetterDesk",
     "Limits",
     "Lost",
     "Memory",
     "Page",
     "Previous",
     "Recorded",
+    "Refusal",
+    "Retried",
     "Telling",
+    "Which",
     "capacity",
     "open_journal",
 ]

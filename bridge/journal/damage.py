@@ -14,12 +14,9 @@ import msgspec
 from bridge.journal.chunk import CorruptRow
 from bridge.message import RESYNC_REQUIRED, Message, event_id
 
-__all__ = ["JOURNAL", "Damage", "Lost", "Telling", "told_plainly"]
+__all__ = ["Damage", "Lost", "Telling", "told_plainly"]
 
 _log = logging.getLogger(__name__)
-
-JOURNAL = "journal"
-"""Stands for a sink in the dead letter of a damaged row: it is lost to all of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,10 @@ class LetterBox:
         marked.remove(letter.number)
         return True
 
+    def unmark_all(self, sink: str) -> None:
+        """Note that no letter of a sink is to be sent again."""
+        self._pile(sink).marked.clear()
+
     def remove(self, letter: Letter, *, expired: bool = False) -> None:
         """Note that a letter is not kept any more."""
         pile = self._pile(letter.kept.sink)

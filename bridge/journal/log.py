@@ -13,24 +13,30 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from bridge.errors import StorageFailed
 from bridge.journal.change import Change
-from bridge.journal.damage import JOURNAL, Damage
+from bridge.journal.damage import Damage
 from bridge.journal.entry import Buried, buried_letters, chunks_of, corrupt_letter, set_aside
+from bridge.journal.letter import Edits
 from bridge.journal.letter_box import LetterBox
+from bridge.journal.letter_desk import LetterDesk
 from bridge.journal.memory import Records
 from bridge.journal.reader import Ahead, Page, Reader
 from bridge.journal.room import Room
+from bridge.journal.store import Store
 from bridge.journal.tail import Tail
 from bridge.journal.writer import Writer, Written
+from bridge.labels import JOURNAL
 from bridge.ledger import Ledger
 from bridge.message import Message
 from bridge.ports import Unreadable
 
 __all__ = ["Journal", "Lag", "Limits", "Previous"]
 
+T = TypeVar("T")
+_NOTHING = Page((), ())
 _FREE_EVERY_EVENTS = 4000
 # Where all is settled: deleting costs statements of its own, and the more at once the longer an event has to wait.
 _FREE_SETTLED_EVENTS = 250
@@ -111,6 +117,7 @@ class Journal:
         self._wrote = asyncio.Event()
         self._moved: dict[str, int] = {}
         self.letters = letters
+        self.desk = LetterDesk(self._ask, self.edit, letters)
         self._flush: asyncio.TimerHandle | None = None
         self._last_write: asyncio.Future[Written] | None = None
 
@@ -147,12 +154,27 @@ class Journal:
             await self._wrote.wait()
             self._check()
 
+    async def edit(self, edits: Edits) -> None:
+        """Change dead letters that are kept; on disk when this returns."""
+        await asyncio.shield(self._write(Change(edits=edits)))
+        self._arrived.set()  # whoever waits for events may have letters to send now
+
+    def _ask(self, function: Callable[[Store], T]) -> "asyncio.Future[T]":
+        """Ask the store, behind all that is known of letters up to now."""
+        self._check()
+        if self.letters:
+            self._write(Change())
+        return self._writer.call(function)
+
     def prove(self, at: float) -> None:
         """Record, without waiting for it, that all is stored that the hub has sent up to a moment."""
         self._write(Change(proved_at=at))
 
     async def read(self, sink: str, limit: int) -> Page:
-        """Wait for messages behind a sink's cursor and return up to `limit` of them. Reading again gives the same."""
+        """Wait for messages behind a sink's cursor and return up to `limit` of them. Reading again gives the same.
+
+        None are returned when the sink's dead letters are to be sent again while it waits.
+        """
         reader = self._readers[sink]
         while True:
             self._check()
@@ -170,6 +192,8 @@ class Journal:
             else:
                 self._arrived.clear()
                 await self._arrived.wait()
+                if self.letters.marked(sink):
+                    return _NOTHING
 
     def _newest(self, reader: Reader, limit: int) -> Page | None:
         messages = self._tail.after(reader.cursor, limit)

@@ -14,7 +14,7 @@ from pathlib import Path
 from bridge.errors import StorageFailed
 from bridge.journal import letter_table
 from bridge.journal.change import Change, Chunk, State, statements
-from bridge.journal.letter import LETTER_BYTES
+from bridge.journal.letter import LETTER_BYTES, Letter, Which
 from bridge.journal.mark import Mark, read_mark
 from bridge.ledger import recorded_places
 
@@ -181,6 +181,15 @@ class Store:
         except sqlite3.Error as error:
             raise self._failed("reading", error) from error
         return chunks
+
+    def letters(
+        self, which: Which, limit: int, *, after: int = 0, bodies: bool = False, queue: str = ""
+    ) -> list[Letter]:
+        """Read dead letters, see `bridge.journal.letter_table.letters`."""
+        try:
+            return letter_table.letters(self._db, which, limit, after=after, bodies=bodies, queue=queue)
+        except sqlite3.Error as error:
+            raise self._failed("reading", error) from error
 
     def body_bytes(self, after: int) -> int:
         """Sum the body bytes of all chunks that begin after a sequence number."""

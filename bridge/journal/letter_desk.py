@@ -1,0 +1,111 @@
+"""What can be done with dead letters that are kept: look at them, have them sent again, throw them away.
+
+The same on a running journal and on one that is opened by itself: only how the store is asked and written differs.
+Used by `bridge.redrive`, the admin port, and `portos-bridge dlq`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from bridge.journal.letter import Edits, Letter, Which
+from bridge.journal.letter_box import LetterBox
+from bridge.journal.store import Store
+
+__all__ = ["LetterDesk", "Retried"]
+
+T = TypeVar("T")
+_PAGE_LETTERS = 500  # of one transaction, so that no event waits long behind it
+
+
+class Ask(Protocol):
+    """Runs a function on the store, behind all that was written before."""
+
+    def __call__(self, function: Callable[[Store], T], /) -> Awaitable[T]: ...
+
+
+@dataclass(slots=True)
+class Retried:
+    """What became of the letters that were meant: those sent again, and why others are not.
+
+    `waiting` are to be sent again already, `overtaken` by a newer version, and of those `without_event` there is
+    nothing to send: a record that was no event, a damaged row, or a letter that found no room.
+    """
+
+    marked: int = 0
+    waiting: int = 0
+    overtaken: int = 0
+    without_event: int = 0
+
+    @property
+    def meant(self) -> int:
+        """How many letters that makes."""
+        return self.marked + self.waiting + self.overtaken + self.without_event
+
+
+class LetterDesk:
+    """See the module; what is written is on disk when a method returns."""
+
+    def __init__(self, ask: Ask, edit: Callable[[Edits], Awaitable[object]], box: LetterBox) -> None:
+        self._ask = ask
+        self._edit = edit
+        self._box = box
+        self._writing = asyncio.Lock()  # one by one, or two would count the same letter
+
+    async def letters(self, which: Which, limit: int, *, after: int = 0, bodies: bool = False) -> list[Letter]:
+        """Read the letters that are meant, by number from the one after `after`; fewer if they are large."""
+        return await self._ask(lambda store: store.letters(which, limit, after=after, bodies=bodies))
+
+    async def due(self, sink: str, limit: int) -> list[Letter]:
+        """Read those of a sink that are to be sent again, oldest event first, with their data."""
+        return await self._ask(lambda store: store.letters(Which(sink=sink), limit, bodies=True, queue="retry"))
+
+    async def retry(self, which: Which, now: float) -> Retried:
+        """Have letters sent again that can be: their sink takes them between two of its pages."""
+        done = Retried()
+        async with self._writing:
+            after = 0
+            while letters := await self.letters(which, _PAGE_LETTERS, after=after):
+                after = letters[-1].number
+                ready = [letter for letter in letters if _is_ready(letter, done)]
+                if ready:
+                    await self._edit(Edits(marked={letter.number: now for letter in ready}))
+                    self._box.mark(ready)
+        return done
+
+    async def purge(self, which: Which, *, expired: bool = False) -> int:
+        """Throw letters away, and tell how many; `expired` if it is for their age."""
+        purged = after = 0
+        async with self._writing:
+            while letters := await self.letters(which, _PAGE_LETTERS, after=after):
+                after = letters[-1].number
+                await self._edit(Edits(gone=[letter.number for letter in letters]))
+                for letter in letters:
+                    self._box.remove(letter, expired=expired)
+                purged += len(letters)
+        return purged
+
+    async def give_up(self, sink: str) -> int:
+        """Take the mark from all letters of a sink, and tell how many had one."""
+        given_up = after = 0
+        async with self._writing:
+            while letters := await self.letters(Which(sink=sink, marked=True), _PAGE_LETTERS, after=after):
+                after = letters[-1].number
+                await self._edit(Edits(marked=dict.fromkeys((letter.number for letter in letters), None)))
+                given_up += sum(self._box.unmark(letter) for letter in letters)
+        return given_up
+
+
+def _is_ready(letter: Letter, done: Retried) -> bool:
+    """Say whether a letter can be sent again, and count it."""
+    if not letter.sendable:
+        done.without_event += 1
+    elif letter.overtaken_by is not None:
+        done.overtaken += 1
+    elif letter.retry_at is not None:
+        done.waiting += 1
+    else:
+        done.marked += 1
+        return True
+    return False

@@ -1,0 +1,139 @@
+"""Dead letters of one sink that are sent again: between two of its pages, over the same connection, oldest first.
+
+Order comes first. A letter that a newer version has overtaken is not sent; and none is sent while something that was
+handed to the sink is not settled, since that may be newer and may have arrived. Whatever a letter does to the
+connection, events go on: what cannot be sent keeps its letter and loses its mark. Used by `bridge.pipeline`.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from bridge.errors import Unavailable
+from bridge.journal import Edits, Journal, Letter, Page, Refusal
+from bridge.journal.chunk import decode
+from bridge.message import Message
+from bridge.metrics import Catalogue
+from bridge.policy import Verdict, judge
+from bridge.ports import Outcome
+
+__all__ = ["Redrive"]
+
+_log = logging.getLogger(__name__)
+_ATTEMPTS = 3
+_Ready = list[tuple[Letter, Message]]
+
+
+class Redrive:
+    """See the module; `handed_to` is the last sequence number that may have been handed to the sink."""
+
+    def __init__(self, name: str, journal: Journal, catalogue: Catalogue, window_events: int) -> None:
+        self._name = name
+        self._journal = journal
+        self._catalogue = catalogue
+        self._window_events = window_events
+        self._culprit, self._attempts = 0, 0
+        self.handed_to = journal.cursor(name)
+        if not journal.previous.clean:
+            most = self.handed_to + window_events + journal.limits.cursor_every_events
+            self.handed_to = min(most, journal.head)
+
+    @property
+    def due(self) -> bool:
+        """Whether a letter is to be sent now."""
+        return self._journal.letters.marked(self._name) > 0 and self._journal.cursor(self._name) >= self.handed_to
+
+    async def send(self, deliver: Callable[[Page], Awaitable[Sequence[Outcome]]]) -> None:
+        """Send a page of letters; what is confirmed is no letter any more when this returns.
+
+        Raises `Unavailable` when the connection is of no more use.
+        """
+        letters = await self._journal.desk.due(self._name, self._window_events)
+        edits = Edits()
+        ready = self._ready(letters, edits)
+        verdict = Verdict(0, {}, None)
+        if ready:
+            page = Page([message for _, message in ready], [letter.kept.seq or 0 for letter, _ in ready])
+            verdict = judge(await deliver(page), len(ready), 0)
+            self._note(ready, page, verdict, edits)
+        if edits:
+            await self._journal.edit(edits)
+        elif not letters:
+            self._journal.letters.unmark_all(self._name)
+        if verdict.error is not None:
+            culprit = ready[min(verdict.settled, len(ready) - 1)][0]
+            await self._failed(culprit.number, verdict.error)
+
+    def _ready(self, letters: Sequence[Letter], edits: Edits) -> _Ready:
+        """Sort out what is not sent after all, and say so."""
+        ready: _Ready = []
+        overtaken = unreadable = 0
+        for letter in letters:
+            message = _event(letter)
+            if message is not None and letter.overtaken_by is None:
+                ready.append((letter, message))
+                continue
+            overtaken += letter.overtaken_by is not None
+            unreadable += letter.overtaken_by is None
+            edits.marked[letter.number] = None
+            self._journal.letters.unmark(letter)
+        self._count("overtaken", overtaken)
+        self._count("unreadable", unreadable)
+        if overtaken:
+            text = "sink %s: %d dead letters are not sent again, a newer version of their resource was delivered since"
+            _log.warning(text, self._name, overtaken)
+        if unreadable:
+            _log.error("sink %s: %d dead letters are damaged and cannot be sent again", self._name, unreadable)
+        return ready
+
+    def _note(self, ready: _Ready, page: Page, verdict: Verdict, edits: Edits) -> None:
+        """Write down what became of letters that were sent."""
+        box, now = self._journal.letters, time.time()
+        done = [index for index in range(verdict.settled) if index not in verdict.buried]
+        for index in done:
+            edits.gone.append(ready[index][0].number)
+            box.remove(ready[index][0])
+        for index, why in verdict.buried.items():
+            edits.refused.append(Refusal(ready[index][0].number, why.reason, str(why), now))
+            box.unmark(ready[index][0])
+        delivered = Page([page.messages[index] for index in done], [page.seqs[index] for index in done])
+        box.settle(self._name, delivered, len(done), {})
+        self._journal.ledger.sinks[self._name].redriven(len(done))
+        self._count("delivered", len(done))
+        self._count("rejected", len(verdict.buried))
+        self._catalogue.delivered.labels(self._name).inc(len(done))
+        self._catalogue.delivered_bytes.labels(self._name).inc(sum(len(one.body) for one in delivered.messages))
+        if done:
+            _log.info("sink %s: %d dead letters are delivered now", self._name, len(done))
+        if verdict.buried:
+            first = next(iter(verdict.buried.values()))
+            text = "sink %s: %d dead letters were sent again and refused again; the first: %s"
+            _log.error(text, self._name, len(verdict.buried), first)
+
+    async def _failed(self, number: int, error: Unavailable) -> None:
+        """Begin again on a new connection, but not for ever: events are not to wait for a letter."""
+        self._attempts = self._attempts + 1 if number == self._culprit else 1
+        self._culprit = number
+        if error.hold or self._attempts >= _ATTEMPTS:
+            given_up = await self._journal.desk.give_up(self._name)
+            self._count("stopped", given_up)
+            text = "sink %s: %d dead letters are not sent again: %s; remove the cause, then `portos-bridge dlq retry`"
+            _log.error(text, self._name, given_up, error)
+            self._attempts = 0
+        raise Unavailable(str(error), reason=error.reason, at_once=True)
+
+    def _count(self, result: str, events: int) -> None:
+        if events:
+            self._catalogue.redriven.labels(self._name, result).inc(events)
+
+
+def _event(letter: Letter) -> Message | None:
+    """Read the event of a letter; None if it is damaged."""
+    seq = letter.kept.seq
+    if seq is None:
+        return None
+    match decode(letter.kept.data, seq, seq):
+        case [Message() as message]:
+            return message
+        case _:
+            return None

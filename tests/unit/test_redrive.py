@@ -1,0 +1,266 @@
+"""Dead letters that are sent again: in order, never after a newer version, and never in the way of events."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bridge.errors import Rejected, Unavailable
+from bridge.journal import Edits, Journal, Limits, Retried, Which, open_journal
+from bridge.message import Message
+from bridge.metrics import Catalogue
+from bridge.pipeline import Delivery
+from bridge.ports import Outcome
+from tests.support import until
+from tests.unit.journal.conftest import message
+from tests.unit.loops import kept, link, value
+
+ALL = Which()
+LIMITS = Limits(60 * 2**20, 2**20, 100, 0.02)
+
+
+def change(resource_id: str, version: int | None) -> Message:
+    identity = f"{resource_id}{version or ''}"
+    return msgspec.structs.replace(message(1), id=identity, resource_id=resource_id, version=version)
+
+
+@dataclass
+class Broker:
+    """Takes what it does not refuse; `error` says what it answers to a message instead, from then on as well."""
+
+    refused: set[str] = field(default_factory=set)
+    error: Callable[[str], Unavailable | None] = lambda _: None
+    held: list[str] = field(default_factory=list)
+    connections: int = 0
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator["Broker"]:
+        self.connections += 1
+        yield self
+
+    async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+        outcomes: list[Outcome] = []
+        for one in batch:
+            if (error := self.error(one.id)) is not None:
+                return [*outcomes, *[error] * (len(batch) - len(outcomes))]
+            if one.id in self.refused:
+                outcomes.append(Rejected("2 MB", reason="too_large"))
+            else:
+                outcomes.append(None)
+                self.held.append(one.id)
+        return outcomes
+
+
+@asynccontextmanager
+async def delivering(journal: Journal, catalogue: Catalogue, broker: Broker, window: int = 10) -> AsyncIterator[None]:
+    state = link()
+    async with kept(state, broker.connect, Delivery("kafka", journal, catalogue, state, window, 0.3).run):
+        yield
+
+
+async def settled(journal: Journal) -> None:
+    await until(lambda: journal.lag("kafka").events == 0, 10, "all settled")
+
+
+async def retried(journal: Journal, which: Which = ALL) -> Retried:
+    done = await journal.desk.retry(which, time.time())
+    await until(lambda: not journal.letters.marked("kafka"), 10, "no letter is marked")
+    return done
+
+
+def redriven(catalogue: Catalogue, result: str) -> float:
+    return value(catalogue, "dlq_redriven_events_total", sink="kafka", result=result)
+
+
+async def numbers(journal: Journal) -> list[str | None]:
+    return [letter.kept.event_id for letter in await journal.desk.letters(ALL, 100)]
+
+
+async def test_what_is_fixed_is_delivered_oldest_first_and_the_overtaken_are_skipped(
+    journal: Journal, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    broker = Broker(refused={"a1", "b1", "c1", "b2"})
+    await journal.append([change("a", 1), change("b", 1), change("c", 1), change("b", 2), change("c", 2)])
+    async with delivering(journal, catalogue, broker):
+        await settled(journal)
+        broker.refused.clear()
+
+        done = await retried(journal)
+
+        assert (done.marked, done.overtaken) == (3, 1)
+        assert broker.held == ["c2", "a1", "b1", "b2"]
+        assert await numbers(journal) == ["c1"]
+        assert journal.letters.numbers("kafka")["events"] == 1
+        assert redriven(catalogue, "delivered") == 3
+        assert value(catalogue, "sink_delivered_events_total", sink="kafka") == 4
+        assert (await retried(journal)).marked == 0
+        assert broker.held == ["c2", "a1", "b1", "b2"]
+        account = journal.ledger.sinks["kafka"]
+        assert (account.delivered, account.dead_lettered) == (4, 1)
+        assert journal.imbalances()["kafka"] == 0
+
+
+async def test_what_is_overtaken_after_it_was_marked_is_skipped_and_said_so(
+    journal: Journal, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The newer version is delivered first, since nothing newer may be left unsettled behind a letter."""
+    broker = Broker(refused={"a1"})
+    await journal.append([change("a", 1)])
+    async with delivering(journal, catalogue, broker):
+        await settled(journal)
+    broker.refused.clear()
+    await journal.append([change("a", 2)])
+    page = await journal.read("kafka", 1)
+    await journal.settle("kafka", page, 1, {})
+    letters = await journal.desk.letters(ALL, 10)
+    assert letters[0].overtaken_by == 2
+    await journal.edit(Edits(marked={letters[0].number: 1.0}))
+    journal.letters.mark(letters)
+
+    async with delivering(journal, catalogue, broker):
+        await until(lambda: redriven(catalogue, "overtaken"), 10, "skipped")
+
+    assert broker.held == []
+    assert "newer version" in caplog.text
+    assert [letter.retry_at for letter in await journal.desk.letters(ALL, 10)] == [None]
+
+
+async def test_what_is_refused_again_keeps_its_letter_and_counts_its_attempts(
+    journal: Journal, catalogue: Catalogue
+) -> None:
+    broker = Broker(refused={"a1", "b1"})
+    await journal.append([change("a", 1), change("b", 1)])
+    async with delivering(journal, catalogue, broker):
+        await settled(journal)
+        broker.refused = {"a1"}
+
+        await retried(journal)
+
+    (letter,) = await journal.desk.letters(ALL, 10)
+    assert (letter.kept.event_id, letter.kept.attempts, letter.retry_at) == ("a1", 2, None)
+    assert letter.kept.first_at < letter.kept.last_at
+    assert broker.held == ["b1"]
+    assert (redriven(catalogue, "rejected"), redriven(catalogue, "delivered")) == (1, 1)
+
+
+@pytest.mark.parametrize(("hold", "connections"), [(True, 2), (False, 4)], ids=["hold", "poison"])
+async def test_a_letter_that_ends_every_connection_does_not_stop_events(
+    journal: Journal, catalogue: Catalogue, caplog: pytest.LogCaptureFixture, *, hold: bool, connections: int
+) -> None:
+    """A cause that somebody must remove ends the retry at once, any other at the third attempt; the letters stay."""
+    caplog.set_level(logging.CRITICAL)
+    error = Unavailable("no such topic", reason="missing_topic", hold=hold)
+    broker = Broker(refused={"a1", "b1"})
+    await journal.append([change("a", 1), change("b", 1)])
+    async with delivering(journal, catalogue, broker):
+        await settled(journal)
+        broker.refused.clear()
+        broker.error = lambda name: error if name == "a1" else None
+
+        await retried(journal)
+        await journal.append([change("c", 1)])
+        await settled(journal)
+
+    assert broker.held == ["c1"]
+    assert broker.connections == connections
+    assert await numbers(journal) == ["a1", "b1"]
+    assert redriven(catalogue, "stopped") == 2
+
+
+async def test_a_connection_that_is_lost_between_letters_sends_none_twice(
+    journal: Journal, catalogue: Catalogue
+) -> None:
+    broker = Broker(refused={"a1", "b1", "c1"})
+    await journal.append([change(name, 1) for name in "abc"])
+    lost = [Unavailable("reset", reason="network")]
+    async with delivering(journal, catalogue, broker):
+        await settled(journal)
+        broker.refused.clear()
+        broker.error = lambda name: lost.pop() if name == "b1" and lost else None
+
+        await retried(journal)
+
+    assert broker.held == ["a1", "b1", "c1"]
+    assert await numbers(journal) == []
+
+
+async def test_no_letter_is_sent_while_something_newer_may_have_arrived(journal: Journal, catalogue: Catalogue) -> None:
+    """What was handed over and not confirmed comes again first: a letter of the same resource is overtaken then."""
+    broker = Broker(refused={"a1"})
+    await journal.append([change("a", 1)])
+    lost = [Unavailable("reset", reason="network")]
+    async with delivering(journal, catalogue, broker):
+        await settled(journal)
+        broker.refused.clear()
+
+        def fails(name: str) -> Unavailable | None:
+            if name == "a2" and lost:
+                broker.held.append(name)  # it arrived, and its confirmation did not
+                return lost.pop()
+            return None
+
+        broker.error = fails
+        letters = await journal.desk.letters(ALL, 10)
+        await asyncio.gather(journal.append([change("a", 2)]), journal.desk.retry(ALL, 1.0))
+        await until(lambda: not journal.letters.marked("kafka"), 10, "no letter is marked")
+        await settled(journal)
+
+    assert len(letters) == 1
+    assert broker.held in (["a1", "a2", "a2"], ["a2", "a2"])
+
+
+async def test_after_a_crash_letters_wait_for_what_may_have_been_delivered(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    """A newer version was delivered and its cursor was not recorded: the letter goes after that is known again."""
+    path, copied = tmp_path / "j.db", tmp_path / "crashed.db"
+    broker = Broker(refused={"a1"})
+    async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS) as journal:
+        await journal.append([change("a", 1)])
+        async with delivering(journal, catalogue, broker):
+            await settled(journal)
+        await journal.append([change("b", 1), change("a", 2)])
+        await journal.desk.retry(ALL, 1.0)
+        for suffix in ("", "-wal"):
+            copied.with_name(copied.name + suffix).write_bytes(path.with_name(path.name + suffix).read_bytes())
+    broker.refused.clear()
+
+    async with open_journal(copied, ["kafka"], 64 * 2**20, LIMITS) as journal:
+        assert journal.letters.marked("kafka") == 1
+        async with delivering(journal, catalogue, broker, window=1):
+            await until(lambda: not journal.letters.marked("kafka"), 10, "no letter is marked")
+
+    assert broker.held == ["b1", "a2"]
+    assert redriven(catalogue, "overtaken") == 1
+
+
+async def test_a_crash_between_confirmation_and_record_repeats_the_letter_with_its_id(
+    tmp_path: Path, catalogue: Catalogue
+) -> None:
+    path, copied = tmp_path / "j.db", tmp_path / "crashed.db"
+    broker = Broker(refused={"a1"})
+    async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS) as journal:
+        await journal.append([change("a", 1)])
+        async with delivering(journal, catalogue, broker):
+            await settled(journal)
+        await journal.desk.retry(ALL, 1.0)
+        for suffix in ("", "-wal"):
+            copied.with_name(copied.name + suffix).write_bytes(path.with_name(path.name + suffix).read_bytes())
+        broker.refused.clear()
+        async with delivering(journal, catalogue, broker):
+            await until(lambda: not journal.letters.marked("kafka"), 10, "delivered")
+
+    async with open_journal(copied, ["kafka"], 64 * 2**20, LIMITS) as journal:
+        async with delivering(journal, catalogue, broker):
+            await until(lambda: not journal.letters.marked("kafka"), 10, "delivered again")
+        assert await numbers(journal) == []
+        assert journal.imbalances()["kafka"] == 0
+
+    assert broker.held == ["a1", "a1"]
