@@ -38,6 +38,13 @@ class KafkaConfig(SinkConfig):
     """Longest wait for a broker's answer before the connection is closed and the request repeated."""
     compression: Literal["none", "gzip"] = "none"
     """How batches are compressed."""
+    transactional_id: str | None = Field(default=None, min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._{}-]+$")
+    """A name of its own in the cluster, by which brokers refuse what a lost connection delivers late; with `{site}`."""
+
+    @property
+    def fencing_id(self) -> str | None:
+        """The transactional id with the site filled in."""
+        return self.transactional_id and self.transactional_id.replace("{site}", self.site)
 
     @field_validator("bootstrap_servers")
     @classmethod
@@ -46,6 +53,13 @@ class KafkaConfig(SinkConfig):
             match = _ADDRESS.match(address)
             if match is None or not 0 < int(match[1]) <= _LAST_PORT:
                 raise ValueError("should be host:port, several with commas between, without a scheme")
+        return value
+
+    @field_validator("transactional_id")
+    @classmethod
+    def _plain_id(cls, value: str | None) -> str | None:
+        if re.search(r"[{}]", (value or "").replace("{site}", "")):
+            raise ValueError("should hold no placeholder but {site}")
         return value
 
     @field_validator("topic_template")

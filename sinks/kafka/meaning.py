@@ -44,6 +44,11 @@ FURTHER_CODES: Mapping[int, str] = {
 }
 """Answers to a produce request that aiokafka 0.14.0 has no name for and gives as `UnknownError`."""
 
+_FENCED = frozenset({"ProducerFenced", "InvalidProducerEpoch", "ProducerFencedByCode"})
+"""Without a transactional id nobody can be fenced: there they end a session, as any other error of its numbers."""
+# Coming back at once would fence the other one, and so on for ever.
+_TAKEN_OVER = Meaning("doubt", "taken_over", "another bridge has the same TRANSACTIONAL_ID")
+
 MEANINGS: Mapping[str, Meaning] = {
     # the library's own
     "KafkaError": _DOUBT,
@@ -165,13 +170,16 @@ MEANINGS: Mapping[str, Meaning] = {
 }
 
 
-def meaning(kind: str, text: str, where: str, *, records: int, progress: bool) -> Rejected | Unavailable:
+def meaning(  # noqa: PLR0913 - an error, where it was met, and three facts that decide
+    kind: str, text: str, where: str, *, records: int, progress: bool, named: bool = False
+) -> Rejected | Unavailable:
     """Say what an error of the client library means for a batch that met it, by the name of the error's class.
 
     `records` is how many records the batch held; `progress` says that a batch was confirmed before on this connection,
-    so that an attempt without a pause cannot go round in circles. An error that is not in the table buries nothing.
+    so that an attempt without a pause cannot go round in circles; `named` that the producer has a transactional id. An
+    error that is not in the table buries nothing.
     """
-    verb, reason, advice = MEANINGS.get(kind, _DOUBT)
+    verb, reason, advice = _TAKEN_OVER if named and kind in _FENCED else MEANINGS.get(kind, _DOUBT)
     told = f"{where}: {text}"
     match verb:
         case "bury" if records == 1:
@@ -184,5 +192,5 @@ def meaning(kind: str, text: str, where: str, *, records: int, progress: bool) -
         case "renew":
             return Unavailable(told, reason=reason, at_once=progress)
         case "doubt":
-            return Unavailable(f"{told} (unexpected)", reason=reason, slowly=True)
+            return Unavailable(f"{told}; {advice or 'unexpected'}", reason=reason, slowly=True)
     return Unavailable(told, reason=reason)

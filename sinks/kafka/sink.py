@@ -8,6 +8,8 @@ The only file that imports aiokafka. Why it is written as it is (aiokafka 0.14.0
   connection to each partition is confirmed before another one follows.
 - A broker refuses a batch and does not name the record. So batches begin with one record and double: a refused batch
   of one is to blame itself, and each connection halves at least the way to the record that spoils a larger one.
+- A connection's bytes may reach a broker after the connection was given up. With a transactional id all connections
+  have one producer id and each a higher epoch, so that a broker that has seen the next one refuses them.
 - What ended the last connection stands first in the next one. So the very first event goes alone, and what comes
   after it is not repeated with each attempt while a topic is missing or a right is refused.
 """
@@ -64,6 +66,7 @@ async def connect(config: KafkaConfig) -> AsyncIterator[Sink]:
         max_request_size=config.max_request_bytes,
         request_timeout_ms=round(config.request_seconds * 1000),
         compression_type=None if config.compression == "none" else config.compression,
+        transactional_id=config.fencing_id,
     )
     try:
         try:
@@ -71,6 +74,9 @@ async def connect(config: KafkaConfig) -> AsyncIterator[Sink]:
         except KafkaError as error:
             servers = ", ".join(config.bootstrap_servers)
             raise _unavailable(error, f"connecting to {servers}") from error
+        # Epoch and producer id are those of the transactional id, and transactions are of no use here: only the id is
+        # taken out again, else aiokafka would ask for one around each batch.
+        producer._txn_manager.transactional_id = None  # noqa: SLF001 - see above
         yield _KafkaSink(producer, config)
     finally:
         await abandon(producer)
@@ -247,6 +253,7 @@ class _KafkaSink:
                 f"topic {place[0]}",
                 records=len(sent.numbers),
                 progress=self._progress,
+                named=self._config.transactional_id is not None,
             )
         on_the_way.popleft()
         outcomes.update(dict.fromkeys(sent.numbers, outcome))

@@ -82,6 +82,12 @@ def test_a_sound_template_passes(template: str) -> None:
     assert config(topic_template=template).topic_template == template
 
 
+def test_the_site_is_filled_into_the_transactional_id() -> None:
+    """One setting serves all bridges; without it there is none."""
+    assert config(transactional_id="bridge-{site}", site="shop-1").fencing_id == "bridge-shop-1"
+    assert config().fencing_id is None
+
+
 def test_the_longest_topic_fits_kafka() -> None:
     """The longest template, the longest site and the longest name give at most 249 characters."""
     made = config(topic_template="p.{site}.xxxx.{resource}", site="s" * 41)
@@ -104,6 +110,9 @@ def test_the_site_counts_for_the_length() -> None:
         {"acks": "1"},
         {"linger_seconds": 0.005},
         {"client_id": "a b"},
+        {"transactional_id": ""},
+        {"transactional_id": "bridge-{resource}"},
+        {"transactional_id": "a b"},
     ],
 )
 def test_what_cannot_work_is_refused(values: dict[str, object]) -> None:

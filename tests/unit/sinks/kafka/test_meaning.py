@@ -108,6 +108,16 @@ def test_an_unknown_error_buries_nothing() -> None:
     assert (error.reason, error.slowly, error.hold) == ("unexpected", True, False)
 
 
+@pytest.mark.parametrize("name", ["ProducerFenced", "InvalidProducerEpoch", "ProducerFencedByCode"])
+def test_who_is_fenced_by_another_bridge_comes_back_slowly(name: str) -> None:
+    """With a transactional id it is another client with the same one; two must not fence each other in turns."""
+    error = meaning(name, "text", "topic t", records=1, progress=True, named=True)
+
+    assert isinstance(error, Unavailable)
+    assert (error.reason, error.slowly, error.at_once) == ("taken_over", True, False)
+    assert "TRANSACTIONAL_ID" in str(error)
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [("UnknownTopicOrPartitionError", "create it"), ("TopicAuthorizationFailedError", "allow the bridge to describe")],

@@ -10,6 +10,7 @@ import pytest
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.producer.sender import Sender
+from aiokafka.producer.transaction_manager import TransactionManager
 
 from bridge.errors import Unavailable
 from bridge.settings import SinkConfig
@@ -57,6 +58,7 @@ async def test_the_private_names_that_closing_needs_are_there() -> None:
     connection = AIOKafkaConnection("127.0.0.1", 1)
 
     assert isinstance(producer._sender, Sender)
+    assert vars(TransactionManager(None, 1000))["transactional_id"] is None
     assert isinstance(producer.client, AIOKafkaClient)
     assert producer.client._conns == {}
     assert connection._writer is None

@@ -1,0 +1,108 @@
+"""What a connection left in the network when it was given up, and what becomes of it when it arrives after all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
+
+import pytest
+
+from bridge.contract import sample
+from bridge.errors import Unavailable
+from bridge.message import Message
+from sinks.kafka import KafkaConfig, plugin
+from tests.brokers import KafkaBroker, start_kafka
+from tests.brokers.stall import StallingProxy
+from tests.oracle.kafka import KafkaReader
+from tests.support import free_port, until
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture(scope="module")
+def behind() -> Iterator[tuple[KafkaBroker, int]]:
+    """A broker that sends its clients to another port, where a proxy can stand."""
+    port = free_port()
+    broker = start_kafka(own=True, properties=f"advertised.listeners=PLAINTEXT://127.0.0.1:{port}")
+    yield broker, port
+    broker.close()
+
+
+@pytest.fixture
+async def proxy(behind: tuple[KafkaBroker, int]) -> AsyncIterator[StallingProxy]:
+    broker, port = behind
+    async with StallingProxy(port) as stalling:
+        stalling.to(int(broker.bootstrap.rpartition(":")[2]))
+        yield stalling
+
+
+def config_for(proxy: StallingProxy, **values: object) -> KafkaConfig:
+    prefix = f"late{uuid4().hex}"
+    return KafkaConfig.model_validate(
+        {"bootstrap_servers": f"127.0.0.1:{proxy.port}", "topic_template": f"{prefix}.{{resource}}"} | values
+    )
+
+
+async def versions(config: KafkaConfig) -> list[int]:
+    reader = KafkaReader(config.bootstrap_servers[0], config.topic_template.partition(".")[0])
+    return [int(record.attributes["resourceversion"]) for record in await asyncio.to_thread(reader.read)]
+
+
+async def given_up(config: KafkaConfig, proxy: StallingProxy, messages: list[Message]) -> None:
+    """Confirm the first message and give the connection up while the second is held in the network."""
+    async with plugin.connect(config) as sink:
+        assert list(await sink.deliver(messages[:1])) == [None]
+        proxy.stall()
+        delivery = asyncio.create_task(sink.deliver(messages[1:2]), name="stalled")
+        await proxy.held(100, 10)
+        delivery.cancel()
+        await asyncio.gather(delivery, return_exceptions=True)
+
+
+async def arriving_late(config: KafkaConfig, proxy: StallingProxy) -> list[int]:
+    """Let version 2 come late, after the next connection has delivered 2 and 3; give what the partition holds."""
+    messages = [sample(version, resource_id="x") for version in (1, 2, 3)]
+    await given_up(config, proxy, messages)
+    async with plugin.connect(config) as sink:
+        assert list(await sink.deliver(messages[1:])) == [None, None]
+        assert await proxy.release() > 0
+        await until(lambda: not proxy.held_bytes(), 5, "all is delivered")
+        await until(proxy.answered, 5, "the broker has answered what came late")
+        return await versions(config)
+
+
+async def test_a_late_arrival_is_a_repeat_behind_newer_ones(proxy: StallingProxy) -> None:
+    """Without a transactional id nothing fences a lost connection: first arrivals are in order, the last is stale."""
+    assert await arriving_late(config_for(proxy), proxy) == [1, 2, 3, 2]
+
+
+async def test_a_transactional_id_fences_a_lost_connection(proxy: StallingProxy) -> None:
+    """The broker refuses what arrives behind the next connection: the last record is the newest."""
+    assert await arriving_late(config_for(proxy, transactional_id=f"id-{uuid4().hex}"), proxy) == [1, 2, 3]
+
+
+async def test_what_arrives_before_the_next_connection_writes_is_a_repeat_in_its_place(proxy: StallingProxy) -> None:
+    """The fence falls with the first batch of the next connection, and before that a late arrival is in order."""
+    messages = [sample(version, resource_id="x") for version in (1, 2, 3)]
+    config = config_for(proxy, transactional_id=f"id-{uuid4().hex}")
+    await given_up(config, proxy, messages)
+
+    async with plugin.connect(config) as sink:
+        await proxy.release()
+        await until(proxy.answered, 5, "the broker has answered what came late")
+        assert list(await sink.deliver(messages[1:])) == [None, None]
+
+    assert await versions(config) in ([1, 2, 3], [1, 2, 2, 3])
+
+
+async def test_two_bridges_with_one_transactional_id_are_told_of_each_other(proxy: StallingProxy) -> None:
+    """The older connection is refused, says why, and comes back slowly; nothing that it was refused is lost to it."""
+    config = config_for(proxy, transactional_id=f"id-{uuid4().hex}")
+    first, second = ([sample(version, resource_id="x") for version in pair] for pair in ((1, 2), (3, 4)))
+
+    async with plugin.connect(config) as older, plugin.connect(config) as newer:
+        assert list(await newer.deliver(second)) == [None, None]
+        refused = await older.deliver(first)
+
+    assert {type(outcome) for outcome in refused} == {Unavailable}
+    assert isinstance(refused[0], Unavailable)
+    assert (refused[0].reason, refused[0].slowly) == ("taken_over", True)
