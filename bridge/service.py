@@ -18,7 +18,7 @@ from bridge.blind import CORRUPTION, Sight, Window, corruption
 from bridge.errors import Rejected
 from bridge.health import Heartbeat
 from bridge.intake import Intake
-from bridge.journal import Journal, Limits, Lost, capacity, open_journal
+from bridge.journal import Journal, Limits, Lost, capacity, open_journal, within_volume
 from bridge.labels import CONNECT_RESULTS, SINK_DISCONNECTS, SOURCE_DISCONNECTS, known
 from bridge.link import Gauges, Link, Times
 from bridge.message import Message
@@ -135,8 +135,9 @@ class _Bridge:
     @asynccontextmanager
     async def _journal(self) -> AsyncIterator[Journal]:
         journal, delivery = self._settings.journal, self._settings.delivery
+        max_bytes = within_volume(journal.path, journal.max_bytes)
         limits = Limits(
-            capacity(journal.max_bytes),
+            capacity(max_bytes),
             journal.memory_max_bytes // 2,
             delivery.cursor_every_events,
             delivery.cursor_every_seconds,
@@ -147,7 +148,7 @@ class _Bridge:
         async with open_journal(
             journal.path,
             sinks,
-            journal.max_bytes,
+            max_bytes,
             limits,
             catalogue.commit.observe,
             self._memory,

@@ -8,6 +8,7 @@ from bridge.journal.log import Journal, Lag, Limits, Previous
 from bridge.journal.memory import Memory, Recorded
 from bridge.journal.opening import capacity, open_journal
 from bridge.journal.reader import Page
+from bridge.journal.volume import within_volume
 
 __all__ = [
     "Buried",
@@ -28,4 +29,5 @@ __all__ = [
     "Which",
     "capacity",
     "open_journal",
+    "within_volume",
 ]

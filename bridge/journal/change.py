@@ -4,13 +4,14 @@ Pure. Made by `bridge.journal.log`, merged by `bridge.journal.writer`, carried o
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from bridge.journal import letter_table
 from bridge.journal.letter import DeadLetter, Edits
 from bridge.journal.letter_table import Kept, Key
 from bridge.journal.memory import Recorded
+from bridge.labels import SOURCE
 
 __all__ = ["Change", "Chunk", "State", "statements"]
 
@@ -48,6 +49,18 @@ class Change:
     """What tells this journal from any other, when it is new."""
     records: list[Recorded] = field(default_factory=list)
     """What is remembered of the messages, oldest first; the last says which of the earlier records may go."""
+
+    def withdraw(self, head: int) -> None:
+        """Take out the events, which found no room, and what is not true without them; the rest may be written later.
+
+        `head` is the last number that is stored. What was set aside came with the events and goes with them. The ledger
+        counts on all of it: the next change has to bring another.
+        """
+        if self.chunks:
+            self.chunks, self.proved_at, self.scope = [], None, None
+        self.ledger = None
+        self.dead_letters = [letter for letter in self.dead_letters if letter.sink != SOURCE]
+        self.records = [replace(record, upto=min(record.upto, head)) for record in self.records]
 
     def merge(self, later: "Change") -> None:
         """Add what was asked for later, so that both are one transaction."""

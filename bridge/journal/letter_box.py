@@ -101,14 +101,14 @@ class LetterBox:
         if version >= known[0] and seq > known[1]:
             pile.forget((resource, resource_id))
 
-    def add(self, letter: DeadLetter) -> None:
-        """Put a dead letter behind those that wait."""
+    def add(self, letter: DeadLetter) -> bool:
+        """Put a dead letter behind those that wait; False if it is not kept at all."""
         pile = self._pile(letter.sink)
         if self._bytes + len(letter.data) + LETTER_BYTES > self.most_bytes:
             self._tell_cap()
             pile.shed += 1
             if letter.sink == SOURCE or self._bytes > self.most_bytes + self.most_bytes // _REMAINDER:
-                return
+                return False
             letter = replace(letter, data=b"")
         pile.events += 1
         pile.data_bytes += len(letter.data)
@@ -117,6 +117,15 @@ class LetterBox:
         if resource is not None and resource_id is not None and version is not None and seq is not None:
             pile.know(resource, resource_id, version, seq)
         self._waiting.append(letter)
+        return True
+
+    def withdraw(self, letters: Iterable[DeadLetter]) -> None:
+        """Forget letters of the source that were taken and could not be stored: what is set aside found no room."""
+        for letter in letters:
+            pile = self._pile(letter.sink)
+            pile.events -= 1
+            pile.data_bytes -= len(letter.data)
+            self._bytes -= len(letter.data) + LETTER_BYTES
 
     def take(self) -> tuple[list[DeadLetter], Edits | None]:
         """Give what waits to whoever writes it."""

@@ -9,6 +9,7 @@ Order that must never change: received, committed, sent, confirmed, cursor commi
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from bridge.ports import Unreadable
 
 __all__ = ["Journal", "Lag", "Limits", "Previous"]
 
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 _NOTHING = Page((), ())
 _FREE_EVERY_EVENTS = 4000
@@ -42,6 +44,7 @@ _FREE_EVERY_EVENTS = 4000
 _FREE_SETTLED_EVENTS = 250
 _FREE_SETTLED_SECONDS = 1.0
 _LEDGER_EVERY_SECONDS = 1.0
+_DISK_AGAIN_SECONDS = 1.0
 _READ_AHEAD_EVENTS = 1000
 _READ_AHEAD_BYTES = 4 * 1024 * 1024
 
@@ -116,6 +119,7 @@ class Journal:
         self._broken = asyncio.Event()
         self._wrote = asyncio.Event()
         self._moved: dict[str, int] = {}
+        self._owing = False  # the last change was refused: what it was made of goes with the next one
         self.letters = letters
         self.desk = LetterDesk(self._ask, self.edit, letters)
         self._flush: asyncio.TimerHandle | None = None
@@ -131,8 +135,8 @@ class Journal:
         """Store what the hub sent; when this returns True it is on disk.
 
         `proved_at`, in the same transaction, says up to when all that the hub has sent is stored with it, and `scope`
-        what all that is from now on. False when it would exceed the capacity: nothing of it is stored then. Cancelling
-        leaves open whether it is.
+        what all that is from now on. False when it would exceed the capacity, or the file system is full: nothing of it
+        is stored then. Cancelling leaves open whether it is.
         """
         if self.room.closed:
             return False
@@ -142,9 +146,11 @@ class Journal:
         if not self.room.takes(size):
             return False
         self._given += len(messages)
-        for letter in letters:
-            self.letters.add(letter)
-        await asyncio.shield(self._write(Change(chunks=chunks, proved_at=proved_at, scope=scope), messages))
+        kept = [letter for letter in letters if self.letters.add(letter)]
+        asked = self._write(Change(chunks=chunks, proved_at=proved_at, scope=scope), messages)
+        if (await asyncio.shield(asked)).refused:
+            self.letters.withdraw(kept)
+            return False
         return True
 
     async def until_room(self, size: int) -> None:
@@ -156,7 +162,8 @@ class Journal:
 
     async def edit(self, edits: Edits) -> None:
         """Change dead letters that are kept; on disk when this returns."""
-        await asyncio.shield(self._write(Change(edits=edits)))
+        self._write(Change(edits=edits))
+        await self._last_written()
         self._arrived.set()  # whoever waits for events may have letters to send now
 
     def _ask(self, function: Callable[[Store], T]) -> "asyncio.Future[T]":
@@ -242,15 +249,20 @@ class Journal:
 
     def _flush_now(self) -> None:
         self._flush = None
-        if self._moved and self.failure is None:
+        if (self._moved or self._owing) and self.failure is None:
             self._write(Change())
 
     async def _cursors_written(self) -> None:
         """Wait until every cursor and dead letter up to now is on disk."""
         if self._moved or self.letters or self._last_write is None:
             self._write(Change())
-        if self._last_write is not None:
-            await asyncio.shield(self._last_write)
+        await self._last_written()
+
+    async def _last_written(self) -> None:
+        """Wait until what was asked for last is on disk, and all that was refused before it."""
+        while self._last_write is not None and (await asyncio.shield(self._last_write)).refused:
+            await asyncio.sleep(_DISK_AGAIN_SECONDS)
+            self._write(Change())
 
     async def failed(self) -> NoReturn:
         """Wait until the disk fails, and raise it: also where nobody reads or writes just then."""
@@ -293,7 +305,11 @@ class Journal:
             self._flush.cancel()
         try:
             if self.failure is None:
-                await self._write(Change(clean=True))
+                written = await self._write(Change(clean=True))
+                if written.refused:
+                    _log.error(
+                        "the end of this session could not be recorded, for want of room: it will look like a crash"
+                    )
         finally:
             await self._writer.close()
 
@@ -310,7 +326,7 @@ class Journal:
     def _write(self, change: Change, messages: Sequence[Message] = ()) -> "asyncio.Future[Written]":
         """Ask for a change, with everything that waits for the next transaction; nobody need await the answer."""
         self._check()
-        moved, self._moved = self._moved, {}
+        moved, self._moved = dict(self._cursors()) if self._owing else self._moved, {}
         for sink, cursor in moved.items():
             self._readers[sink].asked = cursor
         change.cursors |= moved
@@ -322,7 +338,8 @@ class Journal:
         size = sum(
             chunk.body_bytes for chunk in change.chunks
         )  # now: the writer merges what comes next into the change
-        if change.settled or change.clean is not None or change.edits is not None or self._ledger_due(change):
+        due = self._owing or self._ledger_due(change)
+        if due or change.settled or change.clean is not None or change.edits is not None:
             change.ledger = self.ledger.record(self._given, self._cursors())
             self._ledger_at = time.monotonic()
         self._last_write = self._writer.write(change)
@@ -365,6 +382,12 @@ class Journal:
             self._wrote.set()
             return
         written = done.result()
+        if written.refused:
+            self._refused(messages)
+            return
+        if self.room.disk_full:
+            _log.warning("the journal's file system has room again")
+        self._owing = self.room.disk_full = False
         self._wrote.set()
         self.room.used_bytes = written.used_bytes
         self._on_commit(written.seconds)
@@ -378,6 +401,21 @@ class Journal:
             self.head += len(messages)
             self._tail.add(messages)
             self._arrived.set()
+
+    def _refused(self, messages: Sequence[Message]) -> None:
+        """Take back the events that found no room on the file system; all else is tried again every second."""
+        if not self.room.disk_full:
+            _log.error(
+                "the journal's file system is full: nothing is stored until there is room, and a sink waits once %d"
+                " events and a window are not recorded; make room on its volume",
+                self.limits.cursor_every_events,
+            )
+        self._owing = self.room.disk_full = True
+        if messages:
+            self._given = self.head
+            self._records.lower(self.head)
+        if self._flush is None:
+            self._flush = asyncio.get_running_loop().call_later(_DISK_AGAIN_SECONDS, self._flush_now)
 
     def _check(self) -> None:
         if self.failure is not None:

@@ -60,6 +60,16 @@ class Records:
         self._most_bytes = most_bytes
         self._kept = deque(sizes)
         self._bytes = sum(size for _, size in self._kept)
+        self._lowered: dict[int, int] = {}  # what the memory calls a record, and up to where it is one
+
+    def lower(self, head: int) -> None:
+        """Take note that what was given beyond `head` is not stored: the last record is one up to there, then."""
+        if self._covered <= head:
+            return
+        upto, size = self._kept.pop()
+        self._kept.append((head, size))
+        self._lowered[upto] = head
+        self._covered = head
 
     def next(self, given: int, settled: int) -> Recorded | None:
         """Give the record that has to be written now: of what is to be deleted, or of the last few thousand.
@@ -73,7 +83,9 @@ class Records:
         data = _sealed(made.data) if len(made.data) + _CRC.size <= self._most_bytes else b""
         self._kept.append((given, len(data)))
         self._bytes += len(data)
-        while self._kept[0][0] < made.keep_from or self._bytes > self._most_bytes:
+        keep_from = self._lowered.get(made.keep_from, made.keep_from)
+        self._lowered = {upto: head for upto, head in self._lowered.items() if upto >= made.keep_from}
+        while self._kept[0][0] < keep_from or self._bytes > self._most_bytes:
             self._bytes -= self._kept.popleft()[1]
         return Recorded(given, data, self._kept[0][0])
 

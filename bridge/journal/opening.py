@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from bridge.errors import StorageFailed
 from bridge.journal.change import Change, Chunk, State
 from bridge.journal.chunk import decode
 from bridge.journal.damage import Damage, Lost, Telling, told_plainly
@@ -19,6 +20,7 @@ from bridge.journal.memory import Memory, Records, unsealed
 from bridge.journal.owner import owned
 from bridge.journal.reader import Reader
 from bridge.journal.store import Store
+from bridge.journal.volume import what_to_do
 from bridge.journal.writer import Writer
 from bridge.ledger import restored
 from bridge.message import Message
@@ -58,7 +60,7 @@ async def open_journal(  # noqa: PLR0913 - opened in one place, by `bridge.servi
             readers = {sink: await _reader(writer, state, sink) for sink in sinks}
             records = await _remembered(writer, state, memory, max_bytes // _RECORDS_SHARE)
             identity = state.identity or uuid4().hex[:16]
-            await writer.write(Change(clean=False, identity=identity))
+            await _begin(writer, path, identity)
             damage = Damage(identity, state.corrupt_letters, tell, on_lost)
             previous = Previous(state.clean, state.proved_at, state.scope)
             cursors = {sink: reader.cursor for sink, reader in readers.items()}
@@ -76,6 +78,15 @@ async def open_journal(  # noqa: PLR0913 - opened in one place, by `bridge.servi
             yield journal
         finally:
             await asyncio.shield(journal.close())
+
+
+async def _begin(writer: Writer, path: Path, identity: str) -> None:
+    """Record that a session begins; raises `StorageFailed` where even that finds no room.
+
+    Nothing could be stored or settled then, and supervisors start again until there is room.
+    """
+    if (await writer.write(Change(clean=False, identity=identity))).refused:
+        raise StorageFailed(f"journal {path}: there is no room for writing anything{what_to_do(path)}")
 
 
 def capacity(max_bytes: int) -> int:

@@ -11,7 +11,7 @@ _ROOM_AGAIN = 0.9  # a full journal takes nothing until this share of it is used
 
 
 class Room:
-    """See the module; `used_bytes` is how much of the file is in use, `full` whether the last that came was refused.
+    """See the module; `used_bytes` is how much of the file is in use, `disk_full` that the file system has no room.
 
     `blocks`: what comes has to wait for room, and nothing is stored short.
     """
@@ -20,17 +20,25 @@ class Room:
         self.capacity_bytes = capacity_bytes
         self.blocks = blocks
         self.used_bytes = 0
-        self.full = False
+        self.disk_full = False
+        self._over = False
+
+    @property
+    def full(self) -> bool:
+        """Whether the last that came was refused, and nothing has shown since that there is room."""
+        return self._over or self.disk_full
 
     @property
     def closed(self) -> bool:
         """Whether nothing is taken, however little: there is no room yet worth the name."""
-        return self.full and self.used_bytes >= self.capacity_bytes * _ROOM_AGAIN
+        return self.disk_full or (self._over and self.used_bytes >= self.capacity_bytes * _ROOM_AGAIN)
 
     def takes(self, size: int) -> bool:
         """Say whether so many bytes more are taken."""
-        self.full = self.closed or self.used_bytes + size >= self.capacity_bytes
-        return not self.full
+        if self.closed:
+            return False
+        self._over = self.used_bytes + size >= self.capacity_bytes
+        return not self._over
 
     def ever_takes(self, size: int) -> bool:
         """Say whether so many bytes are taken for sure once all else is settled: a quarter may be dead letters."""

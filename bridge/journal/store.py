@@ -16,9 +16,10 @@ from bridge.journal import letter_table
 from bridge.journal.change import Change, Chunk, State, statements
 from bridge.journal.letter import LETTER_BYTES, Letter, Which
 from bridge.journal.mark import Mark, read_mark
+from bridge.journal.volume import what_to_do
 from bridge.ledger import recorded_places
 
-__all__ = ["Store"]
+__all__ = ["NoRoom", "Store"]
 
 _PAGE_BYTES = 4096
 _WAL_PAGES = 1024  # 4 MiB: a flipped bit in the WAL cuts its tail, so the tail is kept short
@@ -36,6 +37,10 @@ _SCHEMA = (
 )
 # Later than schema 1, which a release that does not know it can go on using: what it frees leaves a hole that is seen.
 _MEMORY = "CREATE TABLE IF NOT EXISTS memory (upto INTEGER PRIMARY KEY, data BLOB NOT NULL)"
+
+
+class NoRoom(Exception):
+    """Nothing of a change is written, since the file or its file system is full; a later one may be."""
 
 
 class Store:
@@ -134,7 +139,7 @@ class Store:
             raise self._failed("reading", error) from error
 
     def write(self, change: Change) -> None:
-        """Carry out a change as one transaction; it is on disk when this returns.
+        """Carry out a change as one transaction; it is on disk when this returns, and undone at `NoRoom`.
 
         Few statements, and one alone without BEGIN and COMMIT: each of them gives up the interpreter's lock and has to
         get it back from a busy event loop.
@@ -149,6 +154,7 @@ class Store:
                     self._db.execute(statement, values)
                 self._db.execute("COMMIT")
         except sqlite3.Error as error:
+            self._undo(error)
             raise self._failed("writing", error) from error
         if change.identity is not None:
             self._mark.begin(change.identity)
@@ -162,6 +168,17 @@ class Store:
     def mark(self) -> None:
         """Note outside the file how far the numbers on disk go, see `bridge.journal.mark`."""
         self._mark.write(self._last)
+
+    def _undo(self, error: sqlite3.Error) -> None:
+        """Raise `NoRoom` if that is all that is wrong: SQLite has then taken the transaction back, mostly by itself.
+
+        It is no failed sync, which has a code of its own. See "Automatic Rollback" in SQLite's `lang_transaction`.
+        """
+        if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
+            return
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+        raise NoRoom from error
 
     def read(self, after: int, limit: int, max_bytes: int) -> Sequence[Chunk]:
         """Read the chunks that hold the next messages after a sequence number.
@@ -211,4 +228,5 @@ class Store:
 
     def _failed(self, doing: str, error: sqlite3.Error | OSError) -> StorageFailed:
         name = getattr(error, "sqlite_errorname", "")
-        return StorageFailed(f"journal {self._path}: {doing} failed: {error!r} {name}".rstrip())
+        text = f"journal {self._path}: {doing} failed: {error!r} {name}".rstrip()
+        return StorageFailed(f"{text}{what_to_do(self._path)}")

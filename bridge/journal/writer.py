@@ -7,6 +7,7 @@ since the file has one connection. Used by `bridge.journal.log` alone.
 
 import asyncio
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from typing import Generic, TypeVar
 
 from bridge.errors import StorageFailed
 from bridge.journal.change import Change
-from bridge.journal.store import Store
+from bridge.journal.store import NoRoom, Store
 
 __all__ = ["Writer", "Written"]
 
@@ -25,16 +26,23 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What one commit tells: how long it took, and how much of the file is in use after it."""
+    """What one commit tells: how long it took, and how much of the file is in use after it.
+
+    `refused`: nothing of the change is on disk, since there is no room. What there was in it beside events is written
+    with the next one.
+    """
 
     seconds: float
     used_bytes: int
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Write:
     change: Change
     done: "asyncio.Future[Written]"
+    refusals: int
+    """How many refusals were known to who asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +59,19 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[_Write | _Call[object] | None] = SimpleQueue()
         self._failed: StorageFailed | None = None
+        self._refusals = self._known_refusals = 0  # the first is the thread's, the other what the loop knows
+        self._owed: Change | None = None
+        self._head = sys.maxsize  # the last number that is stored, once that is known
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     def write(self, change: Change) -> "asyncio.Future[Written]":
         """Ask for a change; the future is done when it is on disk, or failed with `StorageFailed`.
 
-        After one that failed no other is written: a full disk may take the next, and a hole would be in between.
+        After one that failed no other is written. After one that was refused none is tried that was asked for before
+        that was known: it builds on what is not there.
         """
-        job = _Write(change, self._loop.create_future())
+        job = _Write(change, self._loop.create_future(), self._known_refusals)
         self._jobs.put(job)
         return job.done
 
@@ -91,24 +103,50 @@ class Writer:
     def _commit(self, writes: Sequence[_Write]) -> None:
         if not writes:
             return
-        change = writes[0].change
-        for write in writes[1:]:
-            change.merge(write.change)
+        if writes[0].refusals < self._refusals:
+            stale = [write for write in writes if write.refusals < self._refusals]
+            self._refuse(_merged(stale), [write.done for write in stale])
+            self._commit(writes[len(stale) :])
+            return
+        change = _merged(writes)
         futures = [write.done for write in writes]
         if self._failed is not None:
             self._post(_fail, futures, self._failed)
             return
+        if self._owed is not None:
+            self._owed.merge(change)
+            change, self._owed = self._owed, None
         try:
             started = time.perf_counter()
             self._store.write(change)
             seconds = time.perf_counter() - started
             written = Written(seconds, self._store.used_bytes())
+        except NoRoom:
+            self._refusals += 1
+            self._refuse(change, futures)
         except Exception as error:  # noqa: BLE001 - as below
             self._failed = _final(error)
             self._post(_fail, futures, self._failed)
         else:
+            if change.chunks:
+                self._head = change.chunks[-1].last
             self._post(_resolve, futures, written)
             self._store.mark()  # behind the answers: nobody waits for it
+
+    def _refuse(self, change: Change, futures: "Sequence[asyncio.Future[Written]]") -> None:
+        """Keep what a change owes beside its events, and say that it is not written."""
+        if change.chunks:
+            self._head = min(self._head, change.chunks[0].first - 1)
+        change.withdraw(self._head)
+        if self._owed is None:
+            self._owed = change
+        else:
+            self._owed.merge(change)
+        self._post(self._told, futures, self._refusals)
+
+    def _told(self, futures: "Sequence[asyncio.Future[Written]]", refusals: int) -> None:
+        self._known_refusals = refusals
+        _resolve(futures, Written(0.0, 0, refused=True))
 
     def _answer(self, job: _Call[object]) -> None:
         try:
@@ -121,6 +159,13 @@ class Writer:
     def _post(self, deliver: Callable[..., None], futures: "Sequence[asyncio.Future[T]]", what: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(deliver, futures, what)
+
+
+def _merged(writes: Sequence[_Write]) -> Change:
+    change = writes[0].change
+    for write in writes[1:]:
+        change.merge(write.change)
+    return change
 
 
 def _final(error: Exception) -> StorageFailed:

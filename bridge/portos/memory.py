@@ -206,6 +206,7 @@ class VersionMemory:
         """Take back all that the last batch changed: it was not stored, so that a repeat of it is news."""
         for resource, resource_id, before in reversed(self._touched):
             self._put(resource, resource_id, self._known.find(resource, resource_id), before, self._now)
+        self._changed += self._touched  # a record may have been made in between
         self._repeats.forget(self._remembered)
 
     def record(self, upto: int) -> Recorded:

@@ -1,0 +1,45 @@
+"""The volume under the journal: how much of it the journal may take, and what is wrong with it where a write fails."""
+
+import logging
+import os
+from pathlib import Path
+
+__all__ = ["what_to_do", "within_volume"]
+
+_log = logging.getLogger(__name__)
+_SHARE = 0.8  # the log of SQLite and the copy of a damaged journal need room as well
+
+
+def within_volume(path: Path, max_bytes: int) -> int:
+    """Give how much a journal at `path` may hold: what is asked for, or 80 % of its volume, which is said then."""
+    found = _volume(path)
+    most = 0 if found is None else int(found.f_blocks * found.f_frsize * _SHARE)
+    if not 0 < most < max_bytes:  # some network file systems tell no size
+        return max_bytes
+    text = "JOURNAL__MAX_BYTES=%d is more than 80 %% of the volume of %s: the journal holds at most %d bytes"
+    _log.warning(text, max_bytes, path, most)
+    return most
+
+
+def what_to_do(path: Path) -> str:
+    """Say what the volume lacks, as the end of an error's text; empty where it is not that."""
+    found = _volume(path)
+    if found is None:
+        return ""
+    if found.f_flag & os.ST_RDONLY:
+        return "; its volume is mounted read-only: mount it for writing, then the next start goes on"
+    if found.f_blocks and not found.f_bavail:
+        return "; its volume is full: make room there, then the next start goes on"
+    if found.f_files and not found.f_favail:
+        return "; its volume has no inode left: delete files there, then the next start goes on"
+    return ""
+
+
+def _volume(path: Path) -> os.statvfs_result | None:
+    folder = path.parent
+    while not folder.exists() and folder != folder.parent:  # it is made when the journal is opened
+        folder = folder.parent
+    try:
+        return os.statvfs(folder)
+    except OSError:  # whoever uses the file meets it too, and tells it
+        return None
