@@ -6,7 +6,7 @@ from functools import partial
 from typing import Protocol
 
 from tests.brokers import KafkaBroker, MqttBroker
-from tests.chaos import coverage, deaf, power, rotation, versions
+from tests.chaos import coverage, crashes, deaf, power, rotation, versions
 from tests.chaos.trial import Report
 
 __all__ = ["LONG_RUNS", "LongRun"]
@@ -15,6 +15,7 @@ _ROTATIONS = 100
 _FORGOTTEN = 20
 _CALM_SECONDS = 3600.0
 _POWER_CUTS = 50
+_KILLS = 200
 
 _WITHHELD_CHANGES = 50_000
 _REPEATED_CHANGES = 10_000
@@ -72,6 +73,11 @@ def _be_calm(kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[Report]:
     return deaf.be_calm(kafka, mqtt, _CALM_SECONDS, seed)
 
 
+def _kill(kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[Report]:
+    runs = _KILLS // crashes.PER_RUN
+    return [crashes.kill(kafka, mqtt, crashes.PER_RUN, f"{seed}/{number}") for number in range(runs)]
+
+
 def _cut_power(kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[power.Outcome]:
     return [power.cut_power(kafka, mqtt, _POWER_CUTS, seed)]
 
@@ -82,6 +88,7 @@ LONG_RUNS = (
     LongRun("deaf under load", _forget),
     LongRun("withheld versions", _withhold),
     LongRun("repeated changes", _repeat),
+    LongRun("kill -9", _kill),
     LongRun("power cut", _cut_power),
     LongRun("deaf under sparse traffic", _forget_sparsely, asked=True),
     LongRun("calm for an hour", _be_calm, asked=True),

@@ -55,6 +55,8 @@ class Trial:
     lives: list[Life] = field(default_factory=list)
     kills: list[float] = field(default_factory=list)
     stalls: list[tuple[float, float]] = field(default_factory=list)
+    breaks: dict[str, list[float]] = field(default_factory=dict)
+    """When a sink's connection was broken, by sink; its next session may repeat a window."""
     imbalances: dict[str, float] = field(default_factory=dict)
     """What the bridge's own ledger misses, by stage, over all its lives."""
 
@@ -143,9 +145,11 @@ class Trial:
             f"the bridge's ledger misses {count:g} events, {stage}" for stage, count in self.imbalances.items()
         ]
         for sink, count in repeated.items():
-            most = len(self.kills) * (WINDOW[sink] + CURSOR_LAG)
+            breaks = len(self.breaks.get(sink, ()))
+            most = len(self.kills) * (WINDOW[sink] + CURSOR_LAG) + breaks * WINDOW[sink]
             if count > most:
-                problems.append(f"{sink}: {count} repeats after {len(self.kills)} kills, at most {most} are allowed")
+                after = f"{len(self.kills)} kills and {breaks} breaks"
+                problems.append(f"{sink}: {count} repeats after {after}, at most {most} are allowed")
         problems += too_few(self.load.least(), coverage.changes, judgement.accepted)
         return Report(summary, problems, coverage, judgement.accepted)
 
@@ -153,7 +157,8 @@ class Trial:
         received = self.received()
         anywhere = set().union(*map(identities, received.values()))
         lives = [_made(life, anywhere) for life in self.lives]
-        coverage = judge_coverage(lives, received, journaled=self.world.journaled, kills=self.kills, stalls=self.stalls)
+        repeating = [*self.kills, *(at for breaks in self.breaks.values() for at in breaks)]
+        coverage = judge_coverage(lives, received, journaled=self.world.journaled, kills=repeating, stalls=self.stalls)
         changes = {"kafka": self.world.kafka_reader.read(), "mqtt": self.world.mqtt_reader.read()}
         return coverage, judge_accepted([life.ledger for life in lives], changes, journaled=self.world.journaled)
 
@@ -190,8 +195,9 @@ def trial(
     *,
     lives: int = 1,
     pause: Callable[[], float] | None = None,
+    rate: float = 200,
 ) -> Iterator[Trial]:
-    """Start a bridge behind a wire, and the load: 200 changes/s, or with a pause before each that `pause` gives.
+    """Start a bridge behind a wire, and the load: so many changes/s, or with a pause before each that `pause` gives.
 
     The bridge names its site after its topics.
     """
@@ -202,6 +208,6 @@ def trial(
         chosen = {"HUB__URL": wire.url} | wanted | dict(settings)
         with (
             opened(hub, kafka, mqtt, chosen, base=name) as world,
-            SteadyLoad(hub, resources) if pause is None else Trickle(hub, resources[0], pause) as load,
+            SteadyLoad(hub, resources, rate) if pause is None else Trickle(hub, resources[0], pause) as load,
         ):
             yield Trial(world, wire, load, name)
