@@ -17,13 +17,13 @@ The only file that imports aiokafka. Why it is written as it is (aiokafka 0.14.0
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import BrokerResponseError, KafkaError, UnknownTopicOrPartitionError, kafka_errors
+from aiokafka.errors import BrokerResponseError, KafkaError, ProducerClosed, UnknownTopicOrPartitionError, kafka_errors
 from aiokafka.record.util import calc_crc32c
 
 from bridge.errors import Rejected, Unavailable
@@ -74,12 +74,46 @@ async def connect(config: KafkaConfig) -> AsyncIterator[Sink]:
         except KafkaError as error:
             servers = ", ".join(config.bootstrap_servers)
             raise _unavailable(error, f"connecting to {servers}") from error
+        except asyncio.CancelledError as cancelled:
+            _close_first_connection(cancelled)
+            raise
         # Epoch and producer id are those of the transactional id, and transactions are of no use here: only the id is
         # taken out again, else aiokafka would ask for one around each batch.
         producer._txn_manager.transactional_id = None  # noqa: SLF001 - see above
-        yield _KafkaSink(producer, config)
+        # The one sends, the other asks for metadata: without either no answer ever comes.
+        workers = (producer._sender.sender_task, producer.client._sync_task)  # noqa: SLF001 - as in `abandon`
+        with _watched(workers[0], producer._message_accumulator):  # noqa: SLF001 - as in `abandon`
+            yield _KafkaSink(producer, config, workers)
     finally:
         await abandon(producer)
+
+
+def _close_first_connection(cancelled: BaseException) -> None:
+    """Close the connection that asks for the cluster's brokers: a cancelled start (0.14.0) forgets it."""
+    trace = cancelled.__traceback__
+    while trace is not None:
+        connection = trace.tb_frame.f_locals.get("bootstrap_conn")
+        if connection is not None:
+            connection.close()
+        trace = trace.tb_next
+
+
+@contextmanager
+def _watched(sender: asyncio.Task[Any], accumulator: Any) -> Iterator[None]:
+    """Have everything on its way fail as soon as the task that sends it has ended.
+
+    aiokafka does that for a sender that failed; one that was cancelled just returns, and its answers never come.
+    """
+
+    def give_up(ended: asyncio.Task[Any]) -> None:
+        if ended.cancelled() or ended.exception() is None:
+            accumulator.fail_all(ProducerClosed("the task that sends has ended"))
+
+    sender.add_done_callback(give_up)
+    try:
+        yield
+    finally:
+        sender.remove_done_callback(give_up)
 
 
 async def abandon(producer: Any) -> None:
@@ -127,8 +161,9 @@ class _Sent:
 class _KafkaSink:
     """The sink of one connection."""
 
-    def __init__(self, producer: Any, config: KafkaConfig) -> None:
+    def __init__(self, producer: Any, config: KafkaConfig, workers: Sequence[asyncio.Task[Any]] = ()) -> None:
         self._producer = producer
+        self._workers = workers
         self._config = config
         self._partitions: dict[str, int] = {}
         self._most_records: dict[_Place, int] = {}
@@ -137,6 +172,8 @@ class _KafkaSink:
 
     async def deliver(self, batch: Sequence[Message]) -> list[Outcome]:
         """Hand a batch over, all partitions at once, and wait for every answer of the brokers."""
+        if any(worker.done() for worker in self._workers):
+            raise Unavailable("a task of the producer has ended", reason="session", at_once=self._progress)
         outcomes: dict[int, Outcome] = {}
         lanes, stop = await self._sorted(batch, outcomes)
         if not self._progress and lanes:

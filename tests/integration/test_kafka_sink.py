@@ -15,6 +15,7 @@ from bridge.contract import deliver_all, sample
 from bridge.errors import Rejected, Unavailable
 from bridge.ports import Sink
 from sinks.kafka import KafkaConfig, plugin
+from sinks.kafka.sink import _KafkaSink
 from tests.brokers import KafkaBroker
 from tests.brokers.kafka import start_kafka
 from tests.integration.test_kafka_contract import KafkaRig
@@ -130,6 +131,45 @@ async def test_records_are_as_a_consumer_expects(kafka_broker: KafkaBroker) -> N
         assert record.key == (message.resource_id or "").encode()
         assert record.value == message.body
         assert record.content_type == "application/json"
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+async def test_a_producer_without_its_tasks_is_noticed_at_once(kafka_broker: KafkaBroker, worker: int) -> None:
+    """Neither what is on its way nor a quiet connection waits for a deadline when the library's own task is gone."""
+    config = config_for(kafka_broker, f"p{uuid4().hex}")
+    async with plugin.connect(config) as sink:
+        assert isinstance(sink, _KafkaSink)
+        assert list(await sink.deliver([sample(0)])) == [None]
+        delivery = asyncio.create_task(sink.deliver([sample(7)]), name="delivery")  # the same partition
+        sink._workers[worker].cancel()
+        async with asyncio.timeout(1):
+            (outcome,) = await delivery
+        with pytest.raises(Unavailable) as quiet:
+            await sink.deliver([])
+
+    assert (outcome is None) == (worker == 1), "what only the sender could send is not confirmed without it"
+    assert (quiet.value.reason, quiet.value.at_once) == ("session", True)
+
+
+async def test_a_sender_that_fails_ends_the_connection(
+    kafka_broker: KafkaBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error in the library's own task reaches what is on its way, and the next connection is whole."""
+    config = config_for(kafka_broker, f"p{uuid4().hex}")
+    async with plugin.connect(config) as sink:
+        assert isinstance(sink, _KafkaSink)
+        assert list(await sink.deliver([sample(0)])) == [None]
+        monkeypatch.setattr(sink._producer._message_accumulator, "drain_by_nodes", _broken)
+        async with asyncio.timeout(1):
+            (outcome,) = await sink.deliver([sample(1)])
+    async with plugin.connect(config) as sink:
+        assert list(await sink.deliver([sample(1)])) == [None]
+
+    assert isinstance(outcome, Unavailable)
+
+
+def _broken(**_: object) -> None:
+    raise RuntimeError("a fault of the library")
 
 
 async def test_a_frozen_broker_leaves_nothing_behind(own_kafka_broker: KafkaBroker) -> None:

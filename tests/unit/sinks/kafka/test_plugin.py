@@ -58,6 +58,8 @@ async def test_the_private_names_that_closing_needs_are_there() -> None:
     connection = AIOKafkaConnection("127.0.0.1", 1)
 
     assert isinstance(producer._sender, Sender)
+    assert callable(producer._message_accumulator.fail_all)
+    assert producer.client._sync_task is None
     assert vars(TransactionManager(None, 1000))["transactional_id"] is None
     assert isinstance(producer.client, AIOKafkaClient)
     assert producer.client._conns == {}
