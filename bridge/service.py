@@ -30,6 +30,7 @@ from bridge.portos.memory import VersionMemory
 from bridge.portos.minimisation import minimisation, scope
 from bridge.ports import SinkPlugin, SourceActivity
 from bridge.settings import Settings, SinkConfig
+from bridge.settings.core import LARGEST_PART_OF_A_VOLUME
 from bridge.settings.loading import Configuration
 from bridge.settings.privacy import EVERYTHING
 from bridge.status import Status, journal_numbers, lag_reading
@@ -135,7 +136,7 @@ class _Bridge:
     @asynccontextmanager
     async def _journal(self) -> AsyncIterator[Journal]:
         journal, delivery = self._settings.journal, self._settings.delivery
-        max_bytes = within_volume(journal.path, journal.max_bytes)
+        max_bytes = within_volume(journal.path, journal.max_bytes, LARGEST_PART_OF_A_VOLUME)
         limits = Limits(
             capacity(max_bytes),
             journal.memory_max_bytes // 2,

@@ -1,24 +1,16 @@
 """The volume under the journal: how much of it the journal may take, and what is wrong with it where a write fails."""
 
-import logging
 import os
 from pathlib import Path
 
 __all__ = ["what_to_do", "within_volume"]
 
-_log = logging.getLogger(__name__)
-_SHARE = 0.8  # the log of SQLite and the copy of a damaged journal need room as well
 
-
-def within_volume(path: Path, max_bytes: int) -> int:
-    """Give how much a journal at `path` may hold: what is asked for, or 80 % of its volume, which is said then."""
+def within_volume(path: Path, max_bytes: int, largest_part: float) -> int:
+    """Give how much a journal at `path` may hold: what is asked for, or that part of its volume."""
     found = _volume(path)
-    most = 0 if found is None else int(found.f_blocks * found.f_frsize * _SHARE)
-    if not 0 < most < max_bytes:  # some network file systems tell no size
-        return max_bytes
-    text = "JOURNAL__MAX_BYTES=%d is more than 80 %% of the volume of %s: the journal holds at most %d bytes"
-    _log.warning(text, max_bytes, path, most)
-    return most
+    most = 0 if found is None else int(found.f_blocks * found.f_frsize * largest_part)
+    return min(most, max_bytes) if most else max_bytes  # some network file systems tell no size
 
 
 def what_to_do(path: Path) -> str:

@@ -12,12 +12,11 @@ from urllib.parse import urlsplit
 
 from bridge.settings import privacy
 from bridge.settings.base import SinkConfig, is_loopback
-from bridge.settings.core import ACTIONS, Settings
+from bridge.settings.core import ACTIONS, LARGEST_PART_OF_A_VOLUME, Settings
 from bridge.settings.reference import PREFIX, sink_prefix
 
 __all__ = ["cautions", "contradictions"]
 
-_LARGEST_PART_OF_THE_VOLUME = 0.8
 _ASCENDING = (
     ("HUB__FIRST_PAUSE_SECONDS", "HUB__LONGEST_PAUSE_SECONDS"),
     ("DELIVERY__FIRST_PAUSE_SECONDS", "DELIVERY__LONGEST_PAUSE_SECONDS"),
@@ -39,8 +38,8 @@ def contradictions(given: Mapping[str, object]) -> Iterator[str]:
         case {"JOURNAL__MEMORY_MAX_BYTES": int(memory), "JOURNAL__MAX_BYTES": int(most)} if memory > most:
             yield f"{PREFIX}JOURNAL__MEMORY_MAX_BYTES: is more than JOURNAL__MAX_BYTES"
     match given:
-        case {"JOURNAL__PATH": Path() as path, "JOURNAL__MAX_BYTES": int(most)}:
-            yield from _journal_volume(path, most)
+        case {"JOURNAL__PATH": Path() as path}:
+            yield from _journal_place(path)
     match given:
         case {"HUB__CA_FILE": Path() as file, "HUB__URL": str(url)}:
             yield from _authorities(file, url)
@@ -53,10 +52,14 @@ def contradictions(given: Mapping[str, object]) -> Iterator[str]:
 
 
 def cautions(settings: Settings, sinks: Mapping[str, tuple[Any, SinkConfig]]) -> Iterator[str]:
-    """Yield what works but should be known: secrets and data that travel in plaintext."""
+    """Yield what works but should be known: less than what was asked for, data that travel in plaintext."""
     hub = urlsplit(settings.hub.url)
     if hub.scheme == "http" and not is_loopback(hub.hostname or ""):
         yield f"{PREFIX}HUB__URL: the login and all events travel in plaintext to another host; use https where you can"
+    total = shutil.disk_usage(_existing(settings.journal.path)).total
+    if 0 < LARGEST_PART_OF_A_VOLUME * total < settings.journal.max_bytes:
+        most = int(LARGEST_PART_OF_A_VOLUME * total)
+        yield f"{PREFIX}JOURNAL__MAX_BYTES: is more than 80 % of its volume, and counts as {most} there"
     if settings.hub.recycle_seconds and not settings.auth.make_before_break:
         yield f"{PREFIX}HUB__RECYCLE_SECONDS: each time is a blind window, since AUTH__MAKE_BEFORE_BREAK is off"
     for variable, text in privacy.cautions(settings.subscribe.resources, settings.filter, settings.privacy):
@@ -66,18 +69,15 @@ def cautions(settings: Settings, sinks: Mapping[str, tuple[Any, SinkConfig]]) ->
             yield f"{sink_prefix(name)}{field.upper()}: {text}"
 
 
-def _journal_volume(path: Path, max_bytes: int) -> Iterator[str]:
+def _journal_place(path: Path) -> Iterator[str]:
     if path.is_dir():
         yield f"{PREFIX}JOURNAL__PATH: is a folder; name a file in it"
-        return
-    existing = next((parent for parent in path.absolute().parents if parent.exists()), Path("/"))
-    if not existing.is_dir():
+    elif not _existing(path).is_dir():
         yield f"{PREFIX}JOURNAL__PATH: a part of it is a file, not a folder"
-        return
-    total = shutil.disk_usage(existing).total
-    if max_bytes > _LARGEST_PART_OF_THE_VOLUME * total:
-        most = int(_LARGEST_PART_OF_THE_VOLUME * total)
-        yield f"{PREFIX}JOURNAL__MAX_BYTES: is more than 80 % of its volume; at most {most} there"
+
+
+def _existing(path: Path) -> Path:
+    return next((parent for parent in path.absolute().parents if parent.exists()), Path("/"))
 
 
 def _authorities(file: Path, url: str) -> Iterator[str]:

@@ -14,6 +14,7 @@ from bridge.settings.privacy import EVERYTHING, LICENCE, Event, Filter, Privacy,
 
 __all__ = [
     "ACTIONS",
+    "LARGEST_PART_OF_A_VOLUME",
     "Admin",
     "Auth",
     "Delivery",
@@ -32,6 +33,9 @@ __all__ = [
 
 ACTIONS = ("created", "updated", "deleted")
 """Every change that a hub can be asked for."""
+
+LARGEST_PART_OF_A_VOLUME = 0.8
+"""What the journal may take of it: SQLite's log and the copy of a damaged journal need room as well."""
 
 _NEEDED = {"jwt": ("username", "password", "device_name"), "static": ("token",)}
 
@@ -164,7 +168,7 @@ class Journal(Part):
     path: Path = Path("/var/lib/portos-bridge/journal.db")
     """Where the journal is; its folder must be on a local disk and writable."""
     max_bytes: int = Field(default=1_073_741_824, ge=4_194_304)
-    """How much the journal may hold; at most 80 % of the volume, checked at start."""
+    """How much the journal may hold; more than 80 % of its volume counts as 80 %, with a warning at start."""
     on_full: Literal["shed", "block"] = "shed"
     """`shed` stores changes without their bodies from 7/8 of it on, and drops what comes at the limit; `block` lets the
     hub wait, and drops what it sends after 5 s. All of it is told."""

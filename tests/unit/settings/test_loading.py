@@ -196,6 +196,12 @@ def test_a_misspelt_word_is_answered_with_all_that_are_allowed(
     )
 
 
+def test_a_journal_that_is_larger_than_its_volume_allows_is_warned_of(good: dict[str, str]) -> None:
+    (warning,) = loaded(good | {"PORTOS_BRIDGE_JOURNAL__MAX_BYTES": "9000000000000000"}).warnings
+
+    assert warning.startswith("PORTOS_BRIDGE_JOURNAL__MAX_BYTES: is more than 80 % of its volume, and counts as ")
+
+
 @pytest.mark.parametrize(
     ("url", "warned"),
     [

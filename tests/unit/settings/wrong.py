@@ -214,7 +214,6 @@ WRONG = {
     "doubts the wrong way round": Wrong({"HUB__DOUBT_FIRST_SECONDS": "46"}, {"HUB__DOUBT_FIRST_SECONDS"}),
     "rarer doubts with traffic": Wrong({"HUB__DOUBT_CLOSED_SECONDS": "44"}, {"HUB__DOUBT_LONGEST_SECONDS"}),
     "more memory than journal": Wrong({"JOURNAL__MEMORY_MAX_BYTES": "2000000000"}, {"JOURNAL__MEMORY_MAX_BYTES"}),
-    "more journal than volume": Wrong({"JOURNAL__MAX_BYTES": "9000000000000000"}, {"JOURNAL__MAX_BYTES"}),
     "a folder for a journal": Wrong({"JOURNAL__PATH": "{tmp}"}, {"JOURNAL__PATH"}),
     "a file for a folder": Wrong({"JOURNAL__PATH": "{tmp}/secret/j.db"}, {"JOURNAL__PATH"}, {"secret": b"x"}),
     "authorities that are not there": Wrong(
