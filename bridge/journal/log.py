@@ -13,7 +13,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
 from typing import NoReturn, TypeVar
 
 from bridge.errors import StorageFailed
@@ -28,6 +27,7 @@ from bridge.journal.reader import Ahead, Page, Reader
 from bridge.journal.room import Room
 from bridge.journal.store import Store
 from bridge.journal.tail import Tail
+from bridge.journal.upkeep import Upkeep
 from bridge.journal.writer import Writer, Written
 from bridge.labels import JOURNAL
 from bridge.ledger import Ledger
@@ -39,11 +39,6 @@ __all__ = ["Journal", "Lag", "Limits", "Previous"]
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 _NOTHING = Page((), ())
-_FREE_EVERY_EVENTS = 4000
-# Where all is settled: deleting costs statements of its own, and the more at once the longer an event has to wait.
-_FREE_SETTLED_EVENTS = 250
-_FREE_SETTLED_SECONDS = 1.0
-_LEDGER_EVERY_SECONDS = 1.0
 _DISK_AGAIN_SECONDS = 1.0
 _READ_AHEAD_EVENTS = 1000
 _READ_AHEAD_BYTES = 4 * 1024 * 1024
@@ -106,12 +101,10 @@ class Journal:
         self.head = head
         """The sequence number of the newest message that is on disk."""
         self._given = head  # the newest number given, on disk or on its way
-        self._records = records
         self._damage = damage
         self._writer = writer
         self._readers = dict(readers)
-        self._freed, self._freed_at = self._floor(), -inf
-        self._ledger_at = -inf
+        self._upkeep = Upkeep(self._floor(), records)
         self._tail = Tail(head, limits.memory_max_bytes)
         self._on_commit = on_commit
         self._arrived = asyncio.Event()
@@ -326,22 +319,17 @@ class Journal:
     def _write(self, change: Change, messages: Sequence[Message] = ()) -> "asyncio.Future[Written]":
         """Ask for a change, with everything that waits for the next transaction; nobody need await the answer."""
         self._check()
-        moved, self._moved = dict(self._cursors()) if self._owing else self._moved, {}
-        for sink, cursor in moved.items():
-            self._readers[sink].asked = cursor
+        moved = self._cursors_to_write() if self._owing or not change.chunks else {}
         change.cursors |= moved
         if self.letters:
             self._take_letters(change)
-        change.settled = self._to_free(orderly=bool(change.clean))
-        if (record := self._records.next(self._given, change.settled)) is not None:
-            change.records.append(record)
+        half_full = self.room.used_bytes * 2 > self.limits.capacity_bytes
+        due = self._upkeep.ride_along(change, self._floor(), self._given, time.monotonic(), half_full=half_full)
+        if due or self._owing:
+            change.ledger = self.ledger.record(self._given, self._cursors())
         size = sum(
             chunk.body_bytes for chunk in change.chunks
         )  # now: the writer merges what comes next into the change
-        due = self._owing or self._ledger_due(change)
-        if due or change.settled or change.clean is not None or change.edits is not None:
-            change.ledger = self.ledger.record(self._given, self._cursors())
-            self._ledger_at = time.monotonic()
         self._last_write = self._writer.write(change)
         self._last_write.add_done_callback(lambda done: self._written(done, moved, messages, size))
         return self._last_write
@@ -355,20 +343,15 @@ class Journal:
                 edits.merge(change.edits)
             change.edits = edits
 
-    def _ledger_due(self, change: Change) -> bool:
-        return change.proved_at is not None and time.monotonic() - self._ledger_at >= _LEDGER_EVERY_SECONDS
+    def _cursors_to_write(self) -> Mapping[str, int]:
+        """Take the cursors that have moved; all of them where the last change was refused.
 
-    def _to_free(self, *, orderly: bool) -> int:
-        """Say up to which number the next transaction deletes; 0 is nothing."""
-        floor, now = self._floor(), time.monotonic()
-        settled = floor - self._freed
-        half_full = self.room.used_bytes * 2 > self.limits.capacity_bytes
-        long_ago = settled >= _FREE_SETTLED_EVENTS or now - self._freed_at >= _FREE_SETTLED_SECONDS
-        all_settled = floor == self._given and long_ago
-        if not settled or not (settled >= _FREE_EVERY_EVENTS or all_settled or orderly or half_full):
-            return 0
-        self._freed, self._freed_at = floor, now
-        return floor
+        They are written by themselves: with each commit of events they would cost it a statement and a page of 4 KiB.
+        """
+        moved, self._moved = dict(self._cursors()) if self._owing else self._moved, {}
+        for sink, cursor in moved.items():
+            self._readers[sink].asked = cursor
+        return moved
 
     def _written(
         self, done: "asyncio.Future[Written]", moved: Mapping[str, int], messages: Sequence[Message], size: int
@@ -413,7 +396,7 @@ class Journal:
         self._owing = self.room.disk_full = True
         if messages:
             self._given = self.head
-            self._records.lower(self.head)
+            self._upkeep.lower(self.head)
         if self._flush is None:
             self._flush = asyncio.get_running_loop().call_later(_DISK_AGAIN_SECONDS, self._flush_now)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import Rejected, StorageFailed
-from bridge.journal import Buried, Journal, Limits, log, open_journal, within_volume
+from bridge.journal import Buried, Journal, Limits, log, open_journal, upkeep, within_volume
 from bridge.journal import volume as volume_module
 from bridge.journal.change import Change
 from bridge.journal.store import NoRoom, Store
@@ -173,7 +173,7 @@ async def test_what_is_deleted_is_still_remembered_when_a_record_found_no_room(
     opening: Opening, path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The memory of a killed bridge knows all that is stored; the refused is news when it comes again."""
-    monkeypatch.setattr(log, "_FREE_SETTLED_EVENTS", 1)
+    monkeypatch.setattr(upkeep, "_ANY_SECONDS", 0)
     memory, after = (VersionMemory("monotonic", "default", 1e9) for _ in range(2))
     async with opening("kafka", memory=memory) as journal:
         for first in range(1, 200, 10):

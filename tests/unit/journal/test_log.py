@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import JournalOwned, Rejected, StorageFailed
-from bridge.journal import Buried, Journal, log
+from bridge.journal import Buried, Journal
 from bridge.journal.change import Change, Chunk
 from bridge.journal.store import Store
 from bridge.message import Message
@@ -114,25 +114,26 @@ async def test_settled_messages_are_deleted_only_when_all_sinks_have_passed(open
     assert rows(path, "SELECT count(*) FROM chunk") == [(0,)]
 
 
-async def test_what_is_settled_is_not_deleted_with_every_place_that_is_recorded(
+async def test_cursors_and_deletions_do_not_ride_on_commits_of_events(
     opening: Opening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An event that waits behind a deletion is late; but where all is quiet nothing stays for long."""
-    monkeypatch.setattr(log, "_FREE_SETTLED_SECONDS", 60)
-    deletions: list[int] = []
+    """They would cost each of them a page; but what is asked for is written, and nothing is left."""
+    changes: list[tuple[int, int, int]] = []
     write = Store.write
-    monkeypatch.setattr(Store, "write", lambda store, change: deletions.append(change.settled) or write(store, change))
-    async with opening("kafka") as journal:
-        for number in range(1, 1101):
+
+    def written(store: Store, change: Change) -> None:
+        changes.append((len(change.chunks), len(change.cursors), change.settled))
+        write(store, change)
+
+    monkeypatch.setattr(Store, "write", written)
+    async with opening("kafka", cursor_every_seconds=60) as journal:
+        for number in range(1, 91):
             await journal.append(messages(number, 1))
             await read_all(journal, "kafka", 1)
-            await journal._cursors_written()
-        assert [number for number in deletions if number] == [1, 251, 501, 751, 1001]
+        assert [change for change in changes if change[0]] == [(1, 0, 0)] * 90
 
-        monkeypatch.setattr(log, "_FREE_SETTLED_SECONDS", 0)
-        journal.prove(1.0)
         await journal._cursors_written()
-        assert deletions[-1] == 1100
+        assert changes[-1] == (0, 1, 90)
 
 
 async def test_deleting_writes_no_page_of_what_is_deleted(tmp_path: Path) -> None:

@@ -25,10 +25,8 @@ async def test_a_lost_end_of_the_log_is_told(opening: Opening, path: Path, tmp_p
         await journal.append(messages(6, 5))
         await journal.append(messages(11, 5))
         await until(lambda: (read_mark(path) or ("", 0))[1] == 15, 5, "the mark")
-        for file in list(tmp_path.iterdir()):
-            shutil.copy(file, f"{file}.killed")
-    for file in list(tmp_path.glob("*.killed")):
-        shutil.move(file, file.with_suffix(""))
+        taken = shutil.copytree(tmp_path, tmp_path / "killed")
+    shutil.copytree(taken, tmp_path, dirs_exist_ok=True)
     os.truncate(log, kept)
 
     async with opening() as journal:

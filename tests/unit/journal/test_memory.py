@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bridge.journal import Journal, Limits, Recorded, log, open_journal
+from bridge.journal import Journal, Limits, Recorded, open_journal, upkeep
 from bridge.journal import memory as memory_module
 from bridge.message import Message
 from tests.unit.journal.conftest import Opening, messages
@@ -52,7 +52,7 @@ class Numbers:
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Record and delete a thousand messages at a time, so that a test need not have many."""
     monkeypatch.setattr(memory_module, "_EVERY_EVENTS", 1000)
-    monkeypatch.setattr(log, "_FREE_EVERY_EVENTS", 1000)
+    monkeypatch.setattr(upkeep, "_MUCH_EVENTS", 1000)
 
 
 async def store(journal: Journal, memory: Numbers, first: int, count: int, body: bytes = b"{}") -> None:
