@@ -1,11 +1,11 @@
-"""The HTTP port for whoever operates the bridge: `/metrics`, `/livez`, `/readyz` and `/status`.
+"""The HTTP port for whoever operates the bridge: `/metrics`, `/livez`, `/readyz`, `/status`, and what others add.
 
-Served on the event loop on purpose: where the loop hangs, the scrape and the probe fail too. Nothing here touches the
-disk or the network, and no payload, id, user name or secret is shown. Used by `bridge.service`.
+Served on the event loop on purpose: where the loop hangs, the scrape and the probe fail too. None of the four touches
+the disk or the network, and no payload, id, user name or secret is shown. Used by `bridge.service`.
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -33,6 +33,7 @@ async def admin(  # noqa: PLR0913 - what the four paths show
     alive: Checks,
     ready: Checks,
     status: Callable[[], Mapping[str, Any]],
+    further: Iterable[web.RouteDef] = (),
 ) -> AsyncIterator[int]:
     """Serve until left; gives the port. Raises `ConfigError` when the address cannot be listened on."""
 
@@ -50,6 +51,7 @@ async def admin(  # noqa: PLR0913 - what the four paths show
     app.router.add_get("/livez", livez)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/status", show)
+    app.router.add_routes(further)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:

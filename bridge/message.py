@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 
 __all__ = [
+    "DLQ_REDRIVEN",
     "GAP_CLOSED",
     "GAP_DETECTED",
     "LICENCE_ACTIVATED",
@@ -43,6 +44,8 @@ RESYNC_REQUIRED = "portos.bridge.resync.required"
 GAP_DETECTED = "portos.bridge.gap.detected"
 GAP_CLOSED = "portos.bridge.gap.closed"
 """Versions of a resource are missing, and have all come late. Their data is made by `bridge.portos.gaps`."""
+DLQ_REDRIVEN = "portos.bridge.dlq.redriven"
+"""Somebody had dead letters sent again. Its data is made by `bridge.letters`."""
 VERSION_RESET = "versionreset"
 """The flag of a change with which versions of its resource begin anew."""
 

@@ -132,7 +132,7 @@ class Catalogue:
             (self.source_disconnects, product(site, SOURCE_DISCONNECTS)),
             (self.received, product(site, (*self._resources, "other"), actions)),
             (self.blind_windows, product(site, CAUSES)),
-            (self.generated, product(site, ("resync_required", "gap_detected", "gap_closed"))),
+            (self.generated, product(site, ("resync_required", "gap_detected", "gap_closed", "dlq_redriven"))),
             (self.filtered, product(site, FILTER_REASONS)),
             (self.duplicate, product(site, ("exact", "stale"))),
             (self.gaps, product(site, (*GAP_CAUSES, CORRUPTION))),

@@ -15,11 +15,13 @@ from typing import Any
 from bridge.admin import admin
 from bridge.audit import Audit
 from bridge.blind import CORRUPTION, Sight, Window, corruption
+from bridge.door import Door
 from bridge.errors import Rejected
 from bridge.health import Heartbeat
 from bridge.intake import Intake
 from bridge.journal import Journal, Limits, Lost, capacity, open_journal, within_volume
 from bridge.labels import CONNECT_RESULTS, SINK_DISCONNECTS, SOURCE_DISCONNECTS, known
+from bridge.letter_routes import expire, letter_routes
 from bridge.link import Gauges, Link, Times
 from bridge.message import Message
 from bridge.metrics import Catalogue
@@ -115,6 +117,7 @@ class _Bridge:
                     status.alive,
                     status.ready,
                     status.whole,
+                    letter_routes(journal, self._catalogue, Door(admin_port.token)),
                 ),
                 asyncio.TaskGroup() as group,
             ):
@@ -122,6 +125,7 @@ class _Bridge:
                     group.create_task(self._heartbeat.beat(), name="heartbeat"),
                     group.create_task(journal.failed(), name="journal watch"),
                     group.create_task(audit.run(), name="audit"),
+                    group.create_task(expire(journal, self._settings.dlq.keep_seconds), name="dead letters"),
                 ]
                 eternal += [
                     group.create_task(self._deliver(name, journal), name=f"sink {name}") for name in self._sink_links

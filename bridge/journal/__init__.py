@@ -8,6 +8,7 @@ from bridge.journal.log import Journal, Lag, Limits, Previous
 from bridge.journal.memory import Memory, Recorded
 from bridge.journal.opening import capacity, open_journal
 from bridge.journal.reader import Page
+from bridge.journal.stopped import StoppedJournal, open_stopped
 from bridge.journal.volume import within_volume
 
 __all__ = [
@@ -25,9 +26,11 @@ __all__ = [
     "Recorded",
     "Refusal",
     "Retried",
+    "StoppedJournal",
     "Telling",
     "Which",
     "capacity",
     "open_journal",
+    "open_stopped",
     "within_volume",
 ]

@@ -18,6 +18,7 @@ __all__ = [
     "Admin",
     "Auth",
     "Delivery",
+    "Dlq",
     "Event",
     "Filter",
     "Hub",
@@ -178,6 +179,13 @@ class Journal(Part):
     """How long the version of a resource is remembered at least, by which repeats and stale changes are recognised."""
 
 
+class Dlq(Part):
+    """What is kept of events that a sink will never take, besides the limit of a quarter of the journal."""
+
+    keep_seconds: Positive = 2_592_000
+    """How long a dead letter is kept; what is older is thrown away, and counted."""
+
+
 class Delivery(Part):
     """How the bridge deals with every sink."""
 
@@ -208,6 +216,8 @@ class Admin(Part):
     """Address to listen on."""
     port: int = Field(default=8080, ge=0, le=65_535)
     """Port to listen on; 0 takes any free one and logs it."""
+    token: SecretStr | None = None
+    """Lets `portos-bridge dlq` change something on a bridge that runs, and show what the hub sent; none lets nobody."""
 
 
 class Metrics(Part):
@@ -250,6 +260,7 @@ class Settings(Part):
     privacy: Privacy = Privacy()
     version: Version = Version()
     journal: Journal = Journal()
+    dlq: Dlq = Dlq()
     delivery: Delivery = Delivery()
     admin: Admin = Admin()
     metrics: Metrics = Metrics()

@@ -13,6 +13,7 @@ import msgspec
 
 from bridge.errors import Rejected
 from bridge.message import (
+    DLQ_REDRIVEN,
     GAP_CLOSED,
     GAP_DETECTED,
     LICENCE_ACTIVATED,
@@ -45,7 +46,7 @@ OTHER_TOPIC = "portos.other-events"
 """Events that name no resource and are no licence; `segment` can never give `other-events`, so no resource collides."""
 
 _RESERVED_PREFIXES = ("portos.bridge.", "portos.state.")
-_OWN = dict.fromkeys((RESYNC_REQUIRED, GAP_DETECTED, GAP_CLOSED), GAPS_TOPIC)
+_OWN = dict.fromkeys((RESYNC_REQUIRED, GAP_DETECTED, GAP_CLOSED, DLQ_REDRIVEN), GAPS_TOPIC)
 _TOPICS = {LICENCE_ACTIVATED: LICENCE_TOPIC, **_OWN}
 _RESERVED = frozenset({LICENCE_TOPIC, OTHER_TOPIC})
 _LONGEST_SEGMENT = 200

@@ -11,6 +11,7 @@ from math import ceil
 
 from bridge.errors import Rejected
 from bridge.message import (
+    DLQ_REDRIVEN,
     GAP_CLOSED,
     GAP_DETECTED,
     LICENCE_ACTIVATED,
@@ -85,6 +86,7 @@ def topic_builder(config: MqttConfig) -> Callable[[Message], bytes]:
         RESYNC_REQUIRED: f"{base}/bridge/resync".encode(),
         GAP_DETECTED: gap,
         GAP_CLOSED: gap,
+        DLQ_REDRIVEN: f"{base}/bridge/dlq".encode(),
     }
 
     def topic(message: Message) -> bytes:

@@ -29,6 +29,7 @@ def test_exactly_these_must_be_set() -> None:
 def test_a_secret_is_recognised_behind_its_option() -> None:
     """`SecretStr | None` is a secret like any other."""
     assert {variable.name for variable in [*CORE, *SINK] if variable.secret} == {
+        "PORTOS_BRIDGE_ADMIN__TOKEN",
         "PORTOS_BRIDGE_AUTH__PASSWORD",
         "PORTOS_BRIDGE_AUTH__TOKEN",
         "PORTOS_BRIDGE_PRIVACY__HMAC_KEY",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bridge.contract import sample
 from bridge.errors import Rejected
-from bridge.message import GAP_CLOSED, GAP_DETECTED, LICENCE_ACTIVATED, RESYNC_REQUIRED, Message
+from bridge.message import DLQ_REDRIVEN, GAP_CLOSED, GAP_DETECTED, LICENCE_ACTIVATED, RESYNC_REQUIRED, Message
 from sinks.kafka.records import (
     GAPS_TOPIC,
     LICENCE_TOPIC,
@@ -116,6 +116,7 @@ def test_headers_are_cloudevents_in_binary_mode() -> None:
         (RESYNC_REQUIRED, GAPS_TOPIC),
         (GAP_DETECTED, GAPS_TOPIC),
         (GAP_CLOSED, GAPS_TOPIC),
+        (DLQ_REDRIVEN, GAPS_TOPIC),
     ],
 )
 def test_events_without_a_resource_have_topics_of_their_own(event: str, topic: str) -> None:

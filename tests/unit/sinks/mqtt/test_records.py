@@ -10,6 +10,7 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from bridge.contract import sample
 from bridge.errors import Rejected
 from bridge.message import (
+    DLQ_REDRIVEN,
     GAP_CLOSED,
     GAP_DETECTED,
     LICENCE_ACTIVATED,
@@ -164,6 +165,7 @@ def test_events_without_a_resource_have_topics_of_their_own() -> None:
     assert topic_of(message(None, None, RESYNC_REQUIRED)) == b"portos/shop/bridge/resync"
     assert topic_of(message(None, None, GAP_DETECTED)) == b"portos/shop/bridge/gap"
     assert topic_of(message(None, None, GAP_CLOSED)) == b"portos/shop/bridge/gap"
+    assert topic_of(message(None, None, DLQ_REDRIVEN)) == b"portos/shop/bridge/dlq"
 
 
 def test_a_packet_of_the_limit_passes_and_one_byte_more_does_not() -> None:

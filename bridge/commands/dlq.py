@@ -1,0 +1,224 @@
+"""`portos-bridge dlq`: look at dead letters, have them sent again, throw them away; on a bridge that runs or not.
+
+Every answer says what to do next.
+"""
+
+import argparse
+import json
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from bridge.commands.configuration import configured
+from bridge.commands.letter_access import LetterAccess, Refused, letter_access
+from bridge.commands.output import say
+from bridge.journal import Which
+
+__all__ = ["main"]
+
+_AGO = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_COLUMNS = (
+    ("number", "number", 8),
+    ("lastAt", "last attempt", 24),
+    ("sink", "sink", 8),
+    ("reason", "reason", 14),
+    ("resource", "resource", 16),
+    ("id", "id", 26),
+    ("version", "version", 8),
+    ("attempts", "tries", 5),
+    ("bytes", "bytes", 9),
+    ("state", "state", 1),
+)
+_ADVICE = {
+    "kept": ("next: `portos-bridge dlq show NUMBER` says why; remove the cause, then `dlq retry --sink SINK`"),
+    "to be sent": "those to be sent go as soon as their sink is connected and has nothing older on its way",
+    "overtaken": ("the overtaken are not sent any more, since their sink has a newer version; `dlq purge` drops them"),
+    "no event": "those without an event hold nothing to send: `dlq show NUMBER` says why, `dlq purge` drops them",
+}
+_Letter = Mapping[str, Any]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one verb: 0 when it was carried out, 1 when the bridge refused it or no letter is the one to be shown."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    which = _which(options)
+    if options.verb in ("retry", "purge") and which == Which() and not options.all:
+        parser.error(f"say which letters to {options.verb}: by number, --sink, --reason, ..., or --all")
+    settings = configured().settings
+    try:
+        with letter_access(settings, options.url) as access:
+            return _VERBS[options.verb](access, which, options)
+    except Refused as error:
+        print(f"portos-bridge: {error}", file=sys.stderr)  # noqa: T201 - the command's output
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="portos-bridge dlq", description="Looks at dead letters: events that a sink would not take, and why."
+    )
+    verbs = parser.add_subparsers(dest="verb", metavar="verb", required=True, title="verbs")
+    for verb, text in (
+        ("list", "show them in a table, oldest first"),
+        ("show", "show all that is known of some of them"),
+        ("retry", "send them again, now that the cause is removed"),
+        ("purge", "throw them away for good"),
+    ):
+        one = verbs.add_parser(verb, help=text, description=f"Dead letters: {text}.")
+        one.add_argument("numbers", nargs="+" if verb == "show" else "*", type=int, metavar="NUMBER")
+        one.add_argument("--sink", help="of this sink; source for records that were no event")
+        one.add_argument("--reason", help="with this reason, as in the metrics: too_large")
+        one.add_argument("--resource", metavar="NAME", help="of this resource: tickets")
+        one.add_argument("--id", help="of the resource, or of the event, with this id")
+        one.add_argument(
+            "--since", type=_moment, metavar="TIME", help="tried last since then: 2h, 3d, or 2026-03-04T09:15Z"
+        )
+        one.add_argument("--until", type=_moment, metavar="TIME", help="tried last before then")
+        one.add_argument("--url", help="admin port of a bridge elsewhere: http://host:8080")
+        if verb in ("list", "show"):
+            one.add_argument("--json", dest="as_json", action="store_true", help="a JSON object a line")
+            one.add_argument(
+                "--bodies", action="store_true", help="the events themselves as well; they may be personal data"
+            )
+        if verb == "list":
+            one.add_argument("--marked", action="store_true", help="only those that are to be sent again")
+        if verb in ("retry", "purge"):
+            one.add_argument("--all", action="store_true", help="all of them")
+    return parser
+
+
+def _moment(text: str) -> float:
+    """Read a moment: so long ago, or ISO 8601, in UTC where it names no zone."""
+    if (ago := _AGO.fullmatch(text)) is not None:
+        return time.time() - float(ago[1]) * _SECONDS[ago[2]]
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither 30m, 2h, 3d nor 2026-03-04T09:15Z") from error
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _which(options: argparse.Namespace) -> Which:
+    return Which(
+        sink=options.sink,
+        reason=options.reason,
+        resource=options.resource,
+        id=options.id,
+        since=options.since,
+        until=options.until,
+        numbers=tuple(options.numbers),
+        marked=True if getattr(options, "marked", False) else None,
+    )
+
+
+def _letters(access: LetterAccess, which: Which, *, bodies: bool) -> Iterator[_Letter]:
+    after = 0
+    while letters := access.letters(which, after, bodies=bodies):
+        yield from letters
+        after = letters[-1]["number"]
+
+
+def _list(access: LetterAccess, which: Which, options: argparse.Namespace) -> int:
+    letters = _letters(access, which, bodies=options.bodies)
+    if options.as_json:
+        say(json.dumps(letter) for letter in letters)
+        return 0
+    say(_table(letters, which, bodies=options.bodies))
+    return 0
+
+
+def _table(letters: Iterator[_Letter], which: Which, *, bodies: bool) -> Iterator[str]:
+    states: Counter[str] = Counter()
+    for letter in letters:
+        if not states:
+            yield _row({name: heading for name, heading, _ in _COLUMNS})
+        states[letter["state"]] += 1
+        yield _row(letter)
+        if bodies:
+            yield f"          {letter['body']}"
+    total = states.total()
+    if not total and which == Which():
+        yield "no dead letters: nothing to do"
+    elif not total:
+        yield "no dead letter is like that; `portos-bridge dlq list` shows all"
+    else:
+        counted = ", ".join(f"{count} {state}" for state, count in states.most_common())
+        yield f"{total} dead letters: {counted}"
+        yield from (text for state, text in _ADVICE.items() if states[state])
+
+
+def _row(letter: _Letter) -> str:
+    return " ".join(f"{_cell(letter[name]):{width}}" for name, _, width in _COLUMNS)
+
+
+def _show(access: LetterAccess, which: Which, options: argparse.Namespace) -> int:
+    letters = list(_letters(access, which, bodies=options.bodies))
+    if options.as_json:
+        say(json.dumps(letter) for letter in letters)
+    else:
+        say(line for letter in letters for line in _whole(letter))
+        if not letters:
+            say(["there is no such dead letter; it may have been sent: `portos-bridge dlq list` shows all"])
+    return 0 if letters else 1
+
+
+def _whole(letter: _Letter) -> Iterator[str]:
+    attributes: Mapping[str, str] = letter.get("attributes", {})
+    for name, value in letter.items():
+        if name not in ("attributes", "body"):
+            yield f"{name:12}  {_cell(value)}"
+    for name, text in attributes.items():
+        yield f"{'attribute':12}  {name}: {text}"
+    if "body" in letter:
+        yield f"{'body':12}  {letter['body']}"
+    elif letter["bytes"]:
+        yield f"{'body':12}  {letter['bytes']} bytes; --bodies shows them"
+    yield ""
+
+
+def _retry(access: LetterAccess, which: Which, _: argparse.Namespace) -> int:
+    say(_retried(access.retry(which), running=access.running))
+    return 0
+
+
+def _retried(done: Mapping[str, int], *, running: bool) -> Iterator[str]:
+    if not done["meant"]:
+        yield "no dead letter is like that: nothing is sent; `portos-bridge dlq list` shows all"
+        return
+    when = "now, as soon as their sink is connected" if running else "when the bridge is started again"
+    if done["marked"]:
+        yield f"{done['marked']} dead letters are sent {when}"
+        yield "next: `portos-bridge dlq list` shows what is left; what is refused again stays, with the reason"
+    if done["waiting"]:
+        yield f"{done['waiting']} were to be sent already: `portos-bridge dlq list --marked` shows them"
+    if done["overtaken"]:
+        yield f"{done['overtaken']} are skipped: their sink has a newer version of the resource; `dlq purge` drops them"
+    if done["withoutEvent"]:
+        yield f"{done['withoutEvent']} hold no event that could be sent: `dlq show NUMBER` says why"
+    if not done["marked"]:
+        yield "nothing has changed"
+
+
+def _purge(access: LetterAccess, which: Which, _: argparse.Namespace) -> int:
+    purged = access.purge(which)
+    say([f"{purged} dead letters are gone for good" if purged else "no dead letter is like that: nothing has changed"])
+    return 0
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return "-"
+        case -1:
+            return "unknown"  # what overtook a letter that an earlier release kept
+        case _:
+            return str(value)
+
+
+_VERBS = {"list": _list, "show": _show, "retry": _retry, "purge": _purge}

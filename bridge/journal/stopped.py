@@ -1,0 +1,61 @@
+"""A journal that no bridge runs on, opened by itself: looked into and edited under the owner's lock.
+
+Nothing is written but what is asked for, so that the next start finds how the last session ended. Used by
+`portos-bridge dlq`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from bridge.errors import StorageFailed
+from bridge.journal.change import Change
+from bridge.journal.entry import chunks_of
+from bridge.journal.letter import Edits
+from bridge.journal.letter_box import LetterBox
+from bridge.journal.letter_desk import LetterDesk
+from bridge.journal.owner import owned
+from bridge.journal.store import Store
+from bridge.message import Message
+
+__all__ = ["StoppedJournal", "open_stopped"]
+
+T = TypeVar("T")
+
+
+class StoppedJournal:
+    """See the module; any failure of the disk is `StorageFailed`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        state = store.load()
+        self._head = state.head
+        self.desk = LetterDesk(self._ask, self._edit, LetterBox(state.dead_letters, (), 0))
+
+    def append(self, messages: Sequence[Message]) -> None:
+        """Put events behind all that is stored; the sinks get them after the next start."""
+        self._store.write(Change(chunks=chunks_of(messages, self._head + 1)))
+        self._head += len(messages)
+
+    async def _ask(self, function: Callable[[Store], T]) -> T:
+        return function(self._store)
+
+    async def _edit(self, edits: Edits) -> None:
+        self._store.write(Change(edits=edits))
+
+
+@contextmanager
+def open_stopped(path: Path, max_bytes: int) -> Iterator[StoppedJournal]:
+    """Open a journal that is there already.
+
+    Raises `JournalOwned` when a bridge runs on it, `StorageFailed` when there is none or it cannot be used.
+    """
+    if not path.exists():
+        raise StorageFailed(f"there is no journal at {path}: is PORTOS_BRIDGE_JOURNAL__PATH that of the bridge?")
+    with owned(path):
+        store = Store(path, max_bytes)
+        try:
+            yield StoppedJournal(store)
+        finally:
+            store.close()

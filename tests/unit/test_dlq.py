@@ -1,0 +1,220 @@
+"""`portos-bridge dlq`: the same on a journal that nobody has open and on a bridge that runs."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+
+from bridge.__main__ import main
+from bridge.admin import admin
+from bridge.door import Door
+from bridge.errors import Rejected
+from bridge.journal import Buried, Journal, Limits, Which, open_journal
+from bridge.letter_routes import letter_routes
+from bridge.message import DLQ_REDRIVEN
+from bridge.metrics import Catalogue
+from tests.support import free_port
+from tests.unit.journal.conftest import messages
+
+LIMITS = Limits(60 * 2**20, 2**20, 100, 0.02)
+TOKEN = "a token of the tests"
+Dlq = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def dlq(path: Path, port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Dlq:
+    """Runs the command with the configuration of a bridge, and gives its status and what it said."""
+    for name, value in {
+        "HUB__URL": "http://127.0.0.1:1",
+        "AUTH__USERNAME": "950",
+        "AUTH__PASSWORD": "secret",
+        "AUTH__DEVICE_NAME": "BRIDGE1",
+        "SUBSCRIBE__RESOURCES": "tickets",
+        "SINKS": "stdout",
+        "JOURNAL__PATH": str(path),
+        "ADMIN__HOST": "127.0.0.1",
+        "ADMIN__PORT": str(port),
+        "ADMIN__TOKEN": TOKEN,
+    }.items():
+        monkeypatch.setenv(f"PORTOS_BRIDGE_{name}", value)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        status = main(["dlq", *arguments])
+        said = capsys.readouterr()
+        return status, said.out + said.err
+
+    return run
+
+
+async def fill(path: Path) -> None:
+    """Leave a journal behind with three letters of the sink kafka, the first of them overtaken."""
+    async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS) as journal:
+        await bury(journal)
+
+
+async def bury(journal: Journal) -> None:
+    events = messages(1, 9, b'{"name":"Jana"}')  # of seven resources: the eighth event is newer than the first
+    await journal.append(events)
+    page = await journal.read("kafka", 9)
+    why = Buried(Rejected("2 MB is too much", reason="too_large", target="portos.tickets"), 1)
+    journal.ledger.received += 9
+    journal.ledger.sinks["kafka"].delivered += 6
+    journal.ledger.sinks["kafka"].dead_lettered += 3
+    await journal.settle("kafka", page, 9, {0: why, 2: why, 3: why})
+
+
+def test_an_empty_journal_has_nothing_to_do(path: Path, dlq: Dlq) -> None:
+    async def make() -> None:
+        async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS):
+            pass
+
+    asyncio.run(make())
+
+    assert dlq("list") == (0, "no dead letters: nothing to do\n")
+    assert dlq("list", "--sink", "mqtt")[1].startswith("no dead letter is like that")
+
+
+def test_the_table_names_every_letter_and_says_what_comes_next(path: Path, dlq: Dlq) -> None:
+    asyncio.run(fill(path))
+
+    status, said = dlq("list")
+
+    lines = said.splitlines()
+    assert status == 0
+    assert lines[0].split()[:3] == ["number", "last", "attempt"]
+    assert [line.split()[-1] for line in lines[1:4]] == ["overtaken", "kept", "kept"]
+    assert lines[4] == "3 dead letters: 2 kept, 1 overtaken"
+    assert "dlq retry --sink" in lines[5]
+    assert "Jana" not in said
+
+
+def test_json_is_a_letter_a_line_and_bodies_only_where_they_are_asked_for(path: Path, dlq: Dlq) -> None:
+    asyncio.run(fill(path))
+
+    plain = [json.loads(line) for line in dlq("list", "--json")[1].splitlines()]
+    whole = [json.loads(line) for line in dlq("list", "--json", "--bodies")[1].splitlines()]
+
+    assert [letter["number"] for letter in plain] == [1, 2, 3]
+    assert all("body" not in letter for letter in plain)
+    assert [letter["body"] for letter in whole] == ['{"name":"Jana"}'] * 3
+
+
+def test_show_tells_why_and_where_it_was_to_go(path: Path, dlq: Dlq) -> None:
+    asyncio.run(fill(path))
+
+    status, said = dlq("show", "2")
+
+    assert status == 0
+    assert "2 MB is too much" in said
+    assert "portos.tickets" in said
+    assert "Jana" not in said
+    assert "Jana" in dlq("show", "2", "--bodies")[1]
+    assert dlq("show", "77")[0] == 1
+
+
+def test_a_retry_on_a_stopped_journal_is_carried_out_by_the_next_start(path: Path, dlq: Dlq) -> None:
+    """And told in the stream, once, without saying that the last session ended otherwise than it did."""
+    asyncio.run(fill(path))
+
+    status, said = dlq("retry", "--sink", "kafka")
+
+    assert status == 0
+    assert "2 dead letters are sent when the bridge is started again" in said
+    assert "1 are skipped: their sink has a newer version" in said
+    assert "nothing has changed" in dlq("retry", "--all")[1]
+    assert "2 dead letters: 2 to be sent" in dlq("list", "--marked")[1]
+    asyncio.run(_told_once(path))
+
+
+async def _told_once(path: Path) -> None:
+    async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS) as journal:
+        page = await journal.read("kafka", 10)
+        assert [message.event for message in page.messages] == [DLQ_REDRIVEN]
+        assert journal.letters.marked("kafka") == 2
+        assert journal.previous.clean is True
+        assert journal.imbalances() == {"intake": 0, "kafka": 0}
+
+
+def test_a_purge_throws_away_what_is_named(path: Path, dlq: Dlq) -> None:
+    asyncio.run(fill(path))
+
+    assert dlq("purge", "1", "2") == (0, "2 dead letters are gone for good\n")
+    assert [json.loads(line)["number"] for line in dlq("list", "--json")[1].splitlines()] == [3]
+    assert dlq("purge", "1")[1].startswith("no dead letter is like that")
+
+
+@pytest.mark.parametrize("verb", ["retry", "purge"])
+def test_all_letters_are_meant_only_where_that_is_said(
+    path: Path, dlq: Dlq, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asyncio.run(fill(path))
+
+    with pytest.raises(SystemExit):
+        dlq(verb)
+
+    assert "or --all" in capsys.readouterr().err
+    assert "2 kept" in dlq("list")[1]
+
+
+def test_a_journal_that_is_not_there_is_not_made(path: Path, dlq: Dlq) -> None:
+    status, said = dlq("list")
+
+    assert (status, path.exists()) == (74, False)
+    assert "PORTOS_BRIDGE_JOURNAL__PATH" in said
+
+
+async def test_a_bridge_that_runs_is_asked_by_itself(path: Path, port: int, dlq: Dlq) -> None:
+    catalogue = Catalogue("default", ["kafka"], ["tickets"], 50)
+    async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS) as journal:
+        await bury(journal)
+        routes = letter_routes(journal, catalogue, Door(SecretStr(TOKEN)))
+        async with admin("127.0.0.1", port, CollectorRegistry(), lambda: (), lambda: (), dict, routes):
+            _, table = await asyncio.to_thread(dlq, "list")
+            _, retried = await asyncio.to_thread(dlq, "retry", "2", "3")
+            url = f"http://127.0.0.1:{port}"
+            _, elsewhere = await asyncio.to_thread(dlq, "list", "--marked", "--json", "--bodies", "--url", url)
+            _, purged = await asyncio.to_thread(dlq, "purge", "--id", "id-1")
+        letters = await journal.desk.letters(Which(), 9)
+
+    assert "3 dead letters: 2 kept, 1 overtaken" in table
+    assert "2 dead letters are sent now" in retried
+    assert [json.loads(line)["body"] for line in elsewhere.splitlines()] == ['{"name":"Jana"}'] * 2
+    assert purged.startswith("1 dead letters are gone for good\n")
+    assert [letter.number for letter in letters] == [2, 3]
+
+
+async def test_a_bridge_that_does_not_answer_is_named_with_what_to_do(path: Path, dlq: Dlq) -> None:
+    async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS):
+        status, said = await asyncio.to_thread(dlq, "list")
+
+    assert status == 75
+    assert "--url" in said
+
+
+@pytest.mark.parametrize("text", ["yesterday", "5", "2026-13-01"])
+def test_a_moment_that_is_none_is_refused(dlq: Dlq, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        dlq("list", "--since", text)
+
+    assert "neither 30m" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("since", "found"), [("1h", 3), ("2020-01-01", 3), ("2099-01-01T00:00Z", 0)])
+def test_letters_are_chosen_by_when_they_were_tried(path: Path, dlq: Dlq, since: str, found: int) -> None:
+    asyncio.run(fill(path))
+
+    assert len(dlq("list", "--json", "--since", since)[1].splitlines()) == found
