@@ -1,12 +1,17 @@
 """The long runs: what takes minutes, and an hour where a promise is about an hour."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from sinks.kafka import KafkaConfig
+from sinks.kafka import plugin as kafka_plugin
+from sinks.mqtt import plugin as mqtt_plugin
+from sinks.mqtt.config import MqttConfig
 from tests.brokers import KafkaBroker, MqttBroker
-from tests.chaos import coverage, crashes, deaf, power, rotation, versions
+from tests.chaos import coverage, crashes, deaf, discards, power, rotation, versions
 from tests.chaos.trial import Report
 
 __all__ = ["LONG_RUNS", "LongRun"]
@@ -17,6 +22,7 @@ _CALM_SECONDS = 3600.0
 _POWER_CUTS = 50
 _KILLS = 200
 
+_DISCARDED_CLIENTS = 1000
 _WITHHELD_CHANGES = 50_000
 _REPEATED_CHANGES = 10_000
 
@@ -82,12 +88,22 @@ def _cut_power(kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[power.Ou
     return [power.cut_power(kafka, mqtt, _POWER_CUTS, seed)]
 
 
+def _discard(kafka: KafkaBroker, mqtt: MqttBroker, _: str) -> list[discards.Leftovers]:
+    brokers = KafkaConfig(bootstrap_servers=(kafka.bootstrap,), topic_template="discards.{resource}")
+    broker = MqttConfig(url=mqtt.url, client_id="discards", base_topic="discards")
+    return [
+        asyncio.run(discards.discard(kafka_plugin, brokers, _DISCARDED_CLIENTS)),
+        asyncio.run(discards.discard(mqtt_plugin, broker, _DISCARDED_CLIENTS)),
+    ]
+
+
 LONG_RUNS = (
     LongRun("coverage", _cover, each_round=True),
     *(LongRun(name, partial(_rotate, kind)) for name, kind in rotation.ROTATIONS.items()),
     LongRun("deaf under load", _forget),
     LongRun("withheld versions", _withhold),
     LongRun("repeated changes", _repeat),
+    LongRun("discarded clients", _discard),
     LongRun("kill -9", _kill),
     LongRun("power cut", _cut_power),
     LongRun("deaf under sparse traffic", _forget_sparsely, asked=True),
