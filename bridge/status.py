@@ -3,6 +3,8 @@
 Reads what the parts know and keeps nothing. Made by `bridge.service`, served by `bridge.admin`.
 """
 
+import asyncio
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,6 +56,7 @@ class Status:
             "site": self.settings.site,
             "startedAt": self.started_at,
             "stopping": self.stopping(),
+            "process": {"tasks": len(asyncio.all_tasks()), "threads": threading.active_count()},
             "hub": {
                 **_link(self.hub),
                 "resources": list(self.settings.subscribe.resources),

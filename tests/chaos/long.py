@@ -11,7 +11,7 @@ from sinks.kafka import plugin as kafka_plugin
 from sinks.mqtt import plugin as mqtt_plugin
 from sinks.mqtt.config import MqttConfig
 from tests.brokers import KafkaBroker, MqttBroker
-from tests.chaos import coverage, crashes, deaf, discards, power, rotation, versions
+from tests.chaos import coverage, crashes, deaf, discards, power, rotation, soak, versions
 from tests.chaos.trial import Report
 
 __all__ = ["LONG_RUNS", "LongRun"]
@@ -97,6 +97,10 @@ def _discard(kafka: KafkaBroker, mqtt: MqttBroker, _: str) -> list[discards.Left
     ]
 
 
+def _soak(plan: soak.Plan, kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[soak.Outcome]:
+    return [soak.soak(kafka, mqtt, plan, seed)]
+
+
 LONG_RUNS = (
     LongRun("coverage", _cover, each_round=True),
     *(LongRun(name, partial(_rotate, kind)) for name, kind in rotation.ROTATIONS.items()),
@@ -108,4 +112,5 @@ LONG_RUNS = (
     LongRun("power cut", _cut_power),
     LongRun("deaf under sparse traffic", _forget_sparsely, asked=True),
     LongRun("calm for an hour", _be_calm, asked=True),
+    *(LongRun(plan.name, partial(_soak, plan), asked=True) for plan in (soak.TEN_MINUTES, soak.HOUR)),
 )

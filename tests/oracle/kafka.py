@@ -1,6 +1,7 @@
 """An independent Kafka consumer: librdkafka, every partition from its beginning, with headers."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
@@ -14,7 +15,7 @@ _HEADER_PREFIX = "ce_"
 
 
 class KafkaReader:
-    """Reads what a broker holds; nothing is remembered between two readings, since the broker keeps it all."""
+    """Reads what a broker holds, all of it each time, since the broker keeps it; `take` remembers how far it came."""
 
     def __init__(self, bootstrap: str, prefix: str = "portos.", besides: str = "portos.bridge.") -> None:
         """Read the topics that begin with `prefix`, but not those of the bridge's own events."""
@@ -22,6 +23,7 @@ class KafkaReader:
         self._besides = besides
         self._bootstrap = bootstrap
         self._asking = self._open()
+        self._taken: dict[tuple[str, int], int] = {}
 
     def _open(self) -> Consumer:
         return Consumer(
@@ -66,10 +68,19 @@ class KafkaReader:
 
     def read(self) -> list[Received]:
         """Read everything up to the ends as they are now, each partition in its order."""
-        ends = {at: end for at, end in self._ends().items() if end > 0}
+        return self._read({at: end for at, end in self._ends().items() if end > 0}, {})
+
+    def take(self) -> list[Received]:
+        """Read what has come since this was asked last, as `read` does: for runs that no memory could hold."""
+        ends = {at: end for at, end in self._ends().items() if end > self._taken.get(at, 0)}
+        taken = self._read(dict(ends), self._taken)
+        self._taken |= ends
+        return taken
+
+    def _read(self, ends: dict[tuple[str, int], int], starts: Mapping[tuple[str, int], int]) -> list[Received]:
         consumer = self._open()
         try:
-            consumer.assign([TopicPartition(name, number, OFFSET_BEGINNING) for name, number in ends])
+            consumer.assign([TopicPartition(*at, starts.get(at, OFFSET_BEGINNING)) for at in ends])
             found: list[Received] = []
             deadline = time.monotonic() + _DEADLINE_SECONDS
             while ends:
@@ -77,10 +88,12 @@ class KafkaReader:
                     deadline = time.monotonic() + _DEADLINE_SECONDS
                     if message.error() is not None:
                         raise OSError(str(message.error()))
-                    found.append(_received(message))
                     at = (str(message.topic()), int(message.partition() or 0))
-                    if int(message.offset() or 0) + 1 >= ends.get(at, 0):
-                        ends.pop(at, None)
+                    if at not in ends:  # came after the end
+                        continue
+                    found.append(_received(message))
+                    if int(message.offset() or 0) + 1 >= ends[at]:
+                        del ends[at]
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"no records within {_DEADLINE_SECONDS:g} s, still due: {ends}")
             return found

@@ -81,6 +81,12 @@ class MqttReader:
         with self._lock:
             return list(self._found)
 
+    def take(self) -> list[Received]:
+        """Give what `read` gives and forget all that has arrived: for runs that no memory could hold."""
+        with self._lock:
+            taken, self._found, self._own, self._everything = self._found, [], [], []
+            return taken
+
     def own(self) -> list[Received]:
         """Give the bridge's own events that have arrived so far."""
         with self._lock:

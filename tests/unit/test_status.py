@@ -1,5 +1,7 @@
 """What `/status` tells."""
 
+import asyncio
+
 import pytest
 
 from bridge.health import Heartbeat
@@ -25,3 +27,17 @@ async def test_the_status_tells_how_far_the_hubs_clock_is_ahead(journal: Journal
     status = Status(SETTINGS, 0.0, lambda: False, Heartbeat(), activity, link("hub"), {}, journal)
 
     assert status.whole()["hub"]["clockOffsetSeconds"] == seconds
+
+
+async def test_the_status_counts_the_tasks_and_threads_of_the_process(journal: Journal) -> None:
+    """What a library leaves behind is seen in these numbers before it is felt."""
+    status = Status(SETTINGS, 0.0, lambda: False, Heartbeat(), SourceActivity(), link("hub"), {}, journal)
+    before = status.whole()["process"]
+    left = [asyncio.create_task(asyncio.sleep(60)) for _ in range(3)]
+
+    after = status.whole()["process"]
+    for task in left:
+        task.cancel()
+
+    assert after["tasks"] - before["tasks"] == 3
+    assert before["threads"] >= 2  # this one and the journal's
