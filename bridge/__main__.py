@@ -21,7 +21,12 @@ __all__ = ["main"]
 BUG, STORAGE, OWNED, CONFIGURATION = 1, os.EX_IOERR, os.EX_TEMPFAIL, os.EX_CONFIG
 _INTERRUPTED = 130  # what a shell reports for SIGINT
 
-_OWN_OPTIONS = {"demo": "bridge.demo", "dlq": "bridge.commands.dlq", "simulate": "bridge.simulator.command"}
+_OWN_OPTIONS = {
+    "demo": "bridge.demo",
+    "dlq": "bridge.commands.dlq",
+    "journal": "bridge.commands.journal",
+    "simulate": "bridge.simulator.command",
+}
 _logger = logging.getLogger(__name__)
 
 
@@ -63,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         "--resource", dest="resources", action="append", default=[], metavar="NAME", help="this one alone; repeatable"
     )
     tail.add_argument("--json", dest="as_json", action="store_true", help="a CloudEvents event in JSON a line")
+    commands.add_parser("journal", help="look into the journal, check it, write it out", add_help=False)
     commands.add_parser("dlq", help="look at dead letters, send them again, throw them away", add_help=False)
     commands.add_parser("demo", help="show a bridge at work, with a simulated hub and a broker", add_help=False)
     commands.add_parser("simulate", help="be a Portos hub to develop and test against", add_help=False)
@@ -82,7 +88,7 @@ def _command(options: argparse.Namespace, rest: Sequence[str]) -> Callable[[], i
         case "config":
             show = _imported("bridge.commands.config", "environment")
             return partial(show, markdown=options.markdown, into=options.into)
-        case "demo" | "dlq" | "simulate":
+        case "demo" | "dlq" | "journal" | "simulate":
             return partial(_imported(_OWN_OPTIONS[options.command], "main"), rest)
         case command:
             name = command or "run"

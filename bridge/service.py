@@ -31,6 +31,7 @@ from bridge.portos.feed import feed, hub_times
 from bridge.portos.memory import VersionMemory
 from bridge.portos.minimisation import minimisation, scope
 from bridge.ports import SinkPlugin, SourceActivity
+from bridge.row_routes import row_routes
 from bridge.settings import Settings, SinkConfig
 from bridge.settings.core import LARGEST_PART_OF_A_VOLUME
 from bridge.settings.loading import Configuration
@@ -97,6 +98,7 @@ class _Bridge:
 
     async def run(self, stop: asyncio.Event) -> None:
         admin_port = self._settings.admin
+        door = Door(admin_port.token)
         async with self._journal() as journal:
             audit = Audit(journal, self._catalogue)
             status = Status(
@@ -117,7 +119,10 @@ class _Bridge:
                     status.alive,
                     status.ready,
                     status.whole,
-                    letter_routes(journal, self._catalogue, Door(admin_port.token)),
+                    [
+                        *letter_routes(journal, self._catalogue, door),
+                        *row_routes(journal.inspection, str(self._settings.journal.path), door),
+                    ],
                 ),
                 asyncio.TaskGroup() as group,
             ):

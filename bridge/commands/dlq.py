@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bridge.commands.configuration import configured
-from bridge.commands.letter_access import LetterAccess, Refused, letter_access
+from bridge.commands.letter_access import LetterAccess, letter_access
 from bridge.commands.output import say
+from bridge.commands.remote import Refused
 from bridge.journal import Which
 
 __all__ = ["main"]

@@ -8,27 +8,17 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from http.client import HTTPException
 from typing import Any, Protocol
-from urllib.error import HTTPError
-from urllib.parse import urlencode, urlsplit
-from urllib.request import Request, urlopen
+from urllib.parse import urlencode
 
-from bridge.errors import BridgeError, ConfigError, JournalOwned
-from bridge.journal import StoppedJournal, Which, open_stopped
+from bridge.commands.remote import Remote, journal_or_bridge
+from bridge.journal import StoppedJournal, Which
 from bridge.letters import asked, redriven, shown, told
 from bridge.settings import Settings
 
-__all__ = ["LetterAccess", "Refused", "letter_access"]
+__all__ = ["LetterAccess", "letter_access"]
 
-_DEADLINE_SECONDS = 60.0
 _PAGE_LETTERS = 200
-_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
-_UNAUTHORIZED, _FORBIDDEN = 401, 403
-
-
-class Refused(BridgeError):
-    """The bridge that runs did not do what it was asked for; the text is its own."""
 
 
 class LetterAccess(Protocol):
@@ -51,26 +41,9 @@ class LetterAccess(Protocol):
 
 @contextmanager
 def letter_access(settings: Settings, url: str | None) -> Iterator[LetterAccess]:
-    """Open the journal, or ask the bridge at `url`, or the one on this machine that the journal belongs to.
-
-    Raises `JournalOwned` when a bridge has it that does not answer here.
-    """
-    token = settings.admin.token
-    secret = None if token is None else token.get_secret_value()
-    if url is not None:
-        yield _Remote(url, secret)
-        return
-    try:
-        with open_stopped(settings.journal.path, settings.journal.max_bytes) as journal:
-            yield _Direct(journal, settings.site)
-            return
-    except JournalOwned as owned:
-        host = _ANYWHERE.get(settings.admin.host, settings.admin.host)
-        remote = _Remote(f"http://{host}:{settings.admin.port}", secret)
-        if not remote.answers():
-            text = f"{owned}; it does not answer at {remote.url}: say with --url where its admin port is"
-            raise JournalOwned(text) from owned
-    yield remote
+    """Open the journal, or ask the bridge that has it, see `bridge.commands.remote`."""
+    with journal_or_bridge(settings, url) as found:
+        yield _Remote(found) if isinstance(found, Remote) else _Direct(found, settings.site)
 
 
 class _Direct:
@@ -103,19 +76,8 @@ class _Remote:
 
     running = True
 
-    def __init__(self, url: str, token: str | None) -> None:
-        if urlsplit(url).scheme not in ("http", "https"):
-            raise ConfigError(["--url: should be http://host:port of the bridge's admin port"])
-        self.url = url.rstrip("/")
-        self._token = token
-
-    def answers(self) -> bool:
-        """Whether a bridge is there."""
-        try:
-            self._asked(Request(f"{self.url}/livez"))  # noqa: S310 - the scheme is checked above
-        except Refused:
-            return False
-        return True
+    def __init__(self, bridge: Remote) -> None:
+        self._bridge = bridge
 
     def letters(self, which: Which, after: int, *, bodies: bool) -> Sequence[Mapping[str, Any]]:
         query = asked(which) | {"after": after, "limit": _PAGE_LETTERS}
@@ -124,7 +86,7 @@ class _Remote:
         for name, flag in (("marked", which.marked), ("bodies", bodies or None)):
             if flag is not None:
                 query[name] = str(flag).lower()
-        lines = self._asked(Request(f"{self.url}/dlq?{urlencode(query)}")).splitlines()  # noqa: S310 - checked above
+        lines = self._bridge.asked(f"/dlq?{urlencode(query)}").splitlines()
         return [json.loads(line) for line in lines]
 
     def retry(self, which: Which) -> Mapping[str, int]:
@@ -136,20 +98,4 @@ class _Remote:
 
     def _posted(self, verb: str, which: Which) -> bytes:
         body = json.dumps(asked(which) or {"all": True}).encode()
-        return self._asked(Request(f"{self.url}/dlq/{verb}", data=body, method="POST"))  # noqa: S310 - checked above
-
-    def _asked(self, request: Request) -> bytes:
-        if self._token:
-            request.add_header("Authorization", f"Bearer {self._token}")
-        try:
-            with urlopen(request, timeout=_DEADLINE_SECONDS) as answer:  # noqa: S310 - checked above
-                found: bytes = answer.read()
-                return found
-        except HTTPError as error:
-            with error:
-                said = error.read().decode(errors="replace").strip()
-            if error.code in (_UNAUTHORIZED, _FORBIDDEN):
-                raise ConfigError([f"{self.url}: {said}"]) from error
-            raise Refused(f"{self.url}: {said or error}") from error
-        except (OSError, HTTPException) as error:
-            raise Refused(f"{self.url} does not answer: {error}") from error
+        return self._bridge.asked(f"/dlq/{verb}", body)

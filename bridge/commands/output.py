@@ -15,11 +15,11 @@ __all__ = ["say", "write"]
 _UNDIVIDED_BYTES = 4096  # PIPE_BUF of Linux: a writable pipe takes this much, all or nothing (pipe(7))
 
 
-def say(lines: Iterable[str]) -> None:
-    """Print lines, each without secrets and on one line; a reader that leaves is no failure."""
+def say(lines: Iterable[str], *, exactly: bool = False) -> None:
+    """Print lines, each without secrets and on one line, or exactly as they are; a reader that leaves is no failure."""
     try:
         for line in lines:
-            print(log.one_line(log.redacted(line)), flush=True)  # noqa: T201 - the command's output
+            print(line if exactly else log.one_line(log.redacted(line)), flush=True)  # noqa: T201 - the command's output
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its exit
 

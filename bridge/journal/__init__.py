@@ -1,7 +1,9 @@
 """The log on disk: what the hub said, until every sink has settled it."""
 
+from bridge.journal.change import Chunk, State
 from bridge.journal.damage import Lost, Telling
 from bridge.journal.entry import Buried
+from bridge.journal.inspection import Inspection
 from bridge.journal.letter import Edits, Letter, Refusal, Which
 from bridge.journal.letter_desk import LetterDesk, Retried
 from bridge.journal.log import Journal, Lag, Limits, Previous
@@ -13,7 +15,9 @@ from bridge.journal.volume import within_volume
 
 __all__ = [
     "Buried",
+    "Chunk",
     "Edits",
+    "Inspection",
     "Journal",
     "Lag",
     "Letter",
@@ -26,6 +30,7 @@ __all__ = [
     "Recorded",
     "Refusal",
     "Retried",
+    "State",
     "StoppedJournal",
     "Telling",
     "Which",

@@ -13,7 +13,7 @@ from bridge.journal.letter import Edits, Letter, Which
 from bridge.journal.letter_box import LetterBox
 from bridge.journal.store import Store
 
-__all__ = ["LetterDesk", "Retried"]
+__all__ = ["Ask", "LetterDesk", "Retried"]
 
 T = TypeVar("T")
 _PAGE_LETTERS = 500  # of one transaction, so that no event waits long behind it
@@ -22,7 +22,9 @@ _PAGE_LETTERS = 500  # of one transaction, so that no event waits long behind it
 class Ask(Protocol):
     """Runs a function on the store, behind all that was written before."""
 
-    def __call__(self, function: Callable[[Store], T], /) -> Awaitable[T]: ...
+    def __call__(self, function: Callable[[Store], T], /) -> Awaitable[T]:
+        """Give what the function returns."""
+        ...
 
 
 @dataclass(slots=True)

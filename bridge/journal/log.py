@@ -19,6 +19,7 @@ from bridge.errors import StorageFailed
 from bridge.journal.change import Change
 from bridge.journal.damage import Damage
 from bridge.journal.entry import Buried, buried_letters, chunks_of, corrupt_letter, set_aside
+from bridge.journal.inspection import Inspection
 from bridge.journal.letter import Edits
 from bridge.journal.letter_box import LetterBox
 from bridge.journal.letter_desk import LetterDesk
@@ -114,6 +115,7 @@ class Journal:
         self._moved: dict[str, int] = {}
         self._owing = False  # the last change was refused: what it was made of goes with the next one
         self.letters = letters
+        self.inspection = Inspection(self._ask)
         self.desk = LetterDesk(self._ask, self.edit, letters)
         self._flush: asyncio.TimerHandle | None = None
         self._last_write: asyncio.Future[Written] | None = None

@@ -1,7 +1,7 @@
 """A journal that no bridge runs on, opened by itself: looked into and edited under the owner's lock.
 
 Nothing is written but what is asked for, so that the next start finds how the last session ended. Used by
-`portos-bridge dlq`.
+`portos-bridge dlq` and `journal`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +12,7 @@ from typing import TypeVar
 from bridge.errors import StorageFailed
 from bridge.journal.change import Change
 from bridge.journal.entry import chunks_of
+from bridge.journal.inspection import Inspection
 from bridge.journal.letter import Edits
 from bridge.journal.letter_box import LetterBox
 from bridge.journal.letter_desk import LetterDesk
@@ -31,6 +32,7 @@ class StoppedJournal:
         self._store = store
         state = store.load()
         self._head = state.head
+        self.inspection = Inspection(self._ask)
         self.desk = LetterDesk(self._ask, self._edit, LetterBox(state.dead_letters, (), 0))
 
     def append(self, messages: Sequence[Message]) -> None:

@@ -1,0 +1,76 @@
+"""The journal's rows wherever they are: in a file that no bridge runs on, or with a bridge that runs.
+
+Both give the JSON of `bridge.rows`. Used by `bridge.commands.journal`.
+"""
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+from bridge.commands.configuration import configured
+from bridge.commands.remote import Remote, journal_or_bridge
+from bridge.journal import StoppedJournal, open_stopped
+from bridge.rows import overview, shown_rows
+
+__all__ = ["JournalAccess", "Row", "journal_access"]
+
+Row = Mapping[str, Any]
+_ANY_BYTES = 2**50  # the limit is for whoever writes
+
+
+class JournalAccess(Protocol):
+    """What can be asked, whether or not a bridge runs."""
+
+    def overview(self) -> Mapping[str, Any]:
+        """Say what the journal holds, as `bridge.rows.overview` writes it."""
+        ...
+
+    def rows(self, after: int, limit: int, *, bodies: bool) -> Sequence[Row]:
+        """Give the next rows behind a number."""
+        ...
+
+
+@contextmanager
+def journal_access(file: Path | None, url: str | None) -> Iterator[JournalAccess]:
+    """Open a file by itself, or what the settings name: the journal, or the bridge that has it."""
+    if file is not None:
+        with open_stopped(file, _ANY_BYTES) as journal:
+            yield _Direct(journal, file)
+        return
+    settings = configured().settings
+    with journal_or_bridge(settings, url) as found:
+        yield _Running(found) if isinstance(found, Remote) else _Direct(found, settings.journal.path)
+
+
+class _Direct:
+    """The rows of a stopped journal."""
+
+    def __init__(self, journal: StoppedJournal, path: Path) -> None:
+        self._journal = journal
+        self._path = path
+
+    def overview(self) -> Mapping[str, Any]:
+        return overview(asyncio.run(self._journal.inspection.state()), str(self._path))
+
+    def rows(self, after: int, limit: int, *, bodies: bool) -> Sequence[Row]:
+        state, chunks = asyncio.run(self._journal.inspection.page(after, limit))
+        return shown_rows(chunks, after, state, bodies=bodies)
+
+
+class _Running:
+    """The rows of a bridge that runs, over its admin port."""
+
+    def __init__(self, bridge: Remote) -> None:
+        self._bridge = bridge
+
+    def overview(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = json.loads(self._bridge.asked("/journal"))
+        return found
+
+    def rows(self, after: int, limit: int, *, bodies: bool) -> Sequence[Row]:
+        query = {"after": after, "limit": limit} | ({"bodies": "true"} if bodies else {})
+        return [json.loads(line) for line in self._bridge.asked(f"/journal/rows?{urlencode(query)}").splitlines()]
