@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from sinks.kafka import KafkaConfig
@@ -11,7 +13,8 @@ from sinks.kafka import plugin as kafka_plugin
 from sinks.mqtt import plugin as mqtt_plugin
 from sinks.mqtt.config import MqttConfig
 from tests.brokers import KafkaBroker, MqttBroker
-from tests.chaos import coverage, crashes, deaf, discards, power, rotation, soak, versions
+from tests.brokers.cluster import KafkaCluster
+from tests.chaos import coverage, crashes, deaf, discards, leaders, power, rotation, soak, versions
 from tests.chaos.trial import Report
 
 __all__ = ["LONG_RUNS", "LongRun"]
@@ -101,6 +104,15 @@ def _soak(plan: soak.Plan, kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> l
     return [soak.soak(kafka, mqtt, plan, seed)]
 
 
+def _restart_brokers(_kafka: KafkaBroker, _mqtt: MqttBroker, _: str) -> list[leaders.Outcome]:
+    cluster = KafkaCluster()
+    try:
+        with TemporaryDirectory() as folder:
+            return [asyncio.run(leaders.under_load(cluster, leaders.restart_one_after_another, Path(folder)))]
+    finally:
+        cluster.close()
+
+
 LONG_RUNS = (
     LongRun("coverage", _cover, each_round=True),
     *(LongRun(name, partial(_rotate, kind)) for name, kind in rotation.ROTATIONS.items()),
@@ -108,6 +120,7 @@ LONG_RUNS = (
     LongRun("withheld versions", _withhold),
     LongRun("repeated changes", _repeat),
     LongRun("discarded clients", _discard),
+    LongRun("rolling restart", _restart_brokers),
     LongRun("kill -9", _kill),
     LongRun("power cut", _cut_power),
     LongRun("deaf under sparse traffic", _forget_sparsely, asked=True),
