@@ -15,7 +15,7 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-servers nightly lint bench chaos chart-tools lock reference clean
+.PHONY: help install demo test test-servers nightly lint bench chaos figures chart-tools lock reference clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ bench: install ## Measure throughput, latency and memory, beside other bridges w
 
 chaos: install ## Ten rounds of every fault and of random outages, then the long runs: rotations, power cuts, ... (ROUNDS=10)
 	@$(BIN)/python -m tests.chaos --rounds $(or $(ROUNDS),10)
+
+figures: install ## Write what the long runs have recorded into docs/guarantees.md
+	@$(BIN)/python -m tests.chaos.figures
 
 chart-tools: $(CHART_STAMP) ## Install Helm 3, Helm 4 and a manifest validator for the chart's tests
 

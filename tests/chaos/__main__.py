@@ -7,6 +7,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from random import Random
 from statistics import median
 
@@ -14,6 +15,7 @@ import pytest
 
 from tests.brokers import KafkaBroker, MqttBroker, start_kafka, start_mqtt
 from tests.chaos.faults import FAULTS, Fault
+from tests.chaos.figures import record
 from tests.chaos.long import LONG_RUNS, LongRun
 from tests.chaos.run import Figures, run
 
@@ -27,6 +29,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=10, help="rounds of each (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the moments of the faults (default %(default)s)")
     parser.add_argument("--only", default="", help="only those whose name contains this")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="keep what the long runs come to, as JSON")
     options = parser.parse_args()
     faults = [fault for fault in FAULTS if options.only in fault.name]
     runs = [run for run in LONG_RUNS if options.only in run.name and (options.only or not run.asked)]
@@ -40,31 +43,41 @@ def main() -> int:
     print(f"kafka={kafka.level} mqtt={mqtt.level}, {options.rounds} rounds, seed {options.seed}", flush=True)
     results: dict[str, list[Figures]] = {fault.name: [] for fault in faults}
     kept: list[bool] = []
+    told: dict[str, list[tuple[str, bool]]] = {}
     try:
         for number in range(options.rounds):
             kept += [_round(fault, number, options.seed, results, kafka, mqtt) for fault in faults]
             due = [run for run in runs if run.each_round or number == 0]
-            kept += [_long(run, f"{options.seed}/{number}/{run.name}", kafka, mqtt) for run in due]
+            kept += [_long(run, f"{options.seed}/{number}/{run.name}", kafka, mqtt, told) for run in due]
     finally:
         kafka.close()
         mqtt.close()
     if faults:
         _print(faults, results)
+    for name, lines in told.items() if options.record else ():
+        command = f"python -m tests.chaos --only '{name}' --rounds {options.rounds} --seed {options.seed}"
+        record(options.record, name, command, [line for line, _ in lines], sum(not good for _, good in lines))
     print(f"{kept.count(False)} of {len(kept)} runs broke a promise")
     return 0 if all(kept) else 1
 
 
-def _long(run: LongRun, seed: str, kafka: KafkaBroker, mqtt: MqttBroker) -> bool:
+def _long(
+    run: LongRun, seed: str, kafka: KafkaBroker, mqtt: MqttBroker, told: dict[str, list[tuple[str, bool]]]
+) -> bool:
+    """Make a long run, print what it came to, and add that to what is told of it."""
     started = time.monotonic()
+    lines = told.setdefault(run.name, [])
     try:
         reports = run.run(kafka, mqtt, seed)
     except (AssertionError, OSError) as error:
-        print(
-            f"{run.name}: seed {seed}, {time.monotonic() - started:.0f} s: {type(error).__name__}: {error}", flush=True
-        )
+        ended = f"seed {seed}, {time.monotonic() - started:.0f} s: {type(error).__name__}: {error}"
+        print(f"{run.name}: {ended}", flush=True)
+        lines.append((ended, False))
         return False
     for report in reports:
-        print(f"{run.name}: {report.summary}: {'; '.join(report.problems) or 'ok'}", flush=True)
+        said = f"{report.summary}: {'; '.join(report.problems) or 'ok'}"
+        print(f"{run.name}: {said}", flush=True)
+        lines.append((said, not report.problems))
     return not any(report.problems for report in reports)
 
 
