@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -40,6 +41,7 @@ class BridgeProcess:
         }
         environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         environment |= {f"PORTOS_BRIDGE_{name}": value for name, value in (own | dict(settings)).items()}
+        self._environment = environment
         self._program = Program([script or program(), "run"], folder / "bridge.log", environment)
 
     def start(self, seconds: float = 20) -> None:
@@ -90,6 +92,17 @@ class BridgeProcess:
             value
             for (sample, text), value in self.metrics().items()
             if sample == name and wanted <= set(text.split(","))
+        )
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run another command of the program with the bridge's configuration, beside it or without it."""
+        return subprocess.run(
+            [self._program.command[0], *words],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
 
     @property

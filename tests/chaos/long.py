@@ -14,7 +14,7 @@ from sinks.mqtt import plugin as mqtt_plugin
 from sinks.mqtt.config import MqttConfig
 from tests.brokers import KafkaBroker, MqttBroker
 from tests.brokers.cluster import KafkaCluster
-from tests.chaos import coverage, crashes, deaf, discards, leaders, power, rotation, soak, versions
+from tests.chaos import coverage, crashes, deaf, discards, leaders, poison, power, rotation, soak, versions
 from tests.chaos.trial import Report
 
 __all__ = ["LONG_RUNS", "LongRun"]
@@ -26,6 +26,8 @@ _POWER_CUTS = 50
 _KILLS = 200
 
 _DISCARDED_CLIENTS = 1000
+_POISON_THOUSANDS = 100
+_POISON_RATE = 500
 _WITHHELD_CHANGES = 50_000
 _REPEATED_CHANGES = 10_000
 
@@ -73,6 +75,10 @@ def _withhold(kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[versions.
     return [versions.withhold(kafka, mqtt, _WITHHELD_CHANGES, seed)]
 
 
+def _poison(kafka: KafkaBroker, mqtt: MqttBroker, _: str) -> list[poison.Outcome]:
+    return [poison.poison(kafka, mqtt, _POISON_THOUSANDS, _POISON_RATE)]
+
+
 def _repeat(kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[versions.Outcome]:
     modes = ("monotonic", "contiguous")
     return [versions.repeat(kafka, mqtt, mode, _REPEATED_CHANGES, seed) for mode in modes]
@@ -117,6 +123,7 @@ LONG_RUNS = (
     LongRun("coverage", _cover, each_round=True),
     *(LongRun(name, partial(_rotate, kind)) for name, kind in rotation.ROTATIONS.items()),
     LongRun("deaf under load", _forget),
+    LongRun("poison", _poison),
     LongRun("withheld versions", _withhold),
     LongRun("repeated changes", _repeat),
     LongRun("discarded clients", _discard),
