@@ -14,6 +14,7 @@ from bridge.errors import Rejected, Unavailable
 from bridge.message import Message
 
 __all__ = [
+    "DLQ_FLAGS",
     "Batch",
     "Connect",
     "Explanation",
@@ -138,6 +139,10 @@ Connect = Callable[[], AbstractAsyncContextManager[T_co]]
 """Opens one connection: entering connects (or raises `Unavailable`), leaving flushes and closes."""
 
 
+DLQ_FLAGS = "bridge-dlq-"
+"""How the flags begin that a copy of a dead letter bears, beside those of its event."""
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """What a sink would hand to its broker for a message; `headers` are whatever stands beside the payload."""
@@ -155,9 +160,12 @@ class SinkPlugin(Generic[C]):
     `config` is a subclass of `bridge.settings.SinkConfig`; its `window_events` bounds a batch. `connect` may raise
     `Unavailable`, or `ConfigError` where only connecting shows that a setting is wrong. `explain` may be left out: it
     says without a connection what becomes of a message, for `portos-bridge explain`, and raises `Rejected` where that
-    is known without a broker. It is pure, and agrees with what is delivered.
+    is known without a broker. It is pure, and agrees with what is delivered. `copies` may be left out too: it gives how
+    to connect to where the sink's dead letters are copied, None where the settings want no copies; what is delivered
+    there are the events as they were, with flags that begin with `DLQ_FLAGS`.
     """
 
     config: type[C]
     connect: Callable[[C], AbstractAsyncContextManager[Sink]]
     explain: Callable[[C, Message], Explanation] | None = None
+    copies: Callable[[C], Connect[Sink] | None] | None = None

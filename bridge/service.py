@@ -7,7 +7,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from bridge.admin import admin
 from bridge.audit import Audit
 from bridge.blind import CORRUPTION, Sight, Window, corruption
+from bridge.copying import Copying
 from bridge.door import Door
 from bridge.errors import Rejected
 from bridge.health import Heartbeat
@@ -30,7 +31,7 @@ from bridge.policy import Pauses
 from bridge.portos.feed import feed, hub_times
 from bridge.portos.memory import VersionMemory
 from bridge.portos.minimisation import minimisation, scope
-from bridge.ports import SinkPlugin, SourceActivity
+from bridge.ports import Connect, Sink, SinkPlugin, SourceActivity
 from bridge.row_routes import row_routes
 from bridge.settings import Settings, SinkConfig
 from bridge.settings.core import LARGEST_PART_OF_A_VOLUME
@@ -135,6 +136,10 @@ class _Bridge:
                 eternal += [
                     group.create_task(self._deliver(name, journal), name=f"sink {name}") for name in self._sink_links
                 ]
+                eternal += [
+                    group.create_task(self._copy(name, connect, journal), name=f"copies {name}")
+                    for name, connect in self._copies()
+                ]
                 await self._take_in(journal, stop)
                 await self._drain(journal)
                 audit.check()
@@ -201,6 +206,17 @@ class _Bridge:
         )
         await keep(link, partial(plugin.connect, config), delivery.run)
 
+    async def _copy(self, name: str, connect: Connect[Sink], journal: Journal) -> None:
+        link = Link(f"copies of dead letters of sink {name}", _delivery_times(self._settings), _NO_GAUGES)
+        await keep(link, connect, Copying(name, journal, link, self._settings.delivery.answer_seconds).run)
+
+    def _copies(self) -> Iterator[tuple[str, Connect[Sink]]]:
+        """Give the sinks whose dead letters are copied, and how to connect to where."""
+        for name, (plugin, config) in self._configuration.sinks.items():
+            connect = None if plugin.copies is None else plugin.copies(config)
+            if connect is not None:
+                yield name, connect
+
     async def _drain(self, journal: Journal) -> None:
         """Let the sinks go on for a while with what is stored; what is left is delivered after the next start."""
         seconds = self._settings.stop.drain_seconds
@@ -212,6 +228,9 @@ class _Bridge:
         except TimeoutError:
             left = {name: journal.lag(name).events for name in self._sink_links}
             _log.warning("not everything was delivered before the stop; it stays in the journal: %s", left)
+
+
+_NO_GAUGES = Gauges(lambda _: None, lambda _: None, lambda _: None, lambda _: None)
 
 
 def _target(plugin: SinkPlugin[Any], config: SinkConfig, message: Message) -> str | None:

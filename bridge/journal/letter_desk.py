@@ -63,6 +63,10 @@ class LetterDesk:
         """Read those of a sink that are to be sent again, oldest event first, with their data."""
         return await self._ask(lambda store: store.letters(Which(sink=sink), limit, bodies=True, queue="retry"))
 
+    async def uncopied(self, sink: str, limit: int) -> list[Letter]:
+        """Read those of a sink that are not copied yet, with their data."""
+        return await self._ask(lambda store: store.letters(Which(sink=sink), limit, bodies=True, queue="copy"))
+
     async def retry(self, which: Which, now: float) -> Retried:
         """Have letters sent again that can be: their sink takes them between two of its pages."""
         done = Retried()

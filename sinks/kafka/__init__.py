@@ -2,12 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
-from bridge.ports import Sink, SinkPlugin
+from bridge.ports import Connect, Sink, SinkPlugin
 from sinks.kafka.config import KafkaConfig
 from sinks.kafka.explanation import explain
+from sinks.kafka.records import letter_record
 
 __all__ = ["KafkaConfig", "plugin"]
+
+_LARGEST_REQUEST_BYTES = 104_857_600
 
 
 @asynccontextmanager
@@ -18,4 +22,20 @@ async def _connect(config: KafkaConfig) -> AsyncIterator[Sink]:
         yield sink
 
 
-plugin = SinkPlugin(config=KafkaConfig, connect=_connect, explain=explain)
+@asynccontextmanager
+async def _connect_copies(config: KafkaConfig, topic: str) -> AsyncIterator[Sink]:
+    from sinks.kafka.sink import connect  # noqa: PLC0415 - as above
+
+    async with connect(config, lambda message: letter_record(message, topic, config.site)) as sink:
+        yield sink
+
+
+def _copies(config: KafkaConfig) -> Connect[Sink] | None:
+    """Copy dead letters to a topic of their own, if there is to be one, past the limits that made them."""
+    if config.dlq_topic is None:
+        return None
+    own = {"transactional_id": None, "max_request_bytes": _LARGEST_REQUEST_BYTES}
+    return partial(_connect_copies, config.model_copy(update=own), config.dlq_topic)
+
+
+plugin = SinkPlugin(config=KafkaConfig, connect=_connect, explain=explain, copies=_copies)

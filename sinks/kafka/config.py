@@ -28,6 +28,8 @@ class KafkaConfig(SinkConfig):
     """The name under which the brokers' logs, quotas and metrics show the bridge."""
     topic_template: str = "portos.{resource}"
     """The topic of a resource's events; `{resource}` and `{site}` are filled in."""
+    dlq_topic: str | None = Field(default=None, min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")
+    """Topic to which each dead letter of this sink is copied as well; none copies none."""
     window_events: int = Field(default=200, ge=1, le=100_000)
     """How many events may be on their way to the brokers at once; this many may be repeated after a lost connection."""
     batch_bytes: int = Field(default=65_536, ge=1_024, le=16_777_216)

@@ -6,6 +6,7 @@ Pure. A record's value is the notification's body, untouched; its headers are th
 
 import hashlib
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from struct import iter_unpack
 
@@ -23,6 +24,7 @@ from bridge.message import (
     own_attributes,
     shared_attributes,
 )
+from bridge.ports import DLQ_FLAGS
 
 __all__ = [
     "GAPS_TOPIC",
@@ -30,6 +32,7 @@ __all__ = [
     "OTHER_TOPIC",
     "Record",
     "is_reserved",
+    "letter_record",
     "murmur2",
     "partition_of",
     "record_of",
@@ -79,6 +82,15 @@ def record_of(message: Message, template: str, site: str) -> Record | Rejected:
     return Record(topic, (message.resource_id or "").encode(), message.body, headers)
 
 
+def letter_record(message: Message, topic: str, site: str) -> Record:
+    """Turn the copy of a dead letter into a record: key, value and headers of its event, and what is known of it."""
+    known = [(name, text) for name, text in message.flags if name.startswith(DLQ_FLAGS)]
+    flags = tuple((name, text) for name, text in message.flags if not name.startswith(DLQ_FLAGS))
+    key = site if message.resource is None else message.resource_id or ""
+    headers = _any_headers(msgspec.structs.replace(message, flags=flags), site, known)
+    return Record(topic, key.encode(), message.body, headers)
+
+
 def too_large(size: int, most: int, topic: str | None = None) -> Rejected:
     """Reject a record that MAX_REQUEST_BYTES does not let through."""
     text = f"the record has {size} bytes and MAX_REQUEST_BYTES is {most}"
@@ -103,13 +115,13 @@ def _ordinary_headers(message: Message, site: str) -> bytes | None:
     return varint(count + len(found)) + shared + own.encode("ascii")
 
 
-def _any_headers(message: Message, site: str) -> bytes:
-    own = own_attributes(message)
+def _any_headers(message: Message, site: str, further: Sequence[tuple[str, str]] = ()) -> bytes:
+    own = [(f"ce_{name}", text) for name, text in own_attributes(message)] + list(further)
     count, shared = _shared_headers(site, message.event, message.resource, message.action)
     parts = [varint(count + len(own)), shared]
     for name, text in own:
         data = text.encode()
-        parts += _header_head(f"ce_{name}", len(data)), data
+        parts += _header_head(name, len(data)), data
     return b"".join(parts)
 
 

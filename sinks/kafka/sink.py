@@ -17,7 +17,7 @@ The only file that imports aiokafka. Why it is written as it is (aiokafka 0.14.0
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
@@ -46,15 +46,17 @@ for _number, _name in FURTHER_CODES.items():  # else the library gives them all 
     _named = type(_name, (BrokerResponseError,), {"errno": _number, "message": _name})
     kafka_errors.setdefault(_number, cast("type[BrokerResponseError]", _named))
 
+ToRecord = Callable[[Message], Record | Rejected]
 _Place = tuple[str, int]
 _Item = tuple[int, Record]
 
 
 @asynccontextmanager
-async def connect(config: KafkaConfig) -> AsyncIterator[Sink]:
+async def connect(config: KafkaConfig, to_record: ToRecord | None = None) -> AsyncIterator[Sink]:
     """Connect to the first broker that answers and get a producer id; leave no task and no socket behind.
 
-    Raises `Unavailable`. Waits as long as the brokers let it, so it is called under a deadline.
+    `to_record` makes the records, if not those of the events' own topics. Raises `Unavailable`. Waits as long as the
+    brokers let it, so it is called under a deadline.
     """
     producer: Any = AIOKafkaProducer(  # type: ignore[no-untyped-call]  # aiokafka types its consumer only
         bootstrap_servers=list(config.bootstrap_servers),
@@ -83,7 +85,7 @@ async def connect(config: KafkaConfig) -> AsyncIterator[Sink]:
         # The one sends, the other asks for metadata: without either no answer ever comes.
         workers = (producer._sender.sender_task, producer.client._sync_task)  # noqa: SLF001 - as in `abandon`
         with _watched(workers[0], producer._message_accumulator):  # noqa: SLF001 - as in `abandon`
-            yield _KafkaSink(producer, config, workers)
+            yield _KafkaSink(producer, config, workers, to_record)
     finally:
         await abandon(producer)
 
@@ -161,7 +163,14 @@ class _Sent:
 class _KafkaSink:
     """The sink of one connection."""
 
-    def __init__(self, producer: Any, config: KafkaConfig, workers: Sequence[asyncio.Task[Any]] = ()) -> None:
+    def __init__(
+        self,
+        producer: Any,
+        config: KafkaConfig,
+        workers: Sequence[asyncio.Task[Any]] = (),
+        to_record: ToRecord | None = None,
+    ) -> None:
+        self._to_record = to_record or (lambda message: record_of(message, config.topic_template, config.site))
         self._producer = producer
         self._workers = workers
         self._config = config
@@ -195,7 +204,7 @@ class _KafkaSink:
         """
         lanes: dict[_Place, deque[_Item]] = defaultdict(deque)
         for number, message in enumerate(batch):
-            record = record_of(message, self._config.topic_template, self._config.site)
+            record = self._to_record(message)
             if isinstance(record, Rejected):
                 outcomes[number] = record
                 continue

@@ -1,6 +1,7 @@
 """Poison among events: what the topic does not take is kept aside, all else goes on, and goes out once it is fixed."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from confluent_kafka.admin import (
 from tests.brokers import Hub, KafkaBroker, MqttBroker, start_hub
 from tests.chaos.faults import WINDOW
 from tests.chaos.world import FIRST, World, opened
+from tests.oracle.kafka import KafkaReader
 from tests.oracle.record import Identity, Received, created_at, identity_of, identity_of_change
 from tests.support import wait_until
 
@@ -52,13 +54,15 @@ def poison(kafka: KafkaBroker, mqtt: MqttBroker, thousands: int, rate: float) ->
     _make(admin, topics)
     hub = start_hub()
     try:
-        with opened(hub, kafka, mqtt, {"ADMIN__TOKEN": "of the run"}, base=name) as world:
+        settings = {"ADMIN__TOKEN": "of the run", "SINK__KAFKA__DLQ_TOPIC": f"copies-{name}"}
+        with opened(hub, kafka, mqtt, settings, base=name) as world:
             large = _change(hub, thousands, rate)
             problems = list(_set_aside(world, large, thousands * _EVERY))
             delivered = _first(world.kafka_reader.read()).values()
             lag = _percentile([record.at - created_at(record.value) for record in delivered], 0.99)
             lost = world.bridge.metric("portos_bridge_sink_disconnects_total", sink="kafka")
             problems += [f"lag p99 {lag:.2f} s"] * (lag >= _LONGEST_LAG_SECONDS)
+            problems += _copied(kafka, f"copies-{name}", set(large))
             _limit(admin, topics, _FIXED_BYTES)
             problems += _sent_again(world, large, thousands * _EVERY)
             status = world.bridge.terminate()
@@ -105,6 +109,17 @@ def _set_aside(world: World, large: dict[Identity, bool], changes: int) -> Itera
     if letters != len(large):
         yield f"{letters:g} dead letters of {len(large)}"
     yield from _wrong(world, changes, set(large))
+
+
+def _copied(kafka: KafkaBroker, topic: str, large: set[Identity]) -> Iterator[str]:
+    """Say what is wrong with the copies of dead letters."""
+    with closing(KafkaReader(kafka.bootstrap, topic)) as reader:
+        wait_until(lambda: reader.count() >= len(large), 30, "the copies are in their topic")
+        copies = reader.read()
+    if {identity_of(copy.value) for copy in copies} != large or len(copies) != len(large):
+        yield f"{len(copies)} copies of {len(large)} dead letters"
+    if wrong := [copy.attributes for copy in copies if copy.attributes.get("bridge-dlq-reason") != "too_large"]:
+        yield f"{len(wrong)} copies say another reason: {wrong[0]}"
 
 
 def _sent_again(world: World, large: dict[Identity, bool], changes: int) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """What a message is in Kafka."""
 
+import msgspec
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.partitioner import murmur2 as murmur2_of_aiokafka
@@ -17,6 +18,7 @@ from sinks.kafka.records import (
     _any_headers,
     _ordinary_headers,
     is_reserved,
+    letter_record,
     murmur2,
     partition_of,
     record_of,
@@ -188,3 +190,16 @@ def test_the_quick_way_to_write_headers_gives_what_the_general_one_does(message:
 
 def test_an_ordinary_change_takes_the_quick_way() -> None:
     assert _ordinary_headers(sample(4, resource_id="67c6c5a1f0b2d4e6a8091b2c"), "default") is not None
+
+
+@given(any_message(NAMES))
+def test_a_copy_of_a_dead_letter_is_its_record_with_what_is_known_of_it_behind(message: Message) -> None:
+    """On the topic of the copies, whatever topic the event has: key, value and headers are the event's."""
+    known = (("bridge-dlq-reason", "too_large"), ("bridge-dlq-error", "příliš velké"))
+    copy = letter_record(msgspec.structs.replace(message, flags=(*message.flags, *known)), "portos.bridge.dlq", "shop")
+    record = record_of(message, "portos.x-{resource}", "shop")
+    assert isinstance(record, Record)
+
+    assert copy.topic == "portos.bridge.dlq"
+    assert (copy.key, copy.value) == (record.key, record.value)
+    assert headers_of(copy) == [*headers_of(record), *((name, text.encode()) for name, text in known)]

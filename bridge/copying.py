@@ -1,0 +1,89 @@
+"""Dead letters of one sink that are copied to its broker as well, for whoever looks there.
+
+The letter in the journal comes first and stays what counts: it is on disk, and the sink's cursor behind it, before
+anything is copied. Copies have a connection of their own, so that nothing about them stops an event, and each letter
+remembers that it was copied; after a kill a copy may come twice. Used by `bridge.service`.
+"""
+
+import asyncio
+import logging
+
+import msgspec
+
+from bridge import __version__
+from bridge.deadline import Deadline
+from bridge.journal import Edits, Journal, Letter
+from bridge.letters import event_of
+from bridge.link import Link
+from bridge.message import Message, rfc3339
+from bridge.policy import judge
+from bridge.ports import DLQ_FLAGS, Outcome, Sink
+
+__all__ = ["Copying"]
+
+_log = logging.getLogger(__name__)
+_IDLE_SECONDS = 2.0
+_PAGE_LETTERS = 50
+_LONGEST_HEADER = 1_000
+
+
+class Copying:
+    """See the module; one for all connections."""
+
+    def __init__(self, name: str, journal: Journal, link: Link, answer_seconds: float) -> None:
+        self._name = name
+        self._journal = journal
+        self._link = link
+        self._answer_seconds = answer_seconds
+
+    async def run(self, sink: Sink, deadline: Deadline) -> None:
+        """Copy what is not copied yet, and what is buried from now on, until the connection is of no more use."""
+        while True:
+            letters = await self._journal.desk.uncopied(self._name, _PAGE_LETTERS)
+            if letters:
+                await self._copy(sink, deadline, letters)
+                continue
+            await asyncio.sleep(_IDLE_SECONDS)
+            await self._deliver(sink, deadline, [])
+
+    async def _copy(self, sink: Sink, deadline: Deadline, letters: list[Letter]) -> None:
+        events = [(letter, event_of(letter)) for letter in letters]
+        ready = [(letter, _flagged(letter, event)) for letter, event in events if event is not None]
+        done = [letter.number for letter, event in events if event is None]  # damaged: there is nothing to copy
+        error = None
+        if ready:
+            outcomes = await self._deliver(sink, deadline, [event for _, event in ready])
+            verdict = judge(outcomes, len(ready), 0)
+            done += [letter.number for letter, _ in ready[: verdict.settled]]
+            error = verdict.error
+            for index, why in verdict.buried.items():
+                text = "%s: dead letter %d is in the journal only, its copy is not taken: %s"
+                _log.warning(text, self._link.name, ready[index][0].number, why)
+        if done:
+            await self._journal.edit(Edits(copied=done))
+        if error is not None:
+            raise error
+        self._link.proved()
+
+    async def _deliver(self, sink: Sink, deadline: Deadline, batch: list[Message]) -> list[Outcome]:
+        with deadline.within(self._answer_seconds, "copying"):
+            return list(await sink.deliver(batch))
+
+
+def _flagged(letter: Letter, event: Message) -> Message:
+    """Give an event with all that is known of its letter beside it."""
+    kept = letter.kept
+    known = {
+        "reason": kept.reason,
+        "stage": kept.stage,
+        "error": kept.error[:_LONGEST_HEADER],
+        "attempts": str(kept.attempts),
+        "first-failed-at": rfc3339(kept.first_at),
+        "last-failed-at": rfc3339(kept.last_at),
+        "sink": kept.sink,
+        "target": kept.target or "",
+        "event-id": event.id,
+        "bridge-version": __version__,
+    }
+    flags = tuple((DLQ_FLAGS + name, text) for name, text in known.items())
+    return msgspec.structs.replace(event, flags=(*event.flags, *flags))
