@@ -15,7 +15,7 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-servers nightly lint bench chaos figures chart-tools lock reference clean
+.PHONY: help install demo test test-servers nightly damage lint bench chaos figures chart-tools lock reference clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test-servers: install ## Run the tests that need brokers, a hub, other people's 
 
 nightly: install ## Run the model checks of protocol, windows, versions and merging at length: 500 schedules of up to 200 steps
 	@TEST_NIGHTLY=1 $(BIN)/pytest --timeout 0 --durations 5 tests/unit/model tests/unit/portos/test_memory_model.py
+
+damage: install ## Flip 600 bits of a killed bridge's journal, cut and replace it 100 times, and open each of them
+	@TEST_DAMAGE=1 $(BIN)/pytest -s --timeout 0 --durations 5 tests/unit/damage
 
 lint: install ## Check style, types, imports and packaging
 	$(BIN)/ruff format --check $(SOURCES)

@@ -12,7 +12,7 @@ import msgspec
 
 from bridge.message import RESYNC_REQUIRED, Message, event_id, rfc3339
 
-__all__ = ["CAUSES", "CORRUPTION", "Sight", "Window", "cause_of", "corruption", "resync_required"]
+__all__ = ["CAUSES", "CORRUPTION", "JOURNAL_LOST", "Sight", "Window", "cause_of", "corruption", "resync_required"]
 
 CAUSES = (
     *("first_start", "unclean_start", "stopped", "journal_lost"),
@@ -20,6 +20,8 @@ CAUSES = (
 )
 """Why nothing was heard: the process was not there, or all it knew is lost; the connection's end; a lost subscription;
 no room to store."""
+JOURNAL_LOST = "journal_lost"
+"""The cause where nothing is known any more of what was stored before."""
 CORRUPTION = "corruption"
 """The cause where something was heard and stored, and cannot be read any more."""
 
@@ -50,7 +52,7 @@ class Sight:
     def __init__(self, proved_at: float | None, cause: str) -> None:
         self.proved_at = proved_at
         self._told_until = 0.0
-        self.cause: str | None = "first_start" if proved_at is None else cause
+        self.cause: str | None = "first_start" if proved_at is None and cause != JOURNAL_LOST else cause
 
     def proved(self, at: float) -> None:
         """Note that all is stored that was sent up to a moment; while a window is untold it keeps its beginning.

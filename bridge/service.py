@@ -14,7 +14,7 @@ from typing import Any
 
 from bridge.admin import admin
 from bridge.audit import Audit
-from bridge.blind import CORRUPTION, Sight, Window, corruption
+from bridge.blind import CORRUPTION, JOURNAL_LOST, Sight, Window, corruption
 from bridge.copying import Copying
 from bridge.door import Door
 from bridge.errors import Rejected
@@ -185,7 +185,8 @@ class _Bridge:
         """Feed the journal from the hub until told to stop; leaves unsubscribed, with all stored, and logged out."""
         settings, activity = self._settings, self._activity
         previous = journal.previous
-        sight = Sight(previous.proved_at, "stopped" if previous.clean else "unclean_start")
+        cause = JOURNAL_LOST if previous.forgotten else "stopped" if previous.clean else "unclean_start"
+        sight = Sight(previous.proved_at, cause)
         wanted, less = scope(settings), minimisation(settings)
         intake = Intake(journal, self._catalogue, self._source_link, activity, self._memory, sight, wanted, less)
         gauges = _source_gauges(self._catalogue)

@@ -11,6 +11,7 @@ from bridge.journal import letter_table
 from bridge.journal.letter import DeadLetter, Edits
 from bridge.journal.letter_table import Kept, Key
 from bridge.journal.memory import Recorded
+from bridge.journal.seal import Value, seal
 from bridge.labels import SOURCE
 
 __all__ = ["Change", "Chunk", "State", "statements"]
@@ -46,7 +47,9 @@ class Change:
     ledger: bytes | None = None
     """The ledger with this change in it, if it is to be recorded."""
     identity: str | None = None
-    """What tells this journal from any other, when it is new."""
+    """What tells this journal from any other, at its opening."""
+    notes: dict[str, Value] = field(default_factory=dict)
+    """What else is to be known when it is opened again, by name."""
     records: list[Recorded] = field(default_factory=list)
     """What is remembered of the messages, oldest first; the last says which of the earlier records may go."""
 
@@ -76,6 +79,7 @@ class Change:
         self.scope = later.scope if later.scope is not None else self.scope
         self.ledger = later.ledger if later.ledger is not None else self.ledger
         self.identity = later.identity if later.identity is not None else self.identity
+        self.notes |= later.notes
         self.records += later.records
 
 
@@ -105,6 +109,8 @@ class State:
     """What those are about that a newer version could overtake yet."""
     corrupt_letters: Sequence[int]
     """The numbers of the damaged rows that are dead letters."""
+    forgotten: bool
+    """Whether a journal before this one was lost with all that was known, and that is not told yet."""
 
 
 def statements(change: Change) -> Iterator[tuple[str, tuple[object, ...]]]:
@@ -112,8 +118,9 @@ def statements(change: Change) -> Iterator[tuple[str, tuple[object, ...]]]:
     for chunk in change.chunks:
         yield "INSERT INTO chunk VALUES (?, ?, ?, ?)", (chunk.first, chunk.last, chunk.body_bytes, chunk.rows)
     if change.cursors:
-        places = ", ".join(["(?, ?)"] * len(change.cursors))
-        yield f"INSERT OR REPLACE INTO cursor VALUES {places}", tuple(chain(*change.cursors.items()))  # noqa: S608 - marks
+        places = ", ".join(["(?, ?, ?)"] * len(change.cursors))
+        rows = ((sink, seq, seal(sink, seq)) for sink, seq in change.cursors.items())
+        yield f"INSERT OR REPLACE INTO cursor VALUES {places}", tuple(chain(*rows))  # noqa: S608 - marks
     for letter in change.dead_letters:
         yield letter_table.insertion(letter)
     if change.edits is not None:
@@ -131,7 +138,8 @@ def statements(change: Change) -> Iterator[tuple[str, tuple[object, ...]]]:
         ("scope", change.scope),
         ("ledger", change.ledger),
         ("id", change.identity),
+        *change.notes.items(),
     )
     for name, value in session:
         if value is not None:
-            yield "INSERT OR REPLACE INTO session VALUES (?, ?)", (name, value)
+            yield "INSERT OR REPLACE INTO session VALUES (?, ?, ?)", (name, value, seal(name, value))

@@ -76,6 +76,8 @@ class Previous:
     clean: bool | None = None
     proved_at: float | None = None
     scope: str | None = None
+    forgotten: bool = False
+    """Whether a journal before this one was lost with all that was known."""
 
 
 class Journal:

@@ -19,7 +19,8 @@ from bridge.journal.log import Journal, Limits, Previous
 from bridge.journal.memory import Memory, Records, unsealed
 from bridge.journal.owner import owned
 from bridge.journal.reader import Reader
-from bridge.journal.store import Store
+from bridge.journal.salvage import made_usable
+from bridge.journal.store import SCHEMA_VERSION, Store
 from bridge.journal.volume import what_to_do
 from bridge.journal.writer import Writer
 from bridge.ledger import restored
@@ -53,6 +54,7 @@ async def open_journal(  # noqa: PLR0913 - opened in one place, by `bridge.servi
     Raises `JournalOwned` when another process has it, `StorageFailed` when the disk or the file is not usable.
     """
     with owned(path):
+        await asyncio.to_thread(made_usable, path, max_bytes)
         store = Store(path, max_bytes)
         writer = Writer(store)
         try:
@@ -62,7 +64,7 @@ async def open_journal(  # noqa: PLR0913 - opened in one place, by `bridge.servi
             identity = state.identity or uuid4().hex[:16]
             await _begin(writer, path, identity)
             damage = Damage(identity, state.corrupt_letters, tell, on_lost)
-            previous = Previous(state.clean, state.proved_at, state.scope)
+            previous = Previous(state.clean, state.proved_at, state.scope, state.forgotten)
             cursors = {sink: reader.cursor for sink, reader in readers.items()}
             ledger = restored(state.ledger, state.head, cursors, state.cursors)
             letters = LetterBox(state.dead_letters, state.letter_keys, limits.capacity_bytes // _LETTERS_SHARE)
@@ -85,7 +87,7 @@ async def _begin(writer: Writer, path: Path, identity: str) -> None:
 
     Nothing could be stored or settled then, and supervisors start again until there is room.
     """
-    if (await writer.write(Change(clean=False, identity=identity))).refused:
+    if (await writer.write(Change(clean=False, identity=identity, notes={"schema": SCHEMA_VERSION}))).refused:
         raise StorageFailed(f"journal {path}: there is no room for writing anything{what_to_do(path)}")
 
 

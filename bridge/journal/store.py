@@ -8,23 +8,25 @@ proves nothing. Used by `bridge.journal.writer`.
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from bridge.errors import StorageFailed
 from bridge.journal import letter_table
 from bridge.journal.change import Change, Chunk, State, statements
 from bridge.journal.letter import LETTER_BYTES, Letter, Which
 from bridge.journal.mark import Mark, read_mark
+from bridge.journal.seal import seal
 from bridge.journal.volume import what_to_do
 from bridge.ledger import recorded_places
 
-__all__ = ["NoRoom", "Store"]
+__all__ = ["SCHEMA_VERSION", "NoRoom", "Store"]
 
 _PAGE_BYTES = 4096
 _WAL_PAGES = 1024  # 4 MiB: a flipped bit in the WAL cuts its tail, so the tail is kept short
 _UNASKED_BYTES = 65_536
-_SCHEMA_VERSION = 2
+SCHEMA_VERSION = 2
 # Schema 1; every file begins with it, and `letter_table.migrate` makes it schema 2.
 _SCHEMA = (
     """CREATE TABLE chunk (
@@ -89,24 +91,43 @@ class Store:
     def _migrate(self) -> None:
         """Bring the file to this release's schema, all of it or nothing; a new file from the first schema on."""
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version > _SCHEMA_VERSION:
-            known = f"this one knows up to {_SCHEMA_VERSION}: start that one again, or give JOURNAL__PATH another file"
+        if version > SCHEMA_VERSION:
+            known = f"this one knows up to {SCHEMA_VERSION}: start that one again, or give JOURNAL__PATH another file"
             raise StorageFailed(f"journal {self._path} has schema {version}, written by a later release; {known}")
-        if version < _SCHEMA_VERSION:
+        if version < SCHEMA_VERSION:
             self._db.execute("BEGIN IMMEDIATE")
             for statement in _SCHEMA if version == 0 else ():
                 self._db.execute(statement)
             letter_table.migrate(self._db)
-            self._db.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+            self._seal_rows()
+            self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             self._db.execute("COMMIT")
         self._db.execute(_MEMORY)
+
+    def _seal_rows(self) -> None:
+        """Give the small rows of schema 1 their checksums, inside the caller's transaction."""
+        self._db.create_function("seal", 2, seal, deterministic=True)
+        for table, name, value in (("cursor", "sink", "seq"), ("session", "name", "value")):
+            self._db.execute(f"ALTER TABLE {table} ADD COLUMN crc INTEGER NOT NULL DEFAULT 0")
+            self._db.execute(f"UPDATE {table} SET crc = seal({name}, {value})")  # noqa: S608 - the names above
+
+    def adopt(self, table: str, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Take rows of a damaged journal over as they are, those that can be."""
+        marks = ", ".join("?" * len(names))
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            statement = f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - our own
+            self._db.executemany(statement, rows)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._failed("writing", error) from error
 
     def load(self) -> State:
         """Read what is there, without the messages."""
         try:
             first, last = self._db.execute("SELECT min(first), max(last) FROM chunk").fetchone()
-            cursors = dict(self._db.execute("SELECT sink, seq FROM cursor"))
-            session = dict(self._db.execute("SELECT name, value FROM session"))
+            cursors = dict(_sealed(self._db.execute("SELECT sink, seq, crc FROM cursor")))
+            session: dict[str, Any] = dict(_sealed(self._db.execute("SELECT name, value, crc FROM session")))
             letters = letter_table.kept(self._db)
             keys = letter_table.keys(self._db)
             corrupt = self._db.execute("SELECT seq FROM dead_letter WHERE reason = 'corrupt'").fetchall()
@@ -129,6 +150,7 @@ class Store:
             dead_letters=letters,
             letter_keys=keys,
             corrupt_letters=[seq for (seq,) in corrupt if seq is not None],
+            forgotten=bool(session.get("forgotten")) and "proved_at" not in session,
         )
 
     def records(self) -> list[tuple[int, bytes]]:
@@ -230,3 +252,10 @@ class Store:
         name = getattr(error, "sqlite_errorname", "")
         text = f"journal {self._path}: {doing} failed: {error!r} {name}".rstrip()
         return StorageFailed(f"{text}{what_to_do(self._path)}")
+
+
+def _sealed(rows: Iterable[tuple[str, Any, object]]) -> Iterator[tuple[str, Any]]:
+    """Give the rows whose checksum is theirs."""
+    for name, value, crc in rows:
+        if crc == seal(name, value):
+            yield name, value

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from bridge.blind import CAUSES, CORRUPTION, Sight, Window, cause_of, corruption, resync_required
+from bridge.blind import CAUSES, CORRUPTION, JOURNAL_LOST, Sight, Window, cause_of, corruption, resync_required
 
 Step = Callable[[Sight], None]
 
@@ -147,3 +147,10 @@ def test_what_stands_for_a_loss_says_how_much_and_keeps_its_id() -> None:
     assert corruption(Window(None, 5.0, CORRUPTION), 4, ("0123", 17), ["tickets"], "shop-1").id == told.id
     assert corruption(window, 3, ("0123", 18), ["tickets"], "shop-1").id != told.id
     assert corruption(window, 3, ("4567", 17), ["tickets"], "shop-1").id != told.id
+
+
+def test_a_journal_that_was_lost_is_no_first_start() -> None:
+    """Until it is told nothing is known, so that a kill before that changes nothing."""
+    window = Sight(None, JOURNAL_LOST).window(5.0)
+
+    assert window == Window(None, 5.0, "journal_lost")

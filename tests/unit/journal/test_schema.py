@@ -79,6 +79,8 @@ async def test_a_journal_of_a_later_release_is_left_alone_and_says_what_to_do(op
         pass
     database = sqlite3.connect(path)
     database.execute("PRAGMA user_version=3")
+    database.execute("UPDATE session SET value = 3 WHERE name = 'schema'")
+    database.commit()
     database.close()
 
     with pytest.raises(StorageFailed, match=r"schema 3, written by a later release.*JOURNAL__PATH another file"):

@@ -1,0 +1,188 @@
+"""A journal that cannot be used is kept aside as it was, and nothing is given up on the way to a new one."""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bridge.errors import StorageFailed
+from bridge.journal import opening as opening_module
+from bridge.journal import salvage
+from bridge.journal.store import NoRoom, Store
+from bridge.ports import Unreadable
+from tests.unit.journal.conftest import Opening, messages
+from tests.unit.journal.test_damage import LONG, read_to_the_end, rows, shape
+from tests.unit.journal.test_log import read_all
+
+
+def break_tree(path: Path) -> bytes:
+    """Overwrite the page that leads to all chunks; return the file as it is then."""
+    with closing(sqlite3.connect(path)) as database:
+        (page,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'chunk'").fetchone()
+    data = bytearray(path.read_bytes())
+    data[(page - 1) * 4096 : (page - 1) * 4096 + 512] = bytes(512)
+    path.write_bytes(data)
+    return bytes(data)
+
+
+def beside(path: Path, pattern: str) -> list[Path]:
+    return sorted(path.parent.glob(pattern))
+
+
+def kept_aside(path: Path) -> list[Path]:
+    return beside(path, "journal.db.corrupt-*")
+
+
+def cut_in_half(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 8192 * 4096)
+
+
+def put_old_ones_aside(path: Path) -> None:
+    for number in range(5):
+        for part in ("", "-wal"):
+            path.with_name(f"journal.db.corrupt-2026010{number}T000000.000Z{part}").write_bytes(b"old")
+
+
+async def stored(opening: Opening, commits: int = 40) -> None:
+    async with opening() as journal:
+        for first in range(1, commits * 10, 10):
+            await journal.append(messages(first, 10, LONG), proved_at=100.0 + first)
+        await read_all(journal, "kafka", 25)
+
+
+async def test_all_is_found_again_without_the_tree_that_led_to_it(
+    opening: Opening, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await stored(opening)
+    damaged = break_tree(path)
+
+    async with opening() as journal:
+        assert shape(await read_to_the_end(journal, "kafka")) == list(range(26, 401))
+        assert shape(await read_to_the_end(journal, "mqtt")) == list(range(1, 401))
+        assert not journal.previous.clean
+        assert not journal.previous.forgotten
+
+    assert [file.read_bytes() for file in kept_aside(path)] == [damaged]
+    assert sum("was damaged" in record.getMessage() for record in caplog.records) == 1
+
+
+async def test_what_was_told_once_is_no_reason_to_salvage_again(opening: Opening, path: Path) -> None:
+    """Or each start would put another file aside."""
+    await stored(opening)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("DELETE FROM chunk WHERE first = 101")
+
+    for _ in range(3):
+        async with opening():
+            pass
+
+    assert len(kept_aside(path)) == 1
+
+
+async def test_dead_letters_and_memory_come_with_it(opening: Opening, path: Path) -> None:
+    await stored(opening)
+    async with opening() as journal:
+        await journal.append((), [Unreadable("json", "cut", b'{"p":', 5.0)])
+    before = rows(path, "SELECT * FROM dead_letter")
+    break_tree(path)
+
+    async with opening():
+        pass
+
+    assert rows(path, "SELECT * FROM dead_letter") == before
+
+
+async def test_without_room_nothing_is_changed(opening: Opening, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await stored(opening)
+    damaged = break_tree(path)
+
+    def full(*_: object) -> None:
+        raise NoRoom
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "write", full)
+        with pytest.raises(StorageFailed, match="nothing was changed"):
+            async with opening():
+                pass
+    assert beside(path, "journal.db")[0].read_bytes() == damaged
+    assert kept_aside(path) == []
+    assert beside(path, "*.new*") == []
+
+    async with opening() as journal:
+        assert journal.head == 400
+
+
+@pytest.mark.parametrize("steps", range(4))
+async def test_a_kill_on_the_way_changes_nothing(
+    opening: Opening, path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    """After each of the renamings."""
+    await stored(opening)
+    damaged = break_tree(path)
+    rename, left = Path.replace, [steps]
+
+    def killed(file: Path, to: Path) -> Path:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return rename(file, to)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        if steps < 3:
+            with pytest.raises(KeyboardInterrupt):
+                salvage.made_usable(path, 2**26)
+        else:
+            salvage.made_usable(path, 2**26)
+
+    async with opening() as journal:
+        assert shape(await read_to_the_end(journal, "mqtt")) == list(range(1, 401))
+    assert [file.read_bytes() for file in kept_aside(path)] == [damaged]
+    assert beside(path, "*.salvaged-*") == []
+
+
+async def test_what_is_kept_aside_does_not_pile_up(
+    opening: Opening, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await stored(opening, 4)
+    put_old_ones_aside(path)
+    break_tree(path)
+
+    async with opening():
+        pass
+
+    names = [file.name for file in kept_aside(path)]
+    assert names[:4] == [f"journal.db.corrupt-2026010{n}T000000.000Z{part}" for n in (3, 4) for part in ("", "-wal")]
+    assert len({name.removesuffix("-wal") for name in names}) == 3
+    assert "is removed" in caplog.text
+
+
+async def test_damage_that_shows_while_it_runs_ends_it_and_the_next_start_salvages(
+    opening: Opening, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if it had come behind the look that the start takes."""
+    await stored(opening)
+    break_tree(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(opening_module, "made_usable", lambda *_: None)
+        with pytest.raises(StorageFailed, match="malformed"):
+            async with opening():
+                pass
+
+    async with opening() as journal:
+        assert shape(await read_to_the_end(journal, "mqtt")) == list(range(1, 401))
+    assert kept_aside(path)
+
+
+async def test_a_cut_file_gives_what_is_left_of_it(opening: Opening, path: Path) -> None:
+    await stored(opening)
+    cut_in_half(path)
+
+    async with opening() as journal:
+        got = shape(await read_to_the_end(journal, "mqtt"))
+
+    told = sum(int(str(one).removeprefix("lost ")) for one in got if isinstance(one, str))
+    assert 0 < told < 400
+    assert told + sum(isinstance(one, int) for one in got) == 400
