@@ -14,7 +14,7 @@ from sinks.mqtt import plugin as mqtt_plugin
 from sinks.mqtt.config import MqttConfig
 from tests.brokers import KafkaBroker, MqttBroker
 from tests.brokers.cluster import KafkaCluster
-from tests.chaos import coverage, crashes, deaf, discards, leaders, poison, power, rotation, soak, versions
+from tests.chaos import coverage, crashes, deaf, discards, leaders, neighbour, poison, power, rotation, soak, versions
 from tests.chaos.trial import Report
 
 __all__ = ["LONG_RUNS", "LongRun"]
@@ -28,6 +28,8 @@ _KILLS = 200
 _DISCARDED_CLIENTS = 1000
 _POISON_THOUSANDS = 100
 _POISON_RATE = 500
+_NEIGHBOUR_ROUNDS = 3
+_NEIGHBOUR_SECONDS = 15.0
 _WITHHELD_CHANGES = 50_000
 _REPEATED_CHANGES = 10_000
 
@@ -119,6 +121,10 @@ def _restart_brokers(_kafka: KafkaBroker, _mqtt: MqttBroker, _: str) -> list[lea
         cluster.close()
 
 
+def _stay_a_neighbour(kafka: KafkaBroker, mqtt: MqttBroker, _: str) -> list[neighbour.Neighbour]:
+    return [neighbour.measure(kafka, mqtt, _NEIGHBOUR_ROUNDS, _NEIGHBOUR_SECONDS)]
+
+
 LONG_RUNS = (
     LongRun("coverage", _cover, each_round=True),
     *(LongRun(name, partial(_rotate, kind)) for name, kind in rotation.ROTATIONS.items()),
@@ -128,6 +134,7 @@ LONG_RUNS = (
     LongRun("repeated changes", _repeat),
     LongRun("discarded clients", _discard),
     LongRun("rolling restart", _restart_brokers),
+    LongRun("other sink", _stay_a_neighbour),
     LongRun("kill -9", _kill),
     LongRun("power cut", _cut_power),
     LongRun("deaf under sparse traffic", _forget_sparsely, asked=True),
