@@ -34,7 +34,7 @@ def owned(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     except OSError as error:
-        raise StorageFailed(f"journal {path}: its folder cannot be used: {error!r}{what_to_do(path)}") from error
+        raise StorageFailed(f"journal {path}: its folder cannot be used: {error!r}{what_to_do(path, error)}") from error
     try:
         _take(lock, path)
         try:

@@ -251,7 +251,7 @@ class Store:
     def _failed(self, doing: str, error: sqlite3.Error | OSError) -> StorageFailed:
         name = getattr(error, "sqlite_errorname", "")
         text = f"journal {self._path}: {doing} failed: {error!r} {name}".rstrip()
-        return StorageFailed(f"{text}{what_to_do(self._path)}")
+        return StorageFailed(f"{text}{what_to_do(self._path, error)}")
 
 
 def _sealed(rows: Iterable[tuple[str, Any, object]]) -> Iterator[tuple[str, Any]]:

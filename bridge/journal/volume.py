@@ -1,5 +1,6 @@
 """The volume under the journal: how much of it the journal may take, and what is wrong with it where a write fails."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -13,13 +14,17 @@ def within_volume(path: Path, max_bytes: int, largest_part: float) -> int:
     return min(most, max_bytes) if most else max_bytes  # some network file systems tell no size
 
 
-def what_to_do(path: Path) -> str:
-    """Say what the volume lacks, as the end of an error's text; empty where it is not that."""
+def what_to_do(path: Path, error: BaseException | None = None) -> str:
+    """Say what the volume lacks, as the end of an error's text; empty where it is not that.
+
+    ext4 that goes read-only by itself, at a fault, tells it by the error and not by the volume's flags (Linux 6.18).
+    """
     found = _volume(path)
+    read_only = isinstance(error, OSError) and error.errno == errno.EROFS
+    if read_only or (found is not None and found.f_flag & os.ST_RDONLY):
+        return "; its volume is read-only: check it and mount it for writing, then the next start goes on"
     if found is None:
         return ""
-    if found.f_flag & os.ST_RDONLY:
-        return "; its volume is mounted read-only: mount it for writing, then the next start goes on"
     if found.f_blocks and not found.f_bavail:
         return "; its volume is full: make room there, then the next start goes on"
     if found.f_files and not found.f_favail:

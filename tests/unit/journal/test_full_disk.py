@@ -1,6 +1,7 @@
 """A file system without room: nothing accepted is lost, nothing is broken, and all goes on when there is room."""
 
 import asyncio
+import errno
 import os
 import shutil
 import sqlite3
@@ -288,3 +289,7 @@ def test_what_the_volume_lacks_is_said(
     monkeypatch.setattr(volume_module.os, "statvfs", lambda _: found)
 
     assert (text in what_to_do(tmp_path / "journal.db")) if text else not what_to_do(tmp_path / "journal.db")
+
+
+def test_a_volume_that_went_read_only_by_itself_is_known_by_the_error(tmp_path: Path) -> None:
+    assert "read-only" in what_to_do(tmp_path / "journal.db", OSError(errno.EROFS, "Read-only file system"))
