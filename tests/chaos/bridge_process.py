@@ -56,6 +56,10 @@ class BridgeProcess:
         """Start it and wait for nothing."""
         self._program.start(lambda: True, 1)
 
+    def launch(self) -> None:
+        """Start it and wait for nothing, where it is to end by itself."""
+        self._program.start(lambda: True, 1)
+
     def _get(self, path: str) -> tuple[int, bytes]:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self._admin_port}{path}", timeout=5) as answer:

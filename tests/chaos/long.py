@@ -14,7 +14,7 @@ from sinks.mqtt import plugin as mqtt_plugin
 from sinks.mqtt.config import MqttConfig
 from tests.brokers import KafkaBroker, MqttBroker
 from tests.brokers.cluster import KafkaCluster
-from tests.chaos import coverage, crashes, deaf, discards, leaders, neighbour, poison, power, rotation, soak, versions
+from tests.chaos import coverage, crashes, deaf, discards, disk, leaders, neighbour, poison, power, rotation, soak, versions
 from tests.chaos.trial import Report
 
 __all__ = ["LONG_RUNS", "LongRun"]
@@ -23,6 +23,7 @@ _ROTATIONS = 100
 _FORGOTTEN = 20
 _CALM_SECONDS = 3600.0
 _POWER_CUTS = 50
+_DISK_TROUBLES = 20
 _KILLS = 200
 
 _DISCARDED_CLIENTS = 1000
@@ -125,6 +126,10 @@ def _stay_a_neighbour(kafka: KafkaBroker, mqtt: MqttBroker, _: str) -> list[neig
     return [neighbour.measure(kafka, mqtt, _NEIGHBOUR_ROUNDS, _NEIGHBOUR_SECONDS)]
 
 
+def _trouble(kind: disk.Trouble, kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[disk.Outcome]:
+    return [disk.trouble(kafka, mqtt, kind, _DISK_TROUBLES, seed)]
+
+
 LONG_RUNS = (
     LongRun("coverage", _cover, each_round=True),
     *(LongRun(name, partial(_rotate, kind)) for name, kind in rotation.ROTATIONS.items()),
@@ -137,6 +142,7 @@ LONG_RUNS = (
     LongRun("other sink", _stay_a_neighbour),
     LongRun("kill -9", _kill),
     LongRun("power cut", _cut_power),
+    *(LongRun(kind.name, partial(_trouble, kind)) for kind in disk.TROUBLES),
     LongRun("deaf under sparse traffic", _forget_sparsely, asked=True),
     LongRun("calm for an hour", _be_calm, asked=True),
     *(LongRun(plan.name, partial(_soak, plan), asked=True) for plan in (soak.TEN_MINUTES, soak.HOUR)),

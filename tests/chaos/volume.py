@@ -49,6 +49,15 @@ class Volume:
         finally:
             os.close(root)
 
+    def go_read_only(self) -> None:
+        """Let ext4 meet a fault on which it goes read-only, as `errors=remount-ro` says; `power_up` mends it."""
+        self._remount("errors=remount-ro")
+        device = Path(_run("findmnt", "-n", "-o", "SOURCE", str(self.folder))).name
+        (Path("/sys/fs/ext4") / device / "trigger_fs_error").write_text("a test")
+
+    def _remount(self, *options: str) -> None:
+        _run("mount", "-o", ",".join(("remount", *options)), str(self.folder))
+
     def power_up(self) -> None:
         """Mount it again after a power cut; nobody may have it open."""
         self.unmount()
@@ -76,7 +85,8 @@ def volume(megabytes: int = 128, inodes: int = 1024) -> Iterator[Volume]:
         shutil.rmtree(base)
 
 
-def _run(*command: str) -> None:
+def _run(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, check=False, text=True)
     if done.returncode:
         raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout.strip()
