@@ -291,7 +291,7 @@ def trouble(kafka: KafkaBroker, mqtt: MqttBroker, kind: Trouble, rounds: int, se
             "JOURNAL__MEMORY_MAX_BYTES": str(_MEMORY_BYTES),
             **kind.settings,
         }
-        world = stack.enter_context(opened(hub, kafka, mqtt, settings, base=site, qos=0))
+        world = stack.enter_context(opened(hub, kafka, mqtt, settings, base=site))
         watch = stack.enter_context(Watch(lambda: world.bridge.pid if world.bridge.running else None, hub.port))
         run = _Run(world, disk, wires, dice, site)
         since = time.time()
