@@ -14,7 +14,20 @@ from sinks.mqtt import plugin as mqtt_plugin
 from sinks.mqtt.config import MqttConfig
 from tests.brokers import KafkaBroker, MqttBroker
 from tests.brokers.cluster import KafkaCluster
-from tests.chaos import coverage, crashes, deaf, discards, disk, leaders, neighbour, poison, power, rotation, soak, versions
+from tests.chaos import (
+    coverage,
+    crashes,
+    deaf,
+    discards,
+    disk,
+    leaders,
+    neighbour,
+    poison,
+    power,
+    rotation,
+    soak,
+    versions,
+)
 from tests.chaos.trial import Report
 
 __all__ = ["LONG_RUNS", "LongRun"]
