@@ -13,7 +13,6 @@ import msgspec
 from bridge import __version__
 from bridge.deadline import Deadline
 from bridge.journal import Edits, Journal, Letter
-from bridge.letters import event_of
 from bridge.link import Link
 from bridge.message import Message, rfc3339
 from bridge.policy import judge
@@ -47,7 +46,7 @@ class Copying:
             await self._deliver(sink, deadline, [])
 
     async def _copy(self, sink: Sink, deadline: Deadline, letters: list[Letter]) -> None:
-        events = [(letter, event_of(letter)) for letter in letters]
+        events = [(letter, letter.event) for letter in letters]
         ready = [(letter, _flagged(letter, event)) for letter, event in events if event is not None]
         done = [letter.number for letter, event in events if event is None]  # damaged: there is nothing to copy
         error = None

@@ -11,10 +11,9 @@ from typing import Any
 import msgspec
 
 from bridge.journal import Letter, Retried, Which
-from bridge.journal.chunk import decode
 from bridge.message import DLQ_REDRIVEN, Message, attributes, event_id, rfc3339
 
-__all__ = ["asked", "event_of", "redriven", "shown", "told", "which_of"]
+__all__ = ["asked", "redriven", "shown", "told", "which_of"]
 
 _TEXTS = ("sink", "reason", "resource", "id")
 _TIMES = ("since", "until")
@@ -76,16 +75,6 @@ def told(retried: Retried) -> dict[str, int]:
     }
 
 
-def event_of(letter: Letter) -> Message | None:
-    """Read the event of a letter, whose data has to be there; None if it is damaged, or none."""
-    seq = letter.kept.seq
-    match decode(letter.kept.data, seq, seq) if seq is not None else ():
-        case [Message() as message]:
-            return message
-        case _:
-            return None
-
-
 def redriven(which: Which, retried: Retried, site: str, now: float) -> Message:
     """Make the event that tells of a retry: who asked for what, and how many letters it is about.
 
@@ -107,7 +96,7 @@ def _state(letter: Letter) -> str:
 
 
 def _event(letter: Letter, site: str) -> dict[str, Any]:
-    message = event_of(letter)
+    message = letter.event
     if message is None:
         return {"body": _text(letter.kept.data)}
     return {"attributes": dict(attributes(message, site)), "body": _text(message.body)}

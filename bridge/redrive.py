@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from bridge.errors import Unavailable
 from bridge.journal import Edits, Journal, Letter, Page, Refusal
-from bridge.journal.chunk import decode
 from bridge.message import Message
 from bridge.metrics import Catalogue
 from bridge.policy import Verdict, judge
@@ -69,7 +68,7 @@ class Redrive:
         ready: _Ready = []
         overtaken = unreadable = 0
         for letter in letters:
-            message = _event(letter)
+            message = letter.event
             if message is not None and letter.overtaken_by is None:
                 ready.append((letter, message))
                 continue
@@ -125,15 +124,3 @@ class Redrive:
     def _count(self, result: str, events: int) -> None:
         if events:
             self._catalogue.redriven.labels(self._name, result).inc(events)
-
-
-def _event(letter: Letter) -> Message | None:
-    """Read the event of a letter; None if it is damaged."""
-    seq = letter.kept.seq
-    if seq is None:
-        return None
-    match decode(letter.kept.data, seq, seq):
-        case [Message() as message]:
-            return message
-        case _:
-            return None

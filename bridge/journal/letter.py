@@ -7,6 +7,9 @@ Pure. Made where something is buried, kept by `bridge.journal.letter_table`, loo
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bridge.journal.chunk import decode
+from bridge.message import Message
+
 __all__ = ["LETTER_BYTES", "DeadLetter", "Edits", "Letter", "Overtaking", "Refusal", "Stage", "Which"]
 
 LETTER_BYTES = 512
@@ -53,6 +56,16 @@ class Letter:
     size: int
     overtaken_by: int | None
     retry_at: float | None
+
+    @property
+    def event(self) -> Message | None:
+        """The event, where the data was asked for; None if it is damaged, or none."""
+        seq = self.kept.seq
+        match decode(self.kept.data, seq, seq) if seq is not None else ():
+            case [Message() as message]:
+                return message
+            case _:
+                return None
 
     @property
     def sendable(self) -> bool:
