@@ -130,6 +130,7 @@ class _Bridge:
                 eternal = [
                     group.create_task(self._heartbeat.beat(), name="heartbeat"),
                     group.create_task(journal.failed(), name="journal watch"),
+                    group.create_task(journal.shrink(), name="journal shrinking"),
                     group.create_task(audit.run(), name="audit"),
                     group.create_task(expire(journal, self._settings.dlq.keep_seconds), name="dead letters"),
                 ]

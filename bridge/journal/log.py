@@ -41,6 +41,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 _NOTHING = Page((), ())
 _DISK_AGAIN_SECONDS = 1.0
+_IDLE_SECONDS = 0.5
 _READ_AHEAD_EVENTS = 1000
 _READ_AHEAD_BYTES = 4 * 1024 * 1024
 
@@ -295,6 +296,14 @@ class Journal:
     def events(self) -> int:
         """How many messages some sink has still to settle."""
         return self.head - self._floor()
+
+    async def shrink(self) -> NoReturn:
+        """Give the disk back what a long outage has taken, a few pages at a time and only while no event comes."""
+        while True:
+            given = self._given
+            await asyncio.sleep(_IDLE_SECONDS)
+            while given == self._given and await self._writer.call(lambda store: store.shrink()):
+                pass
 
     async def close(self) -> None:
         """Record every cursor and an orderly end, then give the file back."""

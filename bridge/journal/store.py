@@ -25,6 +25,8 @@ __all__ = ["SCHEMA_VERSION", "NoRoom", "Store"]
 
 _PAGE_BYTES = 4096
 _WAL_PAGES = 1024  # 4 MiB: a flipped bit in the WAL cuts its tail, so the tail is kept short
+_MANY_PAGES = 1024
+_STEP_PAGES = 64
 _UNASKED_BYTES = 65_536
 SCHEMA_VERSION = 2
 # Schema 1; every file begins with it, and `letter_table.migrate` makes it schema 2.
@@ -53,6 +55,7 @@ class Store:
         self._used_bytes = self._grown_bytes = 0
         self._freed = True  # so that the first question is asked
         self._last = 0
+        self._shrunk = False
         self._mark = Mark(path)
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))  # it may hold personal data
@@ -242,6 +245,25 @@ class Store:
             self._used_bytes = int((pages - free) * _PAGE_BYTES)
             self._grown_bytes, self._freed = 0, False
         return self._used_bytes + self._grown_bytes
+
+    def shrink(self) -> bool:
+        """Give some free pages back to the file system, if there are many; say whether there may be more.
+
+        A step writes at most 64 pages. The last one folds the log into the file, by which that grows shorter.
+        """
+        pages, free = (self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
+        try:
+            if free >= _MANY_PAGES and free * 4 >= pages:
+                self._db.execute(f"PRAGMA incremental_vacuum({_STEP_PAGES})").fetchall()
+                self._shrunk = True
+                return True
+            if self._shrunk:
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                self._shrunk = False
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
+                raise self._failed("shrinking", error) from error
+        return False
 
     def close(self) -> None:
         """Give the file back, with the WAL folded into it where that still works."""

@@ -1,0 +1,52 @@
+"""What a long outage has taken of the disk is given back, and never while events come."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bridge.journal import log
+from tests.support import until
+from tests.unit.journal.conftest import Opening, messages
+from tests.unit.journal.test_log import read_all
+
+
+def size(path: Path) -> int:
+    return path.stat().st_size
+
+
+async def test_the_file_shrinks_again_when_all_is_settled(
+    opening: Opening, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "_IDLE_SECONDS", 0.02)
+    async with opening("kafka") as journal:
+        for first in range(1, 12_001, 500):
+            await journal.append(messages(first, 500, b"x" * 1000))
+        grown = size(path)
+        assert grown > 10 * 2**20
+        await read_all(journal, "kafka", 12_000)
+
+        shrinking = asyncio.create_task(journal.shrink())
+        await until(lambda: size(path) < grown / 2, 20, "the file is shorter")
+        shrinking.cancel()
+
+        await journal.append(messages(12_001, 3))
+        assert [m.version for m in await read_all(journal, "kafka", 3)] == [12_001, 12_002, 12_003]
+
+
+async def test_nothing_is_shrunk_while_events_come(
+    opening: Opening, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event would wait for it."""
+    monkeypatch.setattr(log, "_IDLE_SECONDS", 0.2)
+    steps: list[bool] = []
+    monkeypatch.setattr("bridge.journal.store.Store.shrink", lambda _: steps.append(True))
+    async with opening("kafka") as journal:
+        shrinking = asyncio.create_task(journal.shrink())
+        for number in range(1, 60):
+            await journal.append(messages(number, 1))
+            await asyncio.sleep(0.01)
+        assert steps == []
+
+        await until(lambda: steps, 5, "a step once it is quiet")
+        shrinking.cancel()
