@@ -254,7 +254,7 @@ class Store:
         pages, free = (self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
         try:
             if free >= _MANY_PAGES and free * 4 >= pages:
-                self._db.execute(f"PRAGMA incremental_vacuum({_STEP_PAGES})").fetchall()
+                self._db.executescript(f"PRAGMA incremental_vacuum({_STEP_PAGES})")  # `execute` frees one page
                 self._shrunk = True
                 return True
             if self._shrunk:

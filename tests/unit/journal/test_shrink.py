@@ -27,7 +27,7 @@ async def test_the_file_shrinks_again_when_all_is_settled(
         await read_all(journal, "kafka", 12_000)
 
         shrinking = asyncio.create_task(journal.shrink())
-        await until(lambda: size(path) < grown / 2, 20, "the file is shorter")
+        await until(lambda: size(path) < grown * 2 / 3, 20, "the file is shorter")
         shrinking.cancel()
 
         await journal.append(messages(12_001, 3))
