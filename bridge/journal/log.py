@@ -332,12 +332,13 @@ class Journal:
     def _write(self, change: Change, messages: Sequence[Message] = ()) -> "asyncio.Future[Written]":
         """Ask for a change, with everything that waits for the next transaction; nobody need await the answer."""
         self._check()
-        moved = self._cursors_to_write() if self._owing or not change.chunks else {}
-        change.cursors |= moved
         if self.letters:
             self._take_letters(change)
         half_full = self.room.used_bytes * 2 > self.limits.capacity_bytes
         due = self._upkeep.ride_along(change, self._floor(), self._given, time.monotonic(), half_full=half_full)
+        # With the ledger go the cursors that it knows: what a crash takes from them it must not have counted.
+        moved = self._cursors_to_write() if due or self._owing or not change.chunks else {}
+        change.cursors |= moved
         if due or self._owing:
             change.ledger = self.ledger.record(self._given, self._cursors())
         size = sum(
@@ -359,7 +360,8 @@ class Journal:
     def _cursors_to_write(self) -> Mapping[str, int]:
         """Take the cursors that have moved; all of them where the last change was refused.
 
-        They are written by themselves: with each commit of events they would cost it a statement and a page of 4 KiB.
+        They are written by themselves or with the ledger: with each commit of events they would cost it a statement
+        and a page of 4 KiB.
         """
         moved, self._moved = dict(self._cursors()) if self._owing else self._moved, {}
         for sink, cursor in moved.items():

@@ -433,6 +433,22 @@ async def test_a_cancelled_append_may_be_stored_but_never_out_of_order(opening: 
         assert [m.version for m in await read_all(journal, "kafka", 20)] == list(range(1, 21))
 
 
+async def test_a_ledger_knows_no_cursor_that_a_crash_takes_back(opening: Opening, path: Path) -> None:
+    """It is recorded with events of the hub as well, and then the cursors that it counts are recorded with it."""
+    crashed = path.parent / "crashed"
+    async with opening("kafka", cursor_every_seconds=60) as journal:
+        await journal.append(messages(1, 60))
+        page = await journal.read("kafka", 41)
+        await journal.settle("kafka", page, 41, {})
+        journal.ledger.sinks["kafka"].delivered += 41
+        await journal.append(messages(61, 5), proved_at=2.0)
+        shutil.copytree(path.parent, crashed)
+    shutil.copytree(crashed, path.parent, dirs_exist_ok=True)
+
+    async with opening("kafka") as journal:
+        assert journal.imbalances()["kafka"] == 0
+
+
 async def test_a_killed_process_loses_nothing_that_was_acknowledged(path: Path, opening: Opening) -> None:
     """The child prints a number after its append returned; then it is killed in the middle of its work."""
     code = f"""
