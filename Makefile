@@ -15,7 +15,7 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-servers nightly damage lint bench chaos figures chart-tools lock reference clean
+.PHONY: help install demo test test-servers nightly damage simulate-long lint bench chaos figures chart-tools lock reference clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ nightly: install ## Run the model checks of protocol, windows, versions and merg
 
 damage: install ## Flip 600 bits of a killed bridge's journal, cut and replace it 100 times, and open each of them
 	@TEST_DAMAGE=1 $(BIN)/pytest -s --timeout 0 --durations 5 tests/unit/damage
+
+simulate-long: install ## Run the pipeline under 20,000 seeds of faults in virtual time, on every core (SEEDS=20000)
+	@$(BIN)/python -m tests.unit.model.simulation --seeds $(or $(SEEDS),20000)
 
 lint: install ## Check style, types, imports and packaging
 	$(BIN)/ruff format --check $(SOURCES)
