@@ -16,6 +16,7 @@ from bridge.errors import StorageFailed
 from bridge.journal.mark import read_mark
 from bridge.journal.seal import seal
 from bridge.journal.store import SCHEMA_VERSION
+from bridge.journal.volume import what_to_do
 from bridge.ledger import recorded_places
 
 __all__ = ["known_holes", "log_of", "opened_to_read", "what_is_wrong"]
@@ -69,7 +70,8 @@ def what_is_wrong(path: Path) -> str | None:
     except (sqlite3.Error, OverflowError, UnicodeError) as error:
         name = getattr(error, "sqlite_errorname", "")
         if name.startswith(_DISK):
-            raise StorageFailed(f"journal {path}: reading failed: {error!r} {name}") from error
+            text = f"journal {path}: reading failed: {error!r} {name}".rstrip()
+            raise StorageFailed(f"{text}{what_to_do(path, error)}") from error
         return f"{error} ({name})"
 
 
