@@ -31,8 +31,8 @@ def row_routes(inspection: Inspection, path: str, door: Door) -> list[web.RouteD
             limit = min(max(int(request.query.get("limit", _MOST)), 1), _MOST)
         except ValueError as error:
             raise web.HTTPBadRequest(text="after and limit should be numbers\n") from error
-        state, chunks = await inspection.page(after, limit)
-        found = shown_rows(chunks, after, state, bodies=bodies)
+        places, chunks = await inspection.page(after, limit)
+        found = shown_rows(chunks, after, places, bodies=bodies)
         return web.Response(text="".join(json.dumps(row) + "\n" for row in found), content_type="application/x-ndjson")
 
     return [web.get("/journal", look), web.get("/journal/rows", rows)]

@@ -8,7 +8,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bridge.journal import Chunk, State
+from bridge.journal import Chunk, Places, State
 from bridge.journal.listing import Hole, rows_of
 from bridge.message import Message, rfc3339
 
@@ -31,11 +31,11 @@ def overview(state: State, path: str) -> dict[str, Any]:
     }
 
 
-def shown_rows(chunks: Sequence[Chunk], after: int, state: State, *, bodies: bool) -> list[dict[str, Any]]:
+def shown_rows(chunks: Sequence[Chunk], after: int, places: Places, *, bodies: bool) -> list[dict[str, Any]]:
     """Write the rows behind a number as JSON has them; of what is settled and deleted nothing is left to be shown."""
     return [
-        _hole(row) if isinstance(row, Hole) else _row(row.seq, row.message, state.cursors, bodies=bodies)
-        for row in rows_of(chunks, max(after, state.freed), state.head)
+        _hole(row) if isinstance(row, Hole) else _row(row.seq, row.message, places.cursors, bodies=bodies)
+        for row in rows_of(chunks, max(after, places.freed), places.head)
     ]
 
 

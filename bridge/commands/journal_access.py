@@ -57,8 +57,8 @@ class _Direct:
         return overview(asyncio.run(self._journal.inspection.state()), str(self._path))
 
     def rows(self, after: int, limit: int, *, bodies: bool) -> Sequence[Row]:
-        state, chunks = asyncio.run(self._journal.inspection.page(after, limit))
-        return shown_rows(chunks, after, state, bodies=bodies)
+        places, chunks = asyncio.run(self._journal.inspection.page(after, limit))
+        return shown_rows(chunks, after, places, bodies=bodies)
 
 
 class _Running:

@@ -1,6 +1,6 @@
 """The log on disk: what the hub said, until every sink has settled it."""
 
-from bridge.journal.change import Chunk, State
+from bridge.journal.change import Chunk, Places, State
 from bridge.journal.damage import Lost, Telling
 from bridge.journal.entry import Buried
 from bridge.journal.inspection import Inspection
@@ -26,6 +26,7 @@ __all__ = [
     "Lost",
     "Memory",
     "Page",
+    "Places",
     "Previous",
     "Recorded",
     "Refusal",

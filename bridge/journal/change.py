@@ -14,7 +14,7 @@ from bridge.journal.memory import Recorded
 from bridge.journal.seal import Value, seal
 from bridge.labels import SOURCE
 
-__all__ = ["Change", "Chunk", "State", "statements"]
+__all__ = ["Change", "Chunk", "Places", "State", "statements"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,15 @@ class Change:
         self.identity = later.identity if later.identity is not None else self.identity
         self.notes |= later.notes
         self.records += later.records
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """How far the numbers of a journal go; `head` and `freed` as in `State`."""
+
+    head: int
+    freed: int
+    cursors: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Used by the admin port and `portos-bridge journal`; nothing is written.
 
 from collections.abc import Sequence
 
-from bridge.journal.change import Chunk, State
+from bridge.journal.change import Chunk, Places, State
 from bridge.journal.letter_desk import Ask
 from bridge.journal.store import Store
 
@@ -24,11 +24,11 @@ class Inspection:
         """Read everything but the messages."""
         return await self._ask(lambda store: store.load())
 
-    async def page(self, after: int, limit: int) -> tuple[State, Sequence[Chunk]]:
-        """Read the chunks with the messages behind a number, about `limit` of them, and the state they belong to."""
+    async def page(self, after: int, limit: int) -> tuple[Places, Sequence[Chunk]]:
+        """Read the chunks with the messages behind a number, about `limit` of them, and the places at that moment."""
         return await self._ask(lambda store: _page(store, after, limit))
 
 
-def _page(store: Store, after: int, limit: int) -> tuple[State, Sequence[Chunk]]:
-    state = store.load()
-    return state, store.read(max(after, state.freed), limit, _PAGE_BYTES)
+def _page(store: Store, after: int, limit: int) -> tuple[Places, Sequence[Chunk]]:
+    places = store.places()
+    return places, store.read(max(after, places.freed), limit, _PAGE_BYTES)

@@ -8,13 +8,13 @@ proves nothing. Used by `bridge.journal.writer`.
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bridge.errors import StorageFailed
 from bridge.journal import letter_table
-from bridge.journal.change import Change, Chunk, State, statements
+from bridge.journal.change import Change, Chunk, Places, State, statements
 from bridge.journal.letter import LETTER_BYTES, Letter, Which
 from bridge.journal.mark import Mark, read_mark
 from bridge.journal.seal import seal
@@ -128,24 +128,19 @@ class Store:
     def load(self) -> State:
         """Read what is there, without the messages."""
         try:
-            first, last = self._db.execute("SELECT min(first), max(last) FROM chunk").fetchone()
-            cursors = dict(_sealed(self._db.execute("SELECT sink, seq, crc FROM cursor")))
-            session: dict[str, Any] = dict(_sealed(self._db.execute("SELECT name, value, crc FROM session")))
+            session = self._session()
+            places = self._places(session)
             letters = letter_table.kept(self._db)
             keys = letter_table.keys(self._db)
             corrupt = self._db.execute("SELECT seq FROM dead_letter WHERE reason = 'corrupt'").fetchall()
         except sqlite3.Error as error:
             raise self._failed("reading", error) from error
-        accepted, passed = recorded_places(session.get("ledger"))
-        identity = session.get("id")
-        of, noted = read_mark(self._path) or (None, 0)
-        head = self._last = max(last or 0, *cursors.values(), accepted, noted if of == identity else 0)
-        before = first - 1 if first else head
+        self._last = places.head
         return State(
-            head=head,
-            freed=before if passed is None else min(before, passed),
-            identity=identity,
-            cursors=cursors,
+            head=places.head,
+            freed=places.freed,
+            identity=session.get("id"),
+            cursors=places.cursors,
             clean=bool(session["clean"]) if "clean" in session else None,
             proved_at=session.get("proved_at"),
             scope=session.get("scope"),
@@ -155,6 +150,25 @@ class Store:
             corrupt_letters=[seq for (seq,) in corrupt if seq is not None],
             forgotten=bool(session.get("forgotten")) and "proved_at" not in session,
         )
+
+    def places(self) -> Places:
+        """Read how far the numbers go, and nothing that takes longer the more dead letters there are."""
+        try:
+            return self._places(self._session())
+        except sqlite3.Error as error:
+            raise self._failed("reading", error) from error
+
+    def _session(self) -> dict[str, Any]:
+        return dict(_sealed(self._db.execute("SELECT name, value, crc FROM session")))
+
+    def _places(self, session: Mapping[str, Any]) -> Places:
+        first, last = self._db.execute("SELECT min(first), max(last) FROM chunk").fetchone()
+        cursors = dict(_sealed(self._db.execute("SELECT sink, seq, crc FROM cursor")))
+        accepted, passed = recorded_places(session.get("ledger"))
+        of, noted = read_mark(self._path) or (None, 0)
+        head = max(last or 0, *cursors.values(), accepted, noted if of == session.get("id") else 0)
+        before = first - 1 if first else head
+        return Places(head, before if passed is None else min(before, passed), cursors)
 
     def records(self) -> list[tuple[int, bytes]]:
         """Read every record of what is remembered, oldest first: up to which sequence number, and what it says."""
