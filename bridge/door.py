@@ -23,6 +23,13 @@ class Door:
     def __init__(self, token: SecretStr | None) -> None:
         self._token = None if token is None else token.get_secret_value().encode()
 
+    def bodies(self, request: web.Request) -> bool:
+        """Say whether what the hub sent is to be shown, which needs the token."""
+        asked = request.query.get("bodies") == "true"
+        if asked:
+            self.check(request)
+        return asked
+
     def check(self, request: web.Request) -> None:
         """Let a request pass, or raise the answer to it: 403 where no token is set, 401 for a wrong one."""
         if not self._token:

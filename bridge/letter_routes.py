@@ -31,9 +31,7 @@ def letter_routes(journal: Journal, catalogue: Catalogue, door: Door) -> list[we
     counter = _Counter(journal, catalogue)
 
     async def show(request: web.Request) -> web.StreamResponse:
-        bodies = request.query.get("bodies") == "true"
-        if bodies:
-            door.check(request)
+        bodies = door.bodies(request)
         which = _checked(lambda: _of_query(request.query))
         limit = _checked(lambda: min(max(int(request.query.get("limit", _MOST)), 1), _MOST))
         after = _checked(lambda: int(request.query.get("after", 0)))

@@ -23,9 +23,7 @@ def row_routes(inspection: Inspection, path: str, door: Door) -> list[web.RouteD
         return web.json_response(overview(await inspection.state(), path))
 
     async def rows(request: web.Request) -> web.Response:
-        bodies = request.query.get("bodies") == "true"
-        if bodies:
-            door.check(request)
+        bodies = door.bodies(request)
         try:
             after = int(request.query.get("after", 0))
             limit = min(max(int(request.query.get("limit", _MOST)), 1), _MOST)

@@ -15,7 +15,7 @@ import msgspec
 from bridge.errors import StorageFailed
 from bridge.journal.mark import read_mark
 from bridge.journal.seal import seal
-from bridge.journal.store import SCHEMA_VERSION
+from bridge.journal.store import SCHEMA_VERSION, of_a_later_release
 from bridge.journal.volume import what_to_do
 from bridge.ledger import recorded_places
 
@@ -82,8 +82,7 @@ def _checked(db: sqlite3.Connection, path: Path) -> str | None:
     if version > SCHEMA_VERSION and columns["chunk"] == _SHAPES["chunk"]:
         rows = db.execute("SELECT value FROM session WHERE name = 'schema'").fetchall()
         if not rows or rows[0][0] == version:
-            text = f"journal {path} has schema {version}, written by a later release; this one knows up to"
-            raise StorageFailed(f"{text} {SCHEMA_VERSION}: start that one again, or give JOURNAL__PATH another file")
+            raise of_a_later_release(path, version)
         return f"its schema is {rows[0][0]}, and its header says {version}"
     if found != "ok":
         return str(found).replace("\n", " ")

@@ -336,10 +336,11 @@ class Journal:
             self._take_letters(change)
         half_full = self.room.used_bytes * 2 > self.limits.capacity_bytes
         due = self._upkeep.ride_along(change, self._floor(), self._given, time.monotonic(), half_full=half_full)
+        due = due or self._owing
         # With the ledger go the cursors that it knows: what a crash takes from them it must not have counted.
-        moved = self._cursors_to_write() if due or self._owing or not change.chunks else {}
+        moved = self._cursors_to_write() if due or not change.chunks else {}
         change.cursors |= moved
-        if due or self._owing:
+        if due:
             change.ledger = self.ledger.record(self._given, self._cursors())
         size = sum(
             chunk.body_bytes for chunk in change.chunks

@@ -21,7 +21,7 @@ from bridge.journal.seal import seal
 from bridge.journal.volume import what_to_do
 from bridge.ledger import recorded_places
 
-__all__ = ["SCHEMA_VERSION", "NoRoom", "Store"]
+__all__ = ["SCHEMA_VERSION", "NoRoom", "Store", "of_a_later_release"]
 
 _PAGE_BYTES = 4096
 _WAL_PAGES = 1024  # 4 MiB: a flipped bit in the WAL cuts its tail, so the tail is kept short
@@ -95,8 +95,7 @@ class Store:
         """Bring the file to this release's schema, all of it or nothing; a new file from the first schema on."""
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
-            known = f"this one knows up to {SCHEMA_VERSION}: start that one again, or give JOURNAL__PATH another file"
-            raise StorageFailed(f"journal {self._path} has schema {version}, written by a later release; {known}")
+            raise of_a_later_release(self._path, version)
         if version < SCHEMA_VERSION:
             self._db.execute("BEGIN IMMEDIATE")
             for statement in _SCHEMA if version == 0 else ():
@@ -288,6 +287,12 @@ class Store:
         name = getattr(error, "sqlite_errorname", "")
         text = f"journal {self._path}: {doing} failed: {error!r} {name}".rstrip()
         return StorageFailed(f"{text}{what_to_do(self._path, error)}")
+
+
+def of_a_later_release(path: Path, version: int) -> StorageFailed:
+    """Make the error for a schema that this release does not know: the file is left as it is."""
+    known = f"this one knows up to {SCHEMA_VERSION}: start that one again, or give JOURNAL__PATH another file"
+    return StorageFailed(f"journal {path} has schema {version}, written by a later release; {known}")
 
 
 def _sealed(rows: Iterable[tuple[str, Any, object]]) -> Iterator[tuple[str, Any]]:
