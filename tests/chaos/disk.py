@@ -167,27 +167,23 @@ def disk_full(run: _Run) -> None:
 
 def disk_fails(run: _Run) -> None:
     """Let every access fail (EIO), and lose what was not synced."""
-    if run.away:
-        run.sinks_down()
-    burst = run.load(1500, 500)
-    run.sleep(0.3, 2)
-    run.disk.cut_power()
-    run.ended()
-    run.world.hub.wait_burst(burst, 30)
-    run.disk.power_up()
-    run.started()
-    run.well_again()
+    _ended_by(run, run.disk.cut_power)
 
 
 def read_only(run: _Run) -> None:
     """Let ext4 find a fault of its own, and go read-only, as it does on a machine that is set up so."""
+    _ended_by(run, run.disk.go_read_only, "volume is read-only")
+
+
+def _ended_by(run: _Run, trouble: Callable[[], object], said: str = "") -> None:
+    """Have the bridge ended by a trouble under load, with `said` in its log, and start it on a disk that is well."""
     if run.away:
         run.sinks_down()
     burst = run.load(1500, 500)
     run.sleep(0.3, 2)
-    run.disk.go_read_only()
+    trouble()
     run.ended()
-    if "volume is read-only" not in (log := run.world.bridge.log()):
+    if said not in (log := run.world.bridge.log()):
         run.problems.append(f"the log does not say what is wrong: {log[-500:]}")
     run.world.hub.wait_burst(burst, 30)
     run.disk.power_up()

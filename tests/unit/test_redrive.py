@@ -17,6 +17,7 @@ from bridge.message import Message
 from bridge.metrics import Catalogue
 from bridge.pipeline import Delivery
 from bridge.ports import Outcome
+from tests.oracle.journal import copy
 from tests.support import until
 from tests.unit.journal.conftest import message
 from tests.unit.loops import kept, link, value
@@ -220,7 +221,7 @@ async def test_after_a_crash_letters_wait_for_what_may_have_been_delivered(
     tmp_path: Path, catalogue: Catalogue
 ) -> None:
     """A newer version was delivered and its cursor was not recorded: the letter goes after that is known again."""
-    path, copied = tmp_path / "j.db", tmp_path / "crashed.db"
+    path = tmp_path / "live" / "j.db"
     broker = Broker(refused={"a1"})
     async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS) as journal:
         await journal.append([change("a", 1)])
@@ -228,8 +229,7 @@ async def test_after_a_crash_letters_wait_for_what_may_have_been_delivered(
             await settled(journal)
         await journal.append([change("b", 1), change("a", 2)])
         await journal.desk.retry(ALL, 1.0)
-        for suffix in ("", "-wal"):
-            copied.with_name(copied.name + suffix).write_bytes(path.with_name(path.name + suffix).read_bytes())
+        copied = copy(path, tmp_path / "crashed")
     broker.refused.clear()
 
     async with open_journal(copied, ["kafka"], 64 * 2**20, LIMITS) as journal:
@@ -244,15 +244,14 @@ async def test_after_a_crash_letters_wait_for_what_may_have_been_delivered(
 async def test_a_crash_between_confirmation_and_record_repeats_the_letter_with_its_id(
     tmp_path: Path, catalogue: Catalogue
 ) -> None:
-    path, copied = tmp_path / "j.db", tmp_path / "crashed.db"
+    path = tmp_path / "live" / "j.db"
     broker = Broker(refused={"a1"})
     async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS) as journal:
         await journal.append([change("a", 1)])
         async with delivering(journal, catalogue, broker):
             await settled(journal)
         await journal.desk.retry(ALL, 1.0)
-        for suffix in ("", "-wal"):
-            copied.with_name(copied.name + suffix).write_bytes(path.with_name(path.name + suffix).read_bytes())
+        copied = copy(path, tmp_path / "crashed")
         broker.refused.clear()
         async with delivering(journal, catalogue, broker):
             await until(lambda: not journal.letters.marked("kafka"), 10, "delivered")
