@@ -1,12 +1,15 @@
-"""A journal on a real disk and a catalogue of metrics, for the tests of the loops."""
+"""A journal on a real disk and a catalogue of metrics, for the tests of the loops; the command line of a bridge."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from bridge.__main__ import main
 from bridge.journal import Journal, Limits, open_journal
 from bridge.metrics import Catalogue
+from tests.support import free_port
+from tests.unit.command_line import TOKEN, CommandLine
 
 
 @pytest.fixture
@@ -19,3 +22,40 @@ async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
 @pytest.fixture
 def catalogue() -> Catalogue:
     return Catalogue("default", ["kafka", "mqtt"], ["tickets"], 50)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def command_line(
+    path: Path, port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> CommandLine:
+    """Runs commands with the configuration of a bridge whose journal is `path` and whose admin port is `port`."""
+    for name, value in {
+        "HUB__URL": "http://127.0.0.1:1",
+        "AUTH__USERNAME": "950",
+        "AUTH__PASSWORD": "secret",
+        "AUTH__DEVICE_NAME": "BRIDGE1",
+        "SUBSCRIBE__RESOURCES": "tickets",
+        "SINKS": "stdout",
+        "JOURNAL__PATH": str(path),
+        "ADMIN__HOST": "127.0.0.1",
+        "ADMIN__PORT": str(port),
+        "ADMIN__TOKEN": TOKEN,
+    }.items():
+        monkeypatch.setenv(f"PORTOS_BRIDGE_{name}", value)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        status = main(arguments)
+        said = capsys.readouterr()
+        return status, said.out + said.err
+
+    return run

@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
-from bridge.__main__ import main
 from bridge.admin import admin
 from bridge.door import Door
 from bridge.errors import Rejected
@@ -17,47 +16,15 @@ from bridge.journal import Buried, Journal, Limits, Which, open_journal
 from bridge.letter_routes import letter_routes
 from bridge.message import DLQ_REDRIVEN
 from bridge.metrics import Catalogue
-from tests.support import free_port
+from tests.unit.command_line import TOKEN, CommandLine
 from tests.unit.journal.conftest import messages
 
 LIMITS = Limits(60 * 2**20, 2**20, 100, 0.02)
-TOKEN = "a token of the tests"
-Dlq = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.db"
-
-
-@pytest.fixture
-def port() -> int:
-    return free_port()
-
-
-@pytest.fixture
-def dlq(path: Path, port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Dlq:
-    """Runs the command with the configuration of a bridge, and gives its status and what it said."""
-    for name, value in {
-        "HUB__URL": "http://127.0.0.1:1",
-        "AUTH__USERNAME": "950",
-        "AUTH__PASSWORD": "secret",
-        "AUTH__DEVICE_NAME": "BRIDGE1",
-        "SUBSCRIBE__RESOURCES": "tickets",
-        "SINKS": "stdout",
-        "JOURNAL__PATH": str(path),
-        "ADMIN__HOST": "127.0.0.1",
-        "ADMIN__PORT": str(port),
-        "ADMIN__TOKEN": TOKEN,
-    }.items():
-        monkeypatch.setenv(f"PORTOS_BRIDGE_{name}", value)
-
-    def run(*arguments: str) -> tuple[int, str]:
-        status = main(["dlq", *arguments])
-        said = capsys.readouterr()
-        return status, said.out + said.err
-
-    return run
+def dlq(command_line: CommandLine) -> CommandLine:
+    return partial(command_line, "dlq")
 
 
 async def fill(path: Path) -> None:
@@ -77,7 +44,7 @@ async def bury(journal: Journal) -> None:
     await journal.settle("kafka", page, 9, {0: why, 2: why, 3: why})
 
 
-def test_an_empty_journal_has_nothing_to_do(path: Path, dlq: Dlq) -> None:
+def test_an_empty_journal_has_nothing_to_do(path: Path, dlq: CommandLine) -> None:
     async def make() -> None:
         async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS):
             pass
@@ -88,7 +55,7 @@ def test_an_empty_journal_has_nothing_to_do(path: Path, dlq: Dlq) -> None:
     assert dlq("list", "--sink", "mqtt")[1].startswith("no dead letter is like that")
 
 
-def test_the_table_names_every_letter_and_says_what_comes_next(path: Path, dlq: Dlq) -> None:
+def test_the_table_names_every_letter_and_says_what_comes_next(path: Path, dlq: CommandLine) -> None:
     asyncio.run(fill(path))
 
     status, said = dlq("list")
@@ -102,7 +69,7 @@ def test_the_table_names_every_letter_and_says_what_comes_next(path: Path, dlq: 
     assert "Jana" not in said
 
 
-def test_json_is_a_letter_a_line_and_bodies_only_where_they_are_asked_for(path: Path, dlq: Dlq) -> None:
+def test_json_is_a_letter_a_line_and_bodies_only_where_they_are_asked_for(path: Path, dlq: CommandLine) -> None:
     asyncio.run(fill(path))
 
     plain = [json.loads(line) for line in dlq("list", "--json")[1].splitlines()]
@@ -113,7 +80,7 @@ def test_json_is_a_letter_a_line_and_bodies_only_where_they_are_asked_for(path: 
     assert [letter["body"] for letter in whole] == ['{"name":"Jana"}'] * 3
 
 
-def test_show_tells_why_and_where_it_was_to_go(path: Path, dlq: Dlq) -> None:
+def test_show_tells_why_and_where_it_was_to_go(path: Path, dlq: CommandLine) -> None:
     asyncio.run(fill(path))
 
     status, said = dlq("show", "2")
@@ -126,7 +93,7 @@ def test_show_tells_why_and_where_it_was_to_go(path: Path, dlq: Dlq) -> None:
     assert dlq("show", "77")[0] == 1
 
 
-def test_a_retry_on_a_stopped_journal_is_carried_out_by_the_next_start(path: Path, dlq: Dlq) -> None:
+def test_a_retry_on_a_stopped_journal_is_carried_out_by_the_next_start(path: Path, dlq: CommandLine) -> None:
     """And told in the stream, once, without saying that the last session ended otherwise than it did."""
     asyncio.run(fill(path))
 
@@ -149,7 +116,7 @@ async def _told_once(path: Path) -> None:
         assert journal.imbalances() == {"intake": 0, "kafka": 0}
 
 
-def test_a_purge_throws_away_what_is_named(path: Path, dlq: Dlq) -> None:
+def test_a_purge_throws_away_what_is_named(path: Path, dlq: CommandLine) -> None:
     asyncio.run(fill(path))
 
     assert dlq("purge", "1", "2") == (0, "2 dead letters are gone for good\n")
@@ -159,7 +126,7 @@ def test_a_purge_throws_away_what_is_named(path: Path, dlq: Dlq) -> None:
 
 @pytest.mark.parametrize("verb", ["retry", "purge"])
 def test_all_letters_are_meant_only_where_that_is_said(
-    path: Path, dlq: Dlq, verb: str, capsys: pytest.CaptureFixture[str]
+    path: Path, dlq: CommandLine, verb: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asyncio.run(fill(path))
 
@@ -170,14 +137,14 @@ def test_all_letters_are_meant_only_where_that_is_said(
     assert "2 kept" in dlq("list")[1]
 
 
-def test_a_journal_that_is_not_there_is_not_made(path: Path, dlq: Dlq) -> None:
+def test_a_journal_that_is_not_there_is_not_made(path: Path, dlq: CommandLine) -> None:
     status, said = dlq("list")
 
     assert (status, path.exists()) == (74, False)
     assert "PORTOS_BRIDGE_JOURNAL__PATH" in said
 
 
-async def test_a_bridge_that_runs_is_asked_by_itself(path: Path, port: int, dlq: Dlq) -> None:
+async def test_a_bridge_that_runs_is_asked_by_itself(path: Path, port: int, dlq: CommandLine) -> None:
     catalogue = Catalogue("default", ["kafka"], ["tickets"], 50)
     async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS) as journal:
         await bury(journal)
@@ -197,7 +164,7 @@ async def test_a_bridge_that_runs_is_asked_by_itself(path: Path, port: int, dlq:
     assert [letter.number for letter in letters] == [2, 3]
 
 
-async def test_a_bridge_that_does_not_answer_is_named_with_what_to_do(path: Path, dlq: Dlq) -> None:
+async def test_a_bridge_that_does_not_answer_is_named_with_what_to_do(path: Path, dlq: CommandLine) -> None:
     async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS):
         status, said = await asyncio.to_thread(dlq, "list")
 
@@ -206,7 +173,7 @@ async def test_a_bridge_that_does_not_answer_is_named_with_what_to_do(path: Path
 
 
 @pytest.mark.parametrize("text", ["yesterday", "5", "2026-13-01"])
-def test_a_moment_that_is_none_is_refused(dlq: Dlq, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_moment_that_is_none_is_refused(dlq: CommandLine, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         dlq("list", "--since", text)
 
@@ -214,7 +181,7 @@ def test_a_moment_that_is_none_is_refused(dlq: Dlq, text: str, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(("since", "found"), [("1h", 3), ("2020-01-01", 3), ("2099-01-01T00:00Z", 0)])
-def test_letters_are_chosen_by_when_they_were_tried(path: Path, dlq: Dlq, since: str, found: int) -> None:
+def test_letters_are_chosen_by_when_they_were_tried(path: Path, dlq: CommandLine, since: str, found: int) -> None:
     asyncio.run(fill(path))
 
     assert len(dlq("list", "--json", "--since", since)[1].splitlines()) == found

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,48 +15,16 @@ from bridge.admin import admin
 from bridge.door import Door
 from bridge.journal import Journal, Limits, open_journal
 from bridge.row_routes import row_routes
-from tests.support import free_port
+from tests.unit.command_line import TOKEN, CommandLine
 from tests.unit.journal.conftest import messages
 
 LIMITS = Limits(60 * 2**20, 2**20, 100, 0.02)
-TOKEN = "a token of the tests"
 BODY = b'{"name":"Jana \xc5\xa0"}'
-Command = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.db"
-
-
-@pytest.fixture
-def port() -> int:
-    return free_port()
-
-
-@pytest.fixture
-def command(path: Path, port: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs the command with the configuration of a bridge, and gives its status and what it said."""
-    for name, value in {
-        "HUB__URL": "http://127.0.0.1:1",
-        "AUTH__USERNAME": "950",
-        "AUTH__PASSWORD": "secret",
-        "AUTH__DEVICE_NAME": "BRIDGE1",
-        "SUBSCRIBE__RESOURCES": "tickets",
-        "SINKS": "stdout",
-        "JOURNAL__PATH": str(path),
-        "ADMIN__HOST": "127.0.0.1",
-        "ADMIN__PORT": str(port),
-        "ADMIN__TOKEN": TOKEN,
-    }.items():
-        monkeypatch.setenv(f"PORTOS_BRIDGE_{name}", value)
-
-    def run(*arguments: str) -> tuple[int, str]:
-        status = main(["journal", *arguments])
-        said = capsys.readouterr()
-        return status, said.out + said.err
-
-    return run
+def command(command_line: CommandLine) -> CommandLine:
+    return partial(command_line, "journal")
 
 
 def lines(said: str) -> list[dict[str, object]]:
@@ -89,7 +57,7 @@ def spoil(path: Path, statement: str) -> None:
     database.close()
 
 
-def test_a_whole_journal_is_said_to_be_whole(path: Path, command: Command) -> None:
+def test_a_whole_journal_is_said_to_be_whole(path: Path, command: CommandLine) -> None:
     """What is settled is gone; a commit goes as a whole."""
     fill(path)
 
@@ -104,7 +72,7 @@ def test_a_whole_journal_is_said_to_be_whole(path: Path, command: Command) -> No
     ]
 
 
-def test_damage_is_found_and_named(path: Path, command: Command) -> None:
+def test_damage_is_found_and_named(path: Path, command: CommandLine) -> None:
     fill(path)
     spoil(path, "UPDATE chunk SET rows = CAST(substr(rows, 1, length(rows) - 3) || x'000000' AS BLOB) WHERE first = 5")
 
@@ -117,7 +85,7 @@ def test_damage_is_found_and_named(path: Path, command: Command) -> None:
     assert "lost: numbers 8 to 8" in command("verify")[1]
 
 
-def test_a_commit_that_is_gone_is_found(path: Path, command: Command) -> None:
+def test_a_commit_that_is_gone_is_found(path: Path, command: CommandLine) -> None:
     fill(path)
     spoil(path, "DELETE FROM chunk WHERE first = 9")
 
@@ -128,7 +96,7 @@ def test_a_commit_that_is_gone_is_found(path: Path, command: Command) -> None:
     assert "4 events are lost; nothing is to be done" in said
 
 
-def test_the_table_shows_what_waits_and_for_whom(path: Path, command: Command) -> None:
+def test_the_table_shows_what_waits_and_for_whom(path: Path, command: CommandLine) -> None:
     fill(path)
 
     status, said = command("ls", "--sink", "kafka", "--limit", "3")
@@ -142,7 +110,7 @@ def test_the_table_shows_what_waits_and_for_whom(path: Path, command: Command) -
     assert command("ls", "--after", "12")[1].startswith("nothing is stored that is like that")
 
 
-def test_the_list_is_narrowed_by_resource_and_id(path: Path, command: Command) -> None:
+def test_the_list_is_narrowed_by_resource_and_id(path: Path, command: CommandLine) -> None:
     fill(path)
     every = lines(command("ls", "--json")[1])
 
@@ -155,7 +123,7 @@ def test_the_list_is_narrowed_by_resource_and_id(path: Path, command: Command) -
     assert command("ls", "--json", "--resource", "orders") == (0, "")
 
 
-def test_one_event_is_shown_whole(path: Path, command: Command) -> None:
+def test_one_event_is_shown_whole(path: Path, command: CommandLine) -> None:
     fill(path)
 
     status, said = command("show", "7", "--bodies")
@@ -168,7 +136,7 @@ def test_one_event_is_shown_whole(path: Path, command: Command) -> None:
     assert "number 3 is not stored" in said
 
 
-def test_an_export_gives_every_byte_back(path: Path, command: Command) -> None:
+def test_an_export_gives_every_byte_back(path: Path, command: CommandLine) -> None:
     fill(path)
     raw = b"\xff\x00 no text"
 
@@ -196,14 +164,14 @@ def test_a_file_that_was_moved_aside_needs_no_configuration(
     assert "8 events are stored and whole" in capsys.readouterr().out
 
 
-def test_a_journal_that_is_not_there_is_not_made(path: Path, command: Command) -> None:
+def test_a_journal_that_is_not_there_is_not_made(path: Path, command: CommandLine) -> None:
     status, said = command("verify")
 
     assert (status, path.exists()) == (74, False)
     assert "PORTOS_BRIDGE_JOURNAL__PATH" in said
 
 
-async def test_a_bridge_that_runs_is_asked(path: Path, port: int, command: Command) -> None:
+async def test_a_bridge_that_runs_is_asked(path: Path, port: int, command: CommandLine) -> None:
     """It goes on storing meanwhile, and what comes after the beginning is not waited for."""
     async with open_journal(path, ["kafka", "mqtt"], 64 * 2**20, LIMITS) as journal:
         await write(journal)
@@ -221,7 +189,7 @@ async def test_a_bridge_that_runs_is_asked(path: Path, port: int, command: Comma
 
 
 async def test_bodies_of_a_bridge_that_runs_need_its_token(
-    path: Path, port: int, command: Command, monkeypatch: pytest.MonkeyPatch
+    path: Path, port: int, command: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PORTOS_BRIDGE_ADMIN__TOKEN", "another one")
     async with open_journal(path, ["kafka", "mqtt"], 64 * 2**20, LIMITS) as journal:

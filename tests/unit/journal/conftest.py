@@ -33,11 +33,6 @@ def messages(first: int, count: int, body: bytes = b'{"p":1}') -> list[Message]:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "journal.db"
-
-
-@pytest.fixture
 def opening(path: Path) -> Opening:
     """Opens the journal of this test, as often as wanted."""
 
