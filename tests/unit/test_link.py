@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from bridge.errors import Unavailable
 from bridge.link import Gauges, Link, Times
 from bridge.policy import Pauses
+from tests.support import wait_until
 
 LOST = Unavailable("broken pipe", reason="network")
 HELD = Unavailable("no such topic", reason="missing_topic", hold=True)
@@ -49,6 +50,7 @@ def test_a_connection_that_lasted_ends_the_series() -> None:
     state = link(Counts(), stable_seconds=0)
     state.ended(LOST)
     state.ended(LOST)
+    wait_until(lambda: state.outage_seconds > 0.1, 5, "the outage has a length that can be told apart")
     before = state.outage_seconds
 
     state.began()
