@@ -76,7 +76,7 @@ class Wire:
         """Break every connection, and let none in from now on, as where the peer's process is gone."""
 
         def fall() -> None:
-            self.breaks += bool(self._pairs)
+            self.breaks += bool(self._pairs) and not self._down  # what it broke may take a moment to end
             self._down = True
             self._reset()
 
