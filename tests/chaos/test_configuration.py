@@ -21,6 +21,7 @@ from tests.support import free_port, wait_until
 HUB = "PORTOS_BRIDGE_HUB__URL"
 PASSWORD, TOKEN, MQTT = "C4nary-password-8d1", "C4nary-token-3b7", "C4nary-mqtt-5e9"
 KEY = "C4nary-key-of-the-pseudonyms-6a20"
+ADMIN = "C4nary-admin-token-77f2"
 SCHEMES = {
     "jwt": {
         "PORTOS_BRIDGE_AUTH__USERNAME": "bridge",
@@ -47,6 +48,7 @@ def environ(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
         "PORTOS_BRIDGE_JOURNAL__MAX_BYTES": "67108864",
         "PORTOS_BRIDGE_ADMIN__HOST": "127.0.0.1",
         "PORTOS_BRIDGE_ADMIN__PORT": str(free_port()),
+        "PORTOS_BRIDGE_ADMIN__TOKEN": ADMIN,
         "PORTOS_BRIDGE_LOG__LEVEL": "debug",
         "PORTOS_BRIDGE_LOG__FORMAT": "json",
         "PORTOS_BRIDGE_SINK__KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
@@ -65,7 +67,7 @@ def test_every_secret_there_is_has_a_canary() -> None:
 
     secrets = {variable.name for _, section in sections() for variable in section if variable.secret}
 
-    given = {f"PORTOS_BRIDGE_{name}" for name in ("SINK__MQTT__PASSWORD", "PRIVACY__HMAC_KEY")}
+    given = {f"PORTOS_BRIDGE_{name}" for name in ("ADMIN__TOKEN", "SINK__MQTT__PASSWORD", "PRIVACY__HMAC_KEY")}
     given |= {*SCHEMES["jwt"], *SCHEMES["static"]}
     assert secrets <= given
 
