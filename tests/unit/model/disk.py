@@ -39,10 +39,16 @@ class Disk:
         return self.dice.uniform(0.0001, self.slowest_seconds)
 
     def crash(self, release: Callable[[], None]) -> None:
-        """Lose the machine: what is on its way to the disk is there as a whole, or not at all."""
-        if self.dice.random() < 0.5:
+        """Lose the machine: what is on its way to the disk is there as a whole, or not at all.
+
+        It is answered in any case, since whoever waited for ever would keep its file open, which no lost machine does.
+        """
+        written = self.dice.random() < 0.5
+        if written:
             release()
         self.dead = True
+        if not written:
+            release()
         self.crashed.set()
 
 

@@ -321,8 +321,8 @@ async def _run(seed: int, folder: Path) -> Run:
         try:
             await world.play()
             faults = faults_of(world.evidence())
-        except TimeoutError as error:
-            faults = [str(error)]
+        except Exception as error:  # noqa: BLE001 - whatever it is: its seed is to be known
+            faults = [repr(error)]
         return Run(faults, {name: [message.id for message in broker.log] for name, broker in world.brokers.items()})
 
 
