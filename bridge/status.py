@@ -96,8 +96,8 @@ def lag_reading(journal: Journal, sink: str) -> tuple[int, int, float]:
 def _journal_text(journal: Journal) -> str:
     if journal.failure is not None:
         return str(journal.failure)
-    if journal.room.disk_full:
-        return "its file system is full"
+    if journal.room.lacking:
+        return journal.room.lacking
     return f"{journal.room.used_bytes} of {journal.room.capacity_bytes} bytes used"
 
 

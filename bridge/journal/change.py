@@ -12,7 +12,7 @@ from bridge.journal.letter import DeadLetter, Edits
 from bridge.journal.letter_table import Kept, Key
 from bridge.journal.memory import Recorded
 from bridge.journal.seal import Value, seal
-from bridge.labels import SOURCE
+from bridge.labels import JOURNAL, SOURCE
 
 __all__ = ["Change", "Chunk", "Places", "State", "statements"]
 
@@ -64,6 +64,23 @@ class Change:
         self.ledger = None
         self.dead_letters = [letter for letter in self.dead_letters if letter.sink != SOURCE]
         self.records = [replace(record, upto=min(record.upto, head)) for record in self.records]
+
+    def frugal(self) -> "Change":
+        """Take out what needs no room or makes some: what became of letters, and the places of the sinks.
+
+        A sink that has new letters here keeps its place, and so do all for a row that was found damaged: no cursor is
+        on disk before the letters up to it.
+        """
+        held = {letter.sink for letter in self.dead_letters}
+        if JOURNAL in held:
+            held |= self.cursors.keys()
+        taken = Change(cursors={sink: seq for sink, seq in self.cursors.items() if sink not in held})
+        self.cursors = {sink: seq for sink, seq in self.cursors.items() if sink in held}
+        if self.edits is not None:
+            taken.edits, kept = self.edits, [one for one in self.edits.overtaken if one.sink in held]
+            taken.edits.overtaken = [one for one in taken.edits.overtaken if one.sink not in held]
+            self.edits = Edits(overtaken=kept) if kept else None
+        return taken
 
     def merge(self, later: "Change") -> None:
         """Add what was asked for later, so that both are one transaction."""
@@ -123,7 +140,9 @@ class State:
 
 
 def statements(change: Change) -> Iterator[tuple[str, tuple[object, ...]]]:
-    """Give a change as statements with their values, as few as can be."""
+    """Give a change as statements with their values, as few as can be; first what makes room for the others."""
+    if change.settled:
+        yield "DELETE FROM chunk WHERE last <= ?", (change.settled,)
     for chunk in change.chunks:
         yield "INSERT INTO chunk VALUES (?, ?, ?, ?)", (chunk.first, chunk.last, chunk.body_bytes, chunk.rows)
     if change.cursors:
@@ -138,8 +157,6 @@ def statements(change: Change) -> Iterator[tuple[str, tuple[object, ...]]]:
         yield "INSERT OR REPLACE INTO memory VALUES (?, ?)", (record.upto, record.data)
     if change.records:
         yield "DELETE FROM memory WHERE upto < ?", (change.records[-1].keep_from,)
-    if change.settled:
-        yield "DELETE FROM chunk WHERE last <= ?", (change.settled,)
     clean = None if change.clean is None else int(change.clean)
     session = (
         ("clean", clean),

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 from bridge.journal.letter import LETTER_BYTES, DeadLetter, Edits, Letter, Overtaking
 from bridge.journal.letter_table import Kept, Key
 from bridge.journal.reader import Page
+from bridge.journal.room import Room
 from bridge.labels import SOURCE
 from bridge.message import VERSION_RESET, Message
 
 __all__ = ["LetterBox"]
 
 _log = logging.getLogger(__name__)
+_SHARE = 4  # one part in 4 of the journal's capacity is for letters at most
 _REMAINDER = 8  # beyond its share, letters without their event may take this part of it more
 
 
@@ -59,16 +61,21 @@ class LetterBox:
 
     Beyond `most_bytes` an event's letter keeps what it is about and why it is there, but not the event; an unreadable
     record is counted by the metrics alone, and so is everything a little further on. So a hub or a broker that spoils
-    everything cannot fill the journal with what is never delivered.
+    everything cannot fill the journal with what is never delivered. Where events have filled it a letter loses its
+    event as well: what is kept free behind them is for the sinks' places first.
     """
 
-    def __init__(self, kept: Mapping[str, Kept], keys: Iterable[Key], most_bytes: int) -> None:
-        self.most_bytes = most_bytes
+    def __init__(self, kept: Mapping[str, Kept], keys: Iterable[Key], room: Room) -> None:
+        self.room = room
+        self.most_bytes = room.capacity_bytes // _SHARE
+        self.given_bytes = 0
+        """How much data was ever put here; what of it is on disk is told by `stored`."""
+        self._stored_bytes = 0
         self._piles = {sink: _Pile(one.events, one.data_bytes, marked=set(one.marked)) for sink, one in kept.items()}
         for sink, resource, resource_id, version, seq in keys:
             self._pile(sink).know(resource, resource_id, version, seq)
         self._bytes = sum(one.data_bytes + LETTER_BYTES * one.events for one in kept.values())
-        self._capped = False
+        self._told = False
         self._waiting: list[DeadLetter] = []
         self._edits = Edits()
 
@@ -104,12 +111,14 @@ class LetterBox:
     def add(self, letter: DeadLetter) -> bool:
         """Put a dead letter behind those that wait; False if it is not kept at all."""
         pile = self._pile(letter.sink)
-        if self._bytes + len(letter.data) + LETTER_BYTES > self.most_bytes:
-            self._tell_cap()
+        capped = self._bytes + len(letter.data) + LETTER_BYTES > self.most_bytes
+        if capped or len(letter.data) > self.room.for_letters - (self.given_bytes - self._stored_bytes):
+            self._tell_shed(capped=capped)
             pile.shed += 1
             if letter.sink == SOURCE or self._bytes > self.most_bytes + self.most_bytes // _REMAINDER:
                 return False
             letter = replace(letter, data=b"")
+        self.given_bytes += len(letter.data)
         pile.events += 1
         pile.data_bytes += len(letter.data)
         self._bytes += len(letter.data) + LETTER_BYTES
@@ -134,6 +143,10 @@ class LetterBox:
         if edits is not None:
             self._edits = Edits()
         return letters, edits
+
+    def stored(self, given_bytes: int) -> None:
+        """Note that what was put here up to then is on disk, where the journal counts it among what is in use."""
+        self._stored_bytes = max(self._stored_bytes, given_bytes)
 
     def mark(self, letters: Iterable[Letter]) -> None:
         """Note that letters are to be sent again."""
@@ -164,7 +177,7 @@ class LetterBox:
             pile.keys.clear()
             pile.ids.clear()
         if self._bytes < self.most_bytes // 2:
-            self._capped = False
+            self._told = False
 
     def marked(self, sink: str) -> int:
         """Tell how many letters of a sink are to be sent again."""
@@ -185,10 +198,12 @@ class LetterBox:
     def _pile(self, sink: str) -> _Pile:
         return self._piles.setdefault(sink, _Pile())
 
-    def _tell_cap(self) -> None:
-        if not self._capped:
-            self._capped = True
+    def _tell_shed(self, *, capped: bool) -> None:
+        if not self._told:
+            self._told = True
+            full = "have used up their quarter of the journal" if capped else "find the journal full"
             _log.error(
-                "the dead letters have used up their quarter of the journal: what comes now is kept without its event,"
-                " or not at all; see `portos-bridge dlq list`, then `dlq retry` or `dlq purge`"
+                "the dead letters %s: what comes now is kept without its event, or not at all; see"
+                " `portos-bridge dlq list`, then `dlq retry` or `dlq purge`",
+                full,
             )

@@ -25,7 +25,6 @@ from bridge.journal.letter_box import LetterBox
 from bridge.journal.letter_desk import LetterDesk
 from bridge.journal.memory import Records
 from bridge.journal.reader import Ahead, Page, Reader
-from bridge.journal.room import Room
 from bridge.journal.store import Store
 from bridge.journal.tail import Tail
 from bridge.journal.upkeep import Upkeep
@@ -40,6 +39,11 @@ __all__ = ["Journal", "Lag", "Limits", "Previous"]
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 _NOTHING = Page((), ())
+_FULL_DISK = "nothing is stored, and a sink waits where nothing can be recorded; make room on its volume"
+_FULL_FILE = (
+    "nothing is stored, and a sink that refuses an event waits, until the others have settled some; see"
+    " `portos-bridge dlq list`, then `dlq purge`, or raise JOURNAL__MAX_BYTES"
+)
 _DISK_AGAIN_SECONDS = 1.0
 _IDLE_SECONDS = 0.5
 _READ_AHEAD_EVENTS = 1000
@@ -100,7 +104,7 @@ class Journal:
         self.limits = limits
         self.previous = previous
         self.ledger = ledger
-        self.room = Room(limits.capacity_bytes, blocks=limits.blocks_when_full)
+        self.room = letters.room
         self.failure: StorageFailed | None = None
         self.head = head
         """The sequence number of the newest message that is on disk."""
@@ -186,7 +190,7 @@ class Journal:
             # The send gate: no more is given out than a crash may repeat, a window and what is not yet recorded.
             room = reader.durable + limit + self.limits.cursor_every_events - reader.cursor
             if room <= 0:
-                await self._cursors_written()
+                await self._moved_on(reader)
                 continue
             page = reader.ahead(min(limit, room)) or self._newest(reader, min(limit, room))
             if page is not None:
@@ -248,6 +252,17 @@ class Journal:
     def _flush_now(self) -> None:
         self._flush = None
         if (self._moved or self._owing) and self.failure is None:
+            self._write(Change())
+
+    async def _moved_on(self, reader: Reader) -> None:
+        """Wait until a sink's place on disk is a later one, whatever else finds no room."""
+        durable = reader.durable
+        if self._moved or self.letters or self._last_write is None:
+            self._write(Change())
+        while self._last_write is not None and (await asyncio.shield(self._last_write)).refused:
+            if reader.durable != durable:
+                return
+            await asyncio.sleep(_DISK_AGAIN_SECONDS)
             self._write(Change())
 
     async def _cursors_written(self) -> None:
@@ -346,7 +361,8 @@ class Journal:
             chunk.body_bytes for chunk in change.chunks
         )  # now: the writer merges what comes next into the change
         self._last_write = self._writer.write(change)
-        self._last_write.add_done_callback(lambda done: self._written(done, moved, messages, size))
+        letters = self.letters.given_bytes
+        self._last_write.add_done_callback(lambda done: self._written(done, moved, messages, size, letters))
         return self._last_write
 
     def _take_letters(self, change: Change) -> None:
@@ -370,7 +386,12 @@ class Journal:
         return moved
 
     def _written(
-        self, done: "asyncio.Future[Written]", moved: Mapping[str, int], messages: Sequence[Message], size: int
+        self,
+        done: "asyncio.Future[Written]",
+        moved: Mapping[str, int],
+        messages: Sequence[Message],
+        size: int,
+        letters: int,
     ) -> None:
         error = done.exception()
         if error is not None:
@@ -381,17 +402,18 @@ class Journal:
             self._wrote.set()
             return
         written = done.result()
+        for sink, cursor in (written.cursors if written.refused else moved).items():
+            self._readers[sink].durable = cursor
         if written.refused:
-            self._refused(messages)
+            self._refused(messages, disk=written.disk)
             return
-        if self.room.disk_full:
-            _log.warning("the journal's file system has room again")
-        self._owing = self.room.disk_full = False
+        if self.room.lacking:
+            _log.warning("the journal has room again")
+        self._owing, self.room.lacking = False, ""
         self._wrote.set()
         self.room.used_bytes = written.used_bytes
+        self.letters.stored(letters)
         self._on_commit(written.seconds)
-        for sink, cursor in moved.items():
-            self._readers[sink].durable = cursor
         if messages:
             for reader in self._readers.values():
                 reader.body_bytes += size
@@ -401,15 +423,12 @@ class Journal:
             self._tail.add(messages)
             self._arrived.set()
 
-    def _refused(self, messages: Sequence[Message]) -> None:
-        """Take back the events that found no room on the file system; all else is tried again every second."""
-        if not self.room.disk_full:
-            _log.error(
-                "the journal's file system is full: nothing is stored until there is room, and a sink waits once %d"
-                " events and a window are not recorded; make room on its volume",
-                self.limits.cursor_every_events,
-            )
-        self._owing = self.room.disk_full = True
+    def _refused(self, messages: Sequence[Message], *, disk: bool) -> None:
+        """Take back the events that found no room; all else is tried again every second."""
+        if not self.room.lacking:
+            self.room.lacking = "its file system is full" if disk else "it is full of events and dead letters"
+            _log.error("journal: %s: %s", self.room.lacking, _FULL_DISK if disk else _FULL_FILE)
+        self._owing = True
         if messages:
             self._given = self.head
             self._upkeep.lower(self.head)

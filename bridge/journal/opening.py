@@ -19,6 +19,7 @@ from bridge.journal.log import Journal, Limits, Previous
 from bridge.journal.memory import Memory, Records, unsealed
 from bridge.journal.owner import owned
 from bridge.journal.reader import Reader
+from bridge.journal.room import Room
 from bridge.journal.salvage import made_usable
 from bridge.journal.store import SCHEMA_VERSION, Store
 from bridge.journal.volume import what_to_do
@@ -31,7 +32,6 @@ __all__ = ["open_journal"]
 _log = logging.getLogger(__name__)
 _RESERVE = 16  # one part in 16 of the file is kept for cursors, dead letters and records when the rest is full
 _RECORDS_SHARE = 32
-_LETTERS_SHARE = 4
 _LEARNT_EVENTS = 1000
 _LEARNT_BYTES = 4 * 1024 * 1024
 
@@ -67,11 +67,12 @@ async def open_journal(  # noqa: PLR0913 - opened in one place, by `bridge.servi
             previous = Previous(state.clean, state.proved_at, state.scope, state.forgotten)
             cursors = {sink: reader.cursor for sink, reader in readers.items()}
             ledger = restored(state.ledger, state.head, cursors, state.cursors)
-            letters = LetterBox(state.dead_letters, state.letter_keys, limits.capacity_bytes // _LETTERS_SHARE)
+            room = Room(limits.capacity_bytes, blocks=limits.blocks_when_full)
+            room.used_bytes = await writer.call(lambda store: store.used_bytes())
+            letters = LetterBox(state.dead_letters, state.letter_keys, room)
             journal = Journal(
                 writer, state.head, readers, limits, on_commit, previous, ledger, records, letters, damage
             )
-            journal.room.used_bytes = await writer.call(lambda store: store.used_bytes())
         except BaseException:
             await writer.close()
             raise

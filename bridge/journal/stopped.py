@@ -17,6 +17,7 @@ from bridge.journal.letter import Edits
 from bridge.journal.letter_box import LetterBox
 from bridge.journal.letter_desk import LetterDesk
 from bridge.journal.owner import owned
+from bridge.journal.room import Room
 from bridge.journal.store import Store
 from bridge.message import Message
 
@@ -33,7 +34,7 @@ class StoppedJournal:
         state = store.load()
         self._head = state.head
         self.inspection = Inspection(self._ask)
-        self.desk = LetterDesk(self._ask, self._edit, LetterBox(state.dead_letters, (), 0))
+        self.desk = LetterDesk(self._ask, self._edit, LetterBox(state.dead_letters, (), Room(0)))
 
     def append(self, messages: Sequence[Message]) -> None:
         """Put events behind all that is stored; the sinks get them after the next start."""

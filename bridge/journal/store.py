@@ -28,6 +28,7 @@ _WAL_PAGES = 1024  # 4 MiB: a flipped bit in the WAL cuts its tail, so the tail 
 _MANY_PAGES = 1024
 _STEP_PAGES = 64
 _UNASKED_BYTES = 65_536
+_MARGIN_BYTES = 262_144  # for what the pages of a change hold beside its data
 SCHEMA_VERSION = 2
 # Schema 1; every file begins with it, and `letter_table.migrate` makes it schema 2.
 _SCHEMA = (
@@ -44,7 +45,14 @@ _MEMORY = "CREATE TABLE IF NOT EXISTS memory (upto INTEGER PRIMARY KEY, data BLO
 
 
 class NoRoom(Exception):
-    """Nothing of a change is written, since the file or its file system is full; a later one may be."""
+    """Nothing of a change is written, since the file or its file system is full; a later one may be.
+
+    `disk`: it is the file system, and not the file's own limit.
+    """
+
+    def __init__(self, *, disk: bool) -> None:
+        super().__init__("no room on the file system" if disk else "no room in the file")
+        self.disk = disk
 
 
 class Store:
@@ -192,22 +200,20 @@ class Store:
                     self._db.execute(statement, values)
                 self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            self._undo(error)
+            self._undo(error, change)
             raise self._failed("writing", error) from error
         if change.identity is not None:
             self._mark.begin(change.identity)
         if change.chunks:
             self._last = change.chunks[-1].last
-        self._grown_bytes += sum(len(chunk.rows) for chunk in change.chunks)
-        self._grown_bytes += sum(len(letter.data) + LETTER_BYTES for letter in change.dead_letters)
-        self._grown_bytes += sum(len(record.data) for record in change.records)
+        self._grown_bytes += _size(change)
         self._freed = self._freed or bool(change.settled) or change.edits is not None
 
     def mark(self) -> None:
         """Note outside the file how far the numbers on disk go, see `bridge.journal.mark`."""
         self._mark.write(self._last)
 
-    def _undo(self, error: sqlite3.Error) -> None:
+    def _undo(self, error: sqlite3.Error, change: Change) -> None:
         """Raise `NoRoom` if that is all that is wrong: SQLite has then taken the transaction back, mostly by itself.
 
         It is no failed sync, which has a code of its own. See "Automatic Rollback" in SQLite's `lang_transaction`.
@@ -216,7 +222,9 @@ class Store:
             return
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
-        raise NoRoom from error
+        self._freed = True  # so that it is asked
+        most = self._db.execute("PRAGMA max_page_count").fetchone()[0] * _PAGE_BYTES
+        raise NoRoom(disk=self.used_bytes() + _size(change) + _MARGIN_BYTES < most) from error
 
     def read(self, after: int, limit: int, max_bytes: int) -> Sequence[Chunk]:
         """Read the chunks that hold the next messages after a sequence number.
@@ -287,6 +295,12 @@ class Store:
         name = getattr(error, "sqlite_errorname", "")
         text = f"journal {self._path}: {doing} failed: {error!r} {name}".rstrip()
         return StorageFailed(f"{text}{what_to_do(self._path, error)}")
+
+
+def _size(change: Change) -> int:
+    """Tell about how much a change adds to the file."""
+    size = sum(len(chunk.rows) for chunk in change.chunks) + sum(len(record.data) for record in change.records)
+    return size + sum(len(letter.data) + LETTER_BYTES for letter in change.dead_letters)
 
 
 def of_a_later_release(path: Path, version: int) -> StorageFailed:

@@ -10,8 +10,8 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
@@ -28,13 +28,16 @@ T = TypeVar("T")
 class Written:
     """What one commit tells: how long it took, and how much of the file is in use after it.
 
-    `refused`: nothing of the change is on disk, since there is no room. What there was in it beside events is written
-    with the next one.
+    `refused`: there is no room. Nothing of the change is on disk but `cursors`, which are the places of sinks that need
+    none; what else there was in it beside events is written with the next one. `disk`: it is the file system that has
+    no room, and not the journal's own limit.
     """
 
     seconds: float
     used_bytes: int
     refused: bool = False
+    disk: bool = False
+    cursors: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,8 @@ class Writer:
             return
         if writes[0].refusals < self._refusals:
             stale = [write for write in writes if write.refusals < self._refusals]
-            self._refuse(_merged(stale), [write.done for write in stale])
+            self._owe(_merged(stale))
+            self._post(_resolve, [write.done for write in stale], Written(0.0, 0, refused=True))
             self._commit(writes[len(stale) :])
             return
         change = _merged(writes)
@@ -121,9 +125,9 @@ class Writer:
             self._store.write(change)
             seconds = time.perf_counter() - started
             written = Written(seconds, self._store.used_bytes())
-        except NoRoom:
+        except NoRoom as no_room:
             self._refusals += 1
-            self._refuse(change, futures)
+            self._refuse(change, no_room, futures)
         except Exception as error:  # noqa: BLE001 - as below
             self._failed = _final(error)
             self._post(_fail, futures, self._failed)
@@ -133,8 +137,27 @@ class Writer:
             self._post(_resolve, futures, written)
             self._store.mark()  # behind the answers: nobody waits for it
 
-    def _refuse(self, change: Change, futures: "Sequence[asyncio.Future[Written]]") -> None:
-        """Keep what a change owes beside its events, and say that it is not written."""
+    def _refuse(self, change: Change, no_room: NoRoom, futures: "Sequence[asyncio.Future[Written]]") -> None:
+        """Write of a change what needs no room, keep what else it owes beside its events, and say what is not written.
+
+        A sink whose letters find no room waits for others to free some: these must not wait for it.
+        """
+        self._owe(change)
+        frugal = change.frugal()
+        try:
+            self._store.write(frugal)
+        except NoRoom:
+            frugal.merge(change)
+            self._owed, frugal = frugal, Change()
+        except Exception as error:  # noqa: BLE001 - as in `_commit`
+            self._failed = _final(error)
+            self._post(_fail, futures, self._failed)
+            return
+        written = Written(0.0, 0, refused=True, disk=no_room.disk, cursors=frugal.cursors)
+        self._post(self._told, futures, (written, self._refusals))
+
+    def _owe(self, change: Change) -> None:
+        """Keep what a change owes beside its events, to be written with the next one."""
         if change.chunks:
             self._head = min(self._head, change.chunks[0].first - 1)
         change.withdraw(self._head)
@@ -142,11 +165,10 @@ class Writer:
             self._owed = change
         else:
             self._owed.merge(change)
-        self._post(self._told, futures, self._refusals)
 
-    def _told(self, futures: "Sequence[asyncio.Future[Written]]", refusals: int) -> None:
-        self._known_refusals = refusals
-        _resolve(futures, Written(0.0, 0, refused=True))
+    def _told(self, futures: "Sequence[asyncio.Future[Written]]", told: tuple[Written, int]) -> None:
+        written, self._known_refusals = told
+        _resolve(futures, written)
 
     def _answer(self, job: _Call[object]) -> None:
         try:

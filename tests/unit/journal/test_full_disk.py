@@ -36,7 +36,7 @@ class Disk:
     def write(self, store: Store, change: Change) -> None:
         if self.full:
             self.refused += 1
-            raise NoRoom
+            raise NoRoom(disk=True)
         _write(store, change)
 
 
@@ -162,7 +162,7 @@ async def test_what_is_set_aside_and_found_no_room_is_not_kept(opening: Opening,
         disk.full = True
         for _ in range(3):
             assert not await journal.append(messages(1, 1), [Unreadable("json", "cut", b"{" * 1000, 5.0)])
-            journal.room.disk_full = False
+            journal.room.lacking = ""
         disk.full = False
         assert await journal.append(messages(1, 1), [Unreadable("json", "cut", b"{", 5.0)])
         assert journal.letters._bytes < 1000

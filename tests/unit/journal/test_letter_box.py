@@ -12,6 +12,7 @@ from bridge.errors import Rejected
 from bridge.journal import Buried, Journal
 from bridge.journal.letter import DeadLetter
 from bridge.journal.letter_box import LetterBox
+from bridge.journal.room import Room
 from bridge.message import VERSION_RESET, Message
 from tests.unit.journal.conftest import Opening, message
 from tests.unit.journal.test_log import rows
@@ -112,7 +113,7 @@ def letter(size: int, sink: str = "kafka") -> DeadLetter:
 
 def test_beyond_the_cap_letters_lose_their_event_and_then_are_only_counted(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR)
-    box = LetterBox({}, (), 8_192)
+    box = LetterBox({}, (), Room(32_768))
 
     for _ in range(20):
         box.add(letter(1_000))

@@ -99,7 +99,7 @@ async def test_without_room_nothing_is_changed(opening: Opening, path: Path, mon
     damaged = break_tree(path)
 
     def full(*_: object) -> None:
-        raise NoRoom
+        raise NoRoom(disk=True)
 
     with monkeypatch.context() as patch:
         patch.setattr(Store, "write", full)

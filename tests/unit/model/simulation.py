@@ -141,7 +141,7 @@ class World:
                 self.disk.crashes = dice.choice((0.0, 0.01, 0.05))
                 self.disk.breaks = dice.choice((0.0, 0.0, 0.02))
             case "shop":
-                self.shop.marks = 0.0 if self.plan.small else dice.choice((0.0, 0.1, 0.4))
+                self.shop.marks = dice.choice((0.0, 0.1, 0.4))
                 self.shop.repeats = dice.choice((0.0, 0.1))
                 self.shop.way_seconds = dice.choice((0.001, 0.005, 0.2))
             case "kill":
