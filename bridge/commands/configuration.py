@@ -4,19 +4,32 @@ import os
 import re
 
 from bridge import log, registry
-from bridge.settings.loading import Configuration, load
+from bridge.settings.loading import Configuration, load, load_admin_token
 
-__all__ = ["configured"]
+__all__ = ["admin_token", "configured"]
 
 _SECRET_NAME = re.compile(r"PORTOS_BRIDGE_.*(PASSWORD|SECRET|TOKEN|KEY)", re.IGNORECASE)
 
 
 def configured() -> Configuration:
     """Load the settings and set the log up with them; raises `ConfigError` with all that is wrong."""
-    for name, value in os.environ.items():  # even a bug in loading must not print one of these
-        if _SECRET_NAME.fullmatch(name):
-            log.redact(value)
+    _redact_environment()
     configuration = load(os.environ, registry.installed())
     logging = configuration.settings.log
     log.configure(logging.level, logging.format, configuration.secrets())
     return configuration
+
+
+def admin_token() -> str | None:
+    """Read what opens the admin port of a bridge elsewhere; raises `ConfigError` where that cannot be read."""
+    _redact_environment()
+    token = load_admin_token(os.environ)
+    if token:
+        log.redact(token)
+    return token
+
+
+def _redact_environment() -> None:
+    for name, value in os.environ.items():  # even a bug in loading must not print one of these
+        if _SECRET_NAME.fullmatch(name):
+            log.redact(value)

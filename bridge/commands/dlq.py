@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from bridge.commands.configuration import configured
 from bridge.commands.letter_access import LetterAccess, letter_access
 from bridge.commands.output import say
 from bridge.commands.remote import Refused
@@ -51,9 +50,8 @@ def main(argv: Sequence[str]) -> int:
     which = _which(options)
     if options.verb in ("retry", "purge") and which == Which() and not options.all:
         parser.error(f"say which letters to {options.verb}: by number, --sink, --reason, ..., or --all")
-    settings = configured().settings
     try:
-        with letter_access(settings, options.url) as access:
+        with letter_access(options.url) as access:
             return _VERBS[options.verb](access, which, options)
     except Refused as error:
         print(f"portos-bridge: {error}", file=sys.stderr)  # noqa: T201 - the command's output

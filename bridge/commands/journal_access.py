@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from bridge.commands.configuration import configured
-from bridge.commands.remote import Remote, journal_or_bridge
+from bridge.commands.remote import Remote, bridge_at, journal_or_bridge
 from bridge.journal import StoppedJournal, open_stopped
 from bridge.rows import overview, shown_rows
 
@@ -36,13 +36,16 @@ class JournalAccess(Protocol):
 
 @contextmanager
 def journal_access(file: Path | None, url: str | None) -> Iterator[JournalAccess]:
-    """Open a file by itself, or what the settings name: the journal, or the bridge that has it."""
+    """Open a file by itself, ask the bridge at `url`, or open what the settings name: the journal, or its bridge."""
     if file is not None:
         with open_stopped(file, _ANY_BYTES) as journal:
             yield _Direct(journal, file)
         return
+    if url is not None:
+        yield _Running(bridge_at(url))
+        return
     settings = configured().settings
-    with journal_or_bridge(settings, url) as found:
+    with journal_or_bridge(settings) as found:
         yield _Running(found) if isinstance(found, Remote) else _Direct(found, settings.journal.path)
 
 

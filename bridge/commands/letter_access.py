@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from bridge.commands.remote import Remote, journal_or_bridge
+from bridge.commands.configuration import configured
+from bridge.commands.remote import Remote, bridge_at, journal_or_bridge
 from bridge.journal import StoppedJournal, Which
 from bridge.letters import asked, redriven, shown, told
-from bridge.settings import Settings
 
 __all__ = ["LetterAccess", "letter_access"]
 
@@ -40,9 +40,13 @@ class LetterAccess(Protocol):
 
 
 @contextmanager
-def letter_access(settings: Settings, url: str | None) -> Iterator[LetterAccess]:
-    """Open the journal, or ask the bridge that has it, see `bridge.commands.remote`."""
-    with journal_or_bridge(settings, url) as found:
+def letter_access(url: str | None) -> Iterator[LetterAccess]:
+    """Ask the bridge at `url`, or open the journal of the settings, or ask the bridge that has it."""
+    if url is not None:
+        yield _Remote(bridge_at(url))
+        return
+    settings = configured().settings
+    with journal_or_bridge(settings) as found:
         yield _Remote(found) if isinstance(found, Remote) else _Direct(found, settings.site)
 
 

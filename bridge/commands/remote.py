@@ -10,11 +10,12 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+from bridge.commands.configuration import admin_token
 from bridge.errors import BridgeError, ConfigError, JournalOwned
 from bridge.journal import StoppedJournal, open_stopped
 from bridge.settings import Settings
 
-__all__ = ["Refused", "Remote", "journal_or_bridge"]
+__all__ = ["Refused", "Remote", "bridge_at", "journal_or_bridge"]
 
 _DEADLINE_SECONDS = 60.0
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
@@ -61,17 +62,19 @@ class Remote:
             raise Refused(f"{self.url} does not answer: {error}") from error
 
 
+def bridge_at(url: str) -> Remote:
+    """Give a bridge elsewhere, for which nothing has to be configured here but `ADMIN__TOKEN`."""
+    return Remote(url, admin_token())
+
+
 @contextmanager
-def journal_or_bridge(settings: Settings, url: str | None) -> Iterator[StoppedJournal | Remote]:
-    """Open the journal, or give the bridge at `url`, or the one on this machine that the journal belongs to.
+def journal_or_bridge(settings: Settings) -> Iterator[StoppedJournal | Remote]:
+    """Open the journal, or give the bridge on this machine that it belongs to.
 
     Raises `JournalOwned` when a bridge has it that does not answer here.
     """
     token = settings.admin.token
     secret = None if token is None else token.get_secret_value()
-    if url is not None:
-        yield Remote(url, secret)
-        return
     try:
         with open_stopped(settings.journal.path, settings.journal.max_bytes) as journal:
             yield journal

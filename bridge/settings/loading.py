@@ -22,7 +22,7 @@ from bridge.settings.core import Settings
 from bridge.settings.reference import PREFIX, Variable, sink_prefix, variables
 from bridge.settings.resolver import Names, resolve
 
-__all__ = ["Configuration", "load", "secret_values"]
+__all__ = ["Configuration", "load", "load_admin_token", "secret_values"]
 
 M = TypeVar("M", bound=BaseModel)
 _OF_THE_FIELD_ALONE = ("literal_error", "enum")  # pydantic's texts that list what is allowed and hold no input
@@ -61,8 +61,7 @@ def load(environ: Mapping[str, str], installed: Mapping[str, Callable[[], SinkPl
     by_sink = {name: list(variables(plugin.config, sink_prefix(name))) for name, plugin in plugins.items()}
     known = {variable.name: variable for found in (variables(Settings), *by_sink.values()) for variable in found}
     idle = [sink_prefix(name) for name in installed if name not in plugins]
-    folder = Path(environ.get(f"{PREFIX}SECRETS_DIR") or Settings.model_fields["secrets_dir"].default)
-    resolved = resolve(environ, folder, Names(known, idle))
+    resolved = resolve(environ, _secrets_dir(environ), Names(known, idle))
     problems += resolved.problems
 
     wrong: list[str] = []
@@ -80,6 +79,20 @@ def load(environ: Mapping[str, str], installed: Mapping[str, Callable[[], SinkPl
     if settings is None or problems:
         raise ConfigError([_without_secrets(problem, resolved.values, known) for problem in dict.fromkeys(problems)])
     return Configuration(settings, sinks, (*resolved.warnings, *cautions(settings, sinks)))
+
+
+def load_admin_token(environ: Mapping[str, str]) -> str | None:
+    """Read `ADMIN__TOKEN` alone, wherever it is given and whatever else is set; raises `ConfigError`."""
+    name = f"{PREFIX}ADMIN__TOKEN"
+    known = {variable.name: variable for variable in variables(Settings) if variable.name == name}
+    resolved = resolve(environ, _secrets_dir(environ), Names(known, alone=True))
+    if resolved.problems:
+        raise ConfigError(resolved.problems)
+    return resolved.values.get(name)
+
+
+def _secrets_dir(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get(f"{PREFIX}SECRETS_DIR") or Settings.model_fields["secrets_dir"].default)
 
 
 def secret_values(part: BaseModel) -> Iterator[str]:

@@ -23,10 +23,14 @@ _SERVICE = re.compile(r"SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|PORT_\d+_(T
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What may be set: the known variables by name, and the prefixes of installed sinks that are not fed."""
+    """What may be set: the known variables by name, and the prefixes of installed sinks that are not fed.
+
+    With `alone`, whatever else is set is for somebody else to judge.
+    """
 
     known: Mapping[str, Variable]
     idle_prefixes: Collection[str] = ()
+    alone: bool = False
 
     def secrets(self) -> Iterable[str]:
         """List the variables that may come from a file."""
@@ -76,6 +80,8 @@ def _take_environment(environ: Mapping[str, str], names: Names, resolved: Resolv
             if value:
                 ways.setdefault(from_file[name], []).append(name)
                 _read(Path(value), name, from_file[name], resolved)
+        elif names.alone:
+            continue
         elif name.upper() in sections:
             example = next(known for known in names.known if known.startswith(f"{name.upper()}__"))
             resolved.problems.append(f"{name}: a section is not set as a whole; set its variables, such as {example}")
@@ -100,6 +106,8 @@ def _take_directory(folder: Path, names: Names, resolved: Resolved, ways: dict[s
             name = secrets[path.name]
             ways.setdefault(name, []).append("the secrets directory")
             _read(path, f"{PREFIX}SECRETS_DIR", name, resolved)
+        elif names.alone:
+            continue
         elif any(path.name.startswith(prefix.lower()) for prefix in names.idle_prefixes):
             resolved.warnings.append(
                 f"{path.name} in {PREFIX}SECRETS_DIR: is not used, since SINKS does not name its sink"

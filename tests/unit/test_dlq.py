@@ -16,7 +16,7 @@ from bridge.journal import Buried, Journal, Limits, Which, open_journal
 from bridge.letter_routes import letter_routes
 from bridge.message import DLQ_REDRIVEN
 from bridge.metrics import Catalogue
-from tests.unit.command_line import TOKEN, CommandLine
+from tests.unit.command_line import TOKEN, CommandLine, configure_nothing_but_the_token
 from tests.unit.journal.conftest import messages
 
 LIMITS = Limits(60 * 2**20, 2**20, 100, 0.02)
@@ -162,6 +162,21 @@ async def test_a_bridge_that_runs_is_asked_by_itself(path: Path, port: int, dlq:
     assert [json.loads(line)["body"] for line in elsewhere.splitlines()] == ['{"name":"Jana"}'] * 2
     assert purged.startswith("1 dead letters are gone for good\n")
     assert [letter.number for letter in letters] == [2, 3]
+
+
+async def test_a_bridge_elsewhere_needs_no_configuration_here(
+    path: Path, port: int, dlq: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure_nothing_but_the_token(monkeypatch)
+    catalogue = Catalogue("default", ["kafka"], ["tickets"], 50)
+    async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS) as journal:
+        await bury(journal)
+        routes = letter_routes(journal, catalogue, Door(SecretStr(TOKEN)))
+        async with admin("127.0.0.1", port, CollectorRegistry(), lambda: (), lambda: (), dict, routes):
+            retried = await asyncio.to_thread(dlq, "retry", "2", "--url", f"http://127.0.0.1:{port}")
+
+    assert retried[0] == 0
+    assert "1 dead letters are sent now" in retried[1]
 
 
 async def test_a_bridge_that_does_not_answer_is_named_with_what_to_do(path: Path, dlq: CommandLine) -> None:

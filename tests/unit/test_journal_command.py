@@ -15,7 +15,7 @@ from bridge.admin import admin
 from bridge.door import Door
 from bridge.journal import Journal, Limits, open_journal
 from bridge.row_routes import row_routes
-from tests.unit.command_line import TOKEN, CommandLine
+from tests.unit.command_line import TOKEN, CommandLine, configure_nothing_but_the_token
 from tests.unit.journal.conftest import messages
 
 LIMITS = Limits(60 * 2**20, 2**20, 100, 0.02)
@@ -203,3 +203,19 @@ async def test_bodies_of_a_bridge_that_runs_need_its_token(
     assert "ADMIN__TOKEN" in said
     assert "Jana" not in said
     assert without[0] == 0
+
+
+async def test_a_bridge_elsewhere_needs_no_configuration_here(
+    path: Path, port: int, command: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure_nothing_but_the_token(monkeypatch)
+    async with open_journal(path, ["kafka", "mqtt"], 64 * 2**20, LIMITS) as journal:
+        await write(journal)
+        await journal._cursors_written()
+        routes = row_routes(journal.inspection, str(path), Door(SecretStr(TOKEN)))
+        async with admin("127.0.0.1", port, CollectorRegistry(), list, list, dict, routes):
+            url = f"http://127.0.0.1:{port}"
+            exported = await asyncio.to_thread(command, "export", "--bodies", "--sink", "kafka", "--url", url)
+
+    assert exported[0] == 0
+    assert [row["seq"] for row in lines(exported[1])] == list(range(6, 13))

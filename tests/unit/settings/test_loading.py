@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from bridge.errors import ConfigError
 from bridge.ports import SinkPlugin
 from bridge.settings import Settings
-from bridge.settings.loading import Configuration, load
+from bridge.settings.loading import Configuration, load, load_admin_token
 from tests.unit.settings.example import ExampleConfig, plugin
 
 TOKEN = "PORTOS_BRIDGE_SINK__EXAMPLE__TOKEN"
@@ -319,3 +319,35 @@ def test_a_validation_error_that_escapes_shows_no_input(model: type[BaseModel]) 
         model.model_validate({"token": "canary-77a", "window_events": "canary-77a", "hub": "canary-77a"})
 
     assert "canary-77a" not in str(error.value)
+
+
+ADMIN_TOKEN = "PORTOS_BRIDGE_ADMIN__TOKEN"
+OTHERS = {"PORTOS_BRIDGE_HUBB__URL": "x", "PORTOS_BRIDGE_HUB": "{}", "PORTOS_BRIDGE_SINKS": "nothing"}
+
+
+@pytest.mark.parametrize("way", ["variable", "file", "directory", "none"])
+def test_the_token_of_the_admin_port_is_read_alone(way: str, tmp_path: Path) -> None:
+    """Whatever else is set, or lies in the secrets directory, is for a bridge to judge."""
+    for name in ("token", "portos_bridge_admin__token", "portos_bridge_auth__password"):
+        (tmp_path / name).write_text("opens\n")
+    if way != "directory":
+        (tmp_path / "portos_bridge_admin__token").unlink()
+    given = {
+        "variable": {ADMIN_TOKEN: "opens"},
+        "file": {f"{ADMIN_TOKEN}_FILE": str(tmp_path / "token")},
+        "directory": {},
+        "none": {},
+    }[way]
+
+    token = load_admin_token(OTHERS | {"PORTOS_BRIDGE_SECRETS_DIR": str(tmp_path)} | given)
+
+    assert token == (None if way == "none" else "opens")
+
+
+def test_a_token_of_the_admin_port_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_admin_token(OTHERS | {f"{ADMIN_TOKEN}_FILE": str(tmp_path / "token")})
+
+    assert error.value.problems == (
+        f"{ADMIN_TOKEN}_FILE: the file for {ADMIN_TOKEN} cannot be read: No such file or directory",
+    )
