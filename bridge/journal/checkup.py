@@ -8,18 +8,18 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
 from bridge.errors import StorageFailed
+from bridge.journal.file import log_of, opened_to_read
 from bridge.journal.mark import read_mark
+from bridge.journal.schema import SCHEMA_VERSION, of_a_later_release
 from bridge.journal.seal import seal
-from bridge.journal.store import SCHEMA_VERSION, of_a_later_release
 from bridge.journal.volume import what_to_do
 from bridge.ledger import recorded_places
 
-__all__ = ["known_holes", "log_of", "opened_to_read", "what_is_wrong"]
+__all__ = ["known_holes", "what_is_wrong"]
 
 _HEADER = b"SQLite format 3\x00" + (4096).to_bytes(2, "big") + bytes((2, 2, 0, 64, 32, 32))
 _SHAPES = {
@@ -33,21 +33,6 @@ SELECT before + 1, first - 1 FROM (SELECT first, lag(last) OVER (ORDER BY first)
 WHERE before IS NOT NULL AND first != before + 1
 """
 _DISK = ("SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_NOMEM", "SQLITE_BUSY", "SQLITE_AUTH")
-
-
-def log_of(path: Path) -> Path:
-    """Name the write-ahead log of a journal."""
-    return path.with_name(path.name + "-wal")
-
-
-def opened_to_read(path: Path) -> sqlite3.Connection:
-    """Open a journal, its log included, without changing either; the owner lock is the caller's.
-
-    Without locks of SQLite's own: it cannot lock what is open for reading only.
-    """
-    db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro&vfs=unix-none", uri=True, isolation_level=None)
-    db.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()  # its index of the log is not a file then
-    return db
 
 
 def what_is_wrong(path: Path) -> str | None:

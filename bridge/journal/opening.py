@@ -21,7 +21,8 @@ from bridge.journal.owner import owned
 from bridge.journal.reader import Reader
 from bridge.journal.room import Room
 from bridge.journal.salvage import made_usable
-from bridge.journal.store import SCHEMA_VERSION, Store
+from bridge.journal.schema import SCHEMA_VERSION
+from bridge.journal.store import Store
 from bridge.journal.volume import what_to_do
 from bridge.journal.writer import Writer
 from bridge.ledger import restored

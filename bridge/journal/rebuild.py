@@ -17,9 +17,9 @@ from uuid import uuid4
 import msgspec
 
 from bridge.journal.change import Change, Chunk
-from bridge.journal.checkup import log_of, opened_to_read
 from bridge.journal.chunk import CorruptRow
 from bridge.journal.entry import chunks_of, corrupt_letter
+from bridge.journal.file import log_of, opened_to_read
 from bridge.journal.mark import read_mark
 from bridge.journal.remains import Cell, Pages, Read, cells, notes, rows_of
 from bridge.journal.seal import Value

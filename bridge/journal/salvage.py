@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 from bridge.errors import StorageFailed
-from bridge.journal.checkup import log_of, what_is_wrong
+from bridge.journal.checkup import what_is_wrong
+from bridge.journal.file import log_of
 from bridge.journal.rebuild import MOST_LOG_BYTES, Found, rebuilt
 from bridge.journal.store import NoRoom
 from bridge.journal.volume import what_to_do

@@ -1,9 +1,9 @@
 """The journal's engine: SQLite, used by one thread through one connection.
 
-Nothing outside this file, `bridge.journal.change` and `bridge.journal.letter_table` knows that there is SQL. `write` is
-one transaction and returns when it is on disk (`synchronous=FULL`: WAL with NORMAL loses everything since the last
-checkpoint at a power cut); a failed write or sync is final for the process, since a second fsync after a failed one
-proves nothing. Used by `bridge.journal.writer`.
+Nothing outside this file, `bridge.journal.schema`, `bridge.journal.change` and `bridge.journal.letter_table` knows that
+there is SQL. `write` is one transaction and returns when it is on disk (`synchronous=FULL`: WAL with NORMAL loses
+everything since the last checkpoint at a power cut); a failed write or sync is final for the process, since a second
+fsync after a failed one proves nothing. Used by `bridge.journal.writer`.
 """
 
 import os
@@ -17,11 +17,12 @@ from bridge.journal import letter_table
 from bridge.journal.change import Change, Chunk, Places, State, statements
 from bridge.journal.letter import LETTER_BYTES, Letter, Which
 from bridge.journal.mark import Mark, read_mark
+from bridge.journal.schema import migrate
 from bridge.journal.seal import seal
 from bridge.journal.volume import what_to_do
 from bridge.ledger import recorded_places
 
-__all__ = ["SCHEMA_VERSION", "NoRoom", "Store", "of_a_later_release"]
+__all__ = ["NoRoom", "Store"]
 
 _PAGE_BYTES = 4096
 _WAL_PAGES = 1024  # 4 MiB: a flipped bit in the WAL cuts its tail, so the tail is kept short
@@ -29,19 +30,6 @@ _MANY_PAGES = 1024
 _STEP_PAGES = 64
 _UNASKED_BYTES = 65_536
 _MARGIN_BYTES = 262_144  # for what the pages of a change hold beside its data
-SCHEMA_VERSION = 2
-# Schema 1; every file begins with it, and `letter_table.migrate` makes it schema 2.
-_SCHEMA = (
-    """CREATE TABLE chunk (
-    first INTEGER PRIMARY KEY, last INTEGER NOT NULL, body_bytes INTEGER NOT NULL, rows BLOB NOT NULL)""",
-    "CREATE TABLE cursor (sink TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID",
-    """CREATE TABLE dead_letter (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, seq INTEGER, event_id TEXT, reason TEXT NOT NULL,
-    error TEXT NOT NULL, attempts INTEGER NOT NULL, failed_at REAL NOT NULL, data BLOB NOT NULL)""",
-    "CREATE TABLE session (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
-)
-# Later than schema 1, which a release that does not know it can go on using: what it frees leaves a hole that is seen.
-_MEMORY = "CREATE TABLE IF NOT EXISTS memory (upto INTEGER PRIMARY KEY, data BLOB NOT NULL)"
 
 
 class NoRoom(Exception):
@@ -66,11 +54,10 @@ class Store:
         self._shrunk = False
         self._mark = Mark(path)
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))  # it may hold personal data
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
+            self._db = _opened(path)
             try:
                 self._configure(max_bytes)
-                self._migrate()
+                migrate(self._db, path)
             except BaseException:
                 self._db.close()  # which also takes back a migration that was begun
                 raise
@@ -98,28 +85,6 @@ class Store:
             if row is not None and row[0] != expected:
                 raise StorageFailed(f"journal {self._path}: SQLite took {name}={row[0]!r} instead of {expected!r}")
         self._db.execute(f"PRAGMA max_page_count={max(max_bytes // _PAGE_BYTES, 64)}").fetchall()
-
-    def _migrate(self) -> None:
-        """Bring the file to this release's schema, all of it or nothing; a new file from the first schema on."""
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            raise of_a_later_release(self._path, version)
-        if version < SCHEMA_VERSION:
-            self._db.execute("BEGIN IMMEDIATE")
-            for statement in _SCHEMA if version == 0 else ():
-                self._db.execute(statement)
-            letter_table.migrate(self._db)
-            self._seal_rows()
-            self._db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-            self._db.execute("COMMIT")
-        self._db.execute(_MEMORY)
-
-    def _seal_rows(self) -> None:
-        """Give the small rows of schema 1 their checksums, inside the caller's transaction."""
-        self._db.create_function("seal", 2, seal, deterministic=True)
-        for table, name, value in (("cursor", "sink", "seq"), ("session", "name", "value")):
-            self._db.execute(f"ALTER TABLE {table} ADD COLUMN crc INTEGER NOT NULL DEFAULT 0")
-            self._db.execute(f"UPDATE {table} SET crc = seal({name}, {value})")  # noqa: S608 - the names above
 
     def adopt(self, table: str, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Take rows of a damaged journal over as they are, those that can be."""
@@ -303,10 +268,9 @@ def _size(change: Change) -> int:
     return size + sum(len(letter.data) + LETTER_BYTES for letter in change.dead_letters)
 
 
-def of_a_later_release(path: Path, version: int) -> StorageFailed:
-    """Make the error for a schema that this release does not know: the file is left as it is."""
-    known = f"this one knows up to {SCHEMA_VERSION}: start that one again, or give JOURNAL__PATH another file"
-    return StorageFailed(f"journal {path} has schema {version}, written by a later release; {known}")
+def _opened(path: Path) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))  # it may hold personal data
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
 
 
 def _sealed(rows: Iterable[tuple[str, Any, object]]) -> Iterator[tuple[str, Any]]:

@@ -1,0 +1,25 @@
+"""A journal's file and its log as they lie on disk: their names, and how they are read without changing either.
+
+Used by whatever looks at a file before the store may have it.
+"""
+
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+__all__ = ["log_of", "opened_to_read"]
+
+
+def log_of(path: Path) -> Path:
+    """Name the write-ahead log of a journal."""
+    return path.with_name(path.name + "-wal")
+
+
+def opened_to_read(path: Path) -> sqlite3.Connection:
+    """Open a journal, its log included, without changing either; the owner lock is the caller's.
+
+    Without locks of SQLite's own: it cannot lock what is open for reading only.
+    """
+    db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro&vfs=unix-none", uri=True, isolation_level=None)
+    db.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()  # its index of the log is not a file then
+    return db
