@@ -26,7 +26,7 @@ from bridge.journal.seal import Value
 from bridge.journal.store import Store
 from bridge.journal.wal import PAGE_BYTES, frames
 from bridge.labels import JOURNAL
-from bridge.ledger import recorded_places
+from bridge.ledger import recorded_places, restored
 from bridge.message import Message
 
 __all__ = ["MOST_LOG_BYTES", "Found", "rebuilt"]
@@ -208,13 +208,17 @@ def _conclude(store: Store, path: Path, found: Found) -> int:
     settled = min(found.cursors.values(), default=0)
     mark = read_mark(path)
     ledger = found.notes.get("ledger")
-    accepted, _ = recorded_places(ledger if isinstance(ledger, bytes) else None)
+    record = ledger if isinstance(ledger, bytes) else None
+    accepted, _ = recorded_places(record)
     noted = mark[1] if mark and mark[0] == found.notes["id"] and (found.cursors or found.taken) else 0
     head = max(*found.taken, *found.cursors.values(), accepted, noted, 0)
     lowest = settled if found.cursors else min(found.taken, default=head + 1) - 1
     holes = _holes(found.taken, lowest, head)
     change = Change(clean=False, notes={name: value for name, value in found.notes.items() if name != "clean"})
     change.notes["holes"] = msgspec.json.encode(holes).decode()
+    if record is not None:  # the places that it knows may be behind, and what lies between is not in this file
+        places = {sink: found.cursors[sink] for sink in _recorded_cursors(record)}
+        change.notes["ledger"] = restored(record, head, places, places).record(head, places)
     if "proved_at" not in found.notes:
         change.notes["forgotten"] = 1
     change.dead_letters = [

@@ -1,6 +1,7 @@
 """A journal that cannot be used is kept aside as it was, and nothing is given up on the way to a new one."""
 
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from bridge.errors import StorageFailed
 from bridge.journal import opening as opening_module
 from bridge.journal import salvage
+from bridge.journal.checkup import what_is_wrong
 from bridge.journal.store import NoRoom, Store
 from bridge.ports import Unreadable
 from tests.unit.journal.conftest import Opening, messages
@@ -79,6 +81,32 @@ async def test_what_was_told_once_is_no_reason_to_salvage_again(opening: Opening
             pass
 
     assert len(kept_aside(path)) == 1
+
+
+async def test_what_was_settled_after_the_last_ledger_is_not_missed(opening: Opening, path: Path) -> None:
+    """A cursor is recorded more often than the ledger, by which the next start looks for what should be there."""
+    left = path.with_name("left")
+    left.mkdir()
+    async with opening(cursor_every_events=5) as journal:
+        for first in range(1, 400, 10):
+            await journal.append(messages(first, 10, LONG))
+        for _ in range(10):
+            for sink in ("kafka", "mqtt"):
+                page = await journal.read(sink, 5)
+                journal.ledger.sinks[sink].delivered += 5
+                await journal.settle(sink, page, 5, {})
+            await journal._cursors_written()
+        await journal._writer.call(lambda _: None)
+        for file in beside(path, "journal.db*"):
+            shutil.copy(file, left)
+    killed = left / path.name
+    with closing(sqlite3.connect(killed)) as database:
+        assert database.execute("SELECT min(first) FROM chunk").fetchall() == [(1,)]  # nothing is deleted yet
+    break_tree(killed)
+
+    salvage.made_usable(killed, 2**26)
+
+    assert what_is_wrong(killed) is None
 
 
 async def test_dead_letters_and_memory_come_with_it(opening: Opening, path: Path) -> None:
