@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-__all__ = ["INTAKE", "Account", "Ledger", "recorded_places", "restored"]
+__all__ = ["INTAKE", "Account", "Ledger", "recorded_cursors", "recorded_places", "restored"]
 
 INTAKE = "intake"
 """The stage that is no sink."""
@@ -80,6 +80,11 @@ def recorded_places(record: bytes | None) -> tuple[int, int | None]:
         return 0, None
     found = msgspec.json.decode(record, type=_Record)
     return found.accepted, min(found.cursors.values(), default=None)
+
+
+def recorded_cursors(record: bytes | None) -> Mapping[str, int]:
+    """Give what each sink of a record had passed; also of one that has never settled anything."""
+    return {} if record is None else msgspec.json.decode(record, type=_Record).cursors
 
 
 def restored(record: bytes | None, accepted: int, cursors: Mapping[str, int], settled: Mapping[str, int]) -> Ledger:

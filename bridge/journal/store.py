@@ -20,7 +20,7 @@ from bridge.journal.mark import Mark, read_mark
 from bridge.journal.schema import migrate
 from bridge.journal.seal import seal
 from bridge.journal.volume import what_to_do
-from bridge.ledger import recorded_places
+from bridge.ledger import recorded_cursors, recorded_places
 
 __all__ = ["NoRoom", "Store"]
 
@@ -135,8 +135,9 @@ class Store:
 
     def _places(self, session: Mapping[str, Any]) -> Places:
         first, last = self._db.execute("SELECT min(first), max(last) FROM chunk").fetchone()
-        cursors = dict(_sealed(self._db.execute("SELECT sink, seq, crc FROM cursor")))
-        accepted, passed = recorded_places(session.get("ledger"))
+        ledger = session.get("ledger")  # which knows the sinks as well that have never settled anything
+        cursors = {**recorded_cursors(ledger), **dict(_sealed(self._db.execute("SELECT sink, seq, crc FROM cursor")))}
+        accepted, passed = recorded_places(ledger)
         of, noted = read_mark(self._path) or (None, 0)
         head = max(last or 0, *cursors.values(), accepted, noted if of == session.get("id") else 0)
         before = first - 1 if first else head

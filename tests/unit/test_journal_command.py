@@ -110,6 +110,19 @@ def test_the_table_shows_what_waits_and_for_whom(path: Path, command: CommandLin
     assert command("ls", "--after", "12")[1].startswith("nothing is stored that is like that")
 
 
+def test_a_sink_that_has_never_settled_anything_is_named_as_well(path: Path, command: CommandLine) -> None:
+    async def make() -> None:
+        async with open_journal(path, ["kafka", "mqtt"], 64 * 2**20, LIMITS) as journal:
+            await journal.append(messages(1, 4))
+            page = await journal.read("kafka", 4)
+            await journal.settle("kafka", page, 2, {})
+
+    asyncio.run(make())
+
+    assert "sink mqtt: settled up to number 0, 4 events wait for it" in command("verify")[1]
+    assert [row["seq"] for row in lines(command("ls", "--json", "--sink", "mqtt")[1])] == [1, 2, 3, 4]
+
+
 def test_the_list_is_narrowed_by_resource_and_id(path: Path, command: CommandLine) -> None:
     fill(path)
     every = lines(command("ls", "--json")[1])

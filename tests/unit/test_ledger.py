@@ -384,3 +384,20 @@ async def test_what_became_of_events_is_recorded_with_a_proof(tmp_path: Path) ->
     async with killed(tmp_path, prove) as copied:
         assert copied.previous.proved_at == 5.0
         assert (copied.ledger.received, copied.ledger.duplicate) == (5, 2)
+
+
+async def test_a_sink_that_settles_nothing_is_counted_once_however_often_it_starts(tmp_path: Path) -> None:
+    """It begins behind what was settled and deleted before it came, and its place has no row of its own yet."""
+    path = tmp_path / "j.db"
+    async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS) as journal:
+        journal.ledger.received = 20
+        for first in (1, 11):
+            await journal.append(messages(first, 10))
+        page = await journal.read("kafka", 20)
+        journal.ledger.sinks["kafka"].delivered += 20
+        await journal.settle("kafka", page, 20, {})
+
+    for _ in range(3):
+        async with open_journal(path, ["kafka", "mqtt"], 64 * 2**20, LIMITS) as journal:
+            assert not any(journal.imbalances().values())
+            assert journal.ledger.sinks["mqtt"] == Account(skipped=20)
