@@ -1,4 +1,4 @@
-"""`portos-bridge journal`: look into the journal, check it, write it out; on a bridge that runs or not.
+"""`portos-bridge journal`: look into the journal, check it, write it out, on a bridge that runs or not; repair it.
 
 Every answer says what to do next.
 """
@@ -6,19 +6,18 @@ Every answer says what to do next.
 import argparse
 import json
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bridge.commands.journal_access import JournalAccess, Row, journal_access
+from bridge.commands.journal_repair import repair
 from bridge.commands.output import say
 from bridge.commands.remote import Refused
+from bridge.commands.verification import last_of, rows_of, verified
 
 __all__ = ["main"]
 
-_PAGE_ROWS = 500
 _LISTED_ROWS = 50
-_PROGRESS_SECONDS = 1.0
 _COLUMNS = (
     ("seq", "number", 10),
     ("receivedAt", "received", 24),
@@ -34,6 +33,8 @@ _COLUMNS = (
 def main(argv: Sequence[str]) -> int:
     """Run one verb: 0 when all is well, 1 when something is damaged or not there, or the bridge refused."""
     options = _parser().parse_args(argv)
+    if options.verb == "repair":
+        return repair(dry_run=options.dry_run, as_json=options.as_json)
     try:
         with journal_access(options.file, options.url) as access:
             return _VERBS[options.verb](access, options)
@@ -44,7 +45,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="portos-bridge journal", description="Looks into the journal: what is stored, and for whom it waits."
+        prog="portos-bridge journal",
+        description="Looks into the journal: what is stored, and for whom it waits; repairs it.",
     )
     verbs = parser.add_subparsers(dest="verb", metavar="verb", required=True, title="verbs")
     for verb, text in (
@@ -52,8 +54,14 @@ def _parser() -> argparse.ArgumentParser:
         ("ls", "show what is stored in a table, oldest first"),
         ("show", "show all that is known of some events"),
         ("export", "write it out, a JSON object a line"),
+        ("repair", "do for a damaged file what a start would do, without one"),
     ):
         one = verbs.add_parser(verb, help=text, description=f"The journal: {text}.")
+        if verb in ("verify", "ls", "show", "repair"):
+            one.add_argument("--json", dest="as_json", action="store_true", help="a JSON object a line")
+        if verb == "repair":
+            one.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
+            continue
         where = one.add_mutually_exclusive_group()
         where.add_argument("--url", help="admin port of a bridge elsewhere: http://host:8080")
         where.add_argument("--file", type=Path, help="another file: one that was moved aside")
@@ -66,71 +74,22 @@ def _parser() -> argparse.ArgumentParser:
             one.add_argument("--after", type=int, default=0, metavar="NUMBER", help="what is behind this number")
         if verb == "ls":
             one.add_argument("--limit", type=int, default=_LISTED_ROWS, help="so many at most (%(default)s)")
-        if verb in ("verify", "ls", "show"):
-            one.add_argument("--json", dest="as_json", action="store_true", help="a JSON object a line")
         if verb in ("show", "export"):
             one.add_argument("--bodies", action="store_true", help="what the hub sent as well; it may be personal data")
     return parser
 
 
-def _rows(access: JournalAccess, after: int, *, bodies: bool = False) -> Iterator[Row]:
-    """Give all rows behind a number; a journal that goes on growing is read to where it ended at the beginning."""
-    head = access.overview()["head"]
-    while after < head and (rows := access.rows(after, _PAGE_ROWS, bodies=bodies)):
-        yield from rows
-        after = _last(rows[-1])
-
-
-def _last(row: Row) -> int:
-    return int(row.get("lastSeq", row["seq"]))
-
-
 def _verify(access: JournalAccess, options: argparse.Namespace) -> int:
-    found = dict(access.overview())
-    events = lost = 0
-    holes: list[Row] = []
-    for row in _with_progress(_rows(access, found["freed"]), found["freed"], found["head"]):
-        if "lost" in row:
-            lost += row["lost"]
-            holes.append(row)
-        else:
-            events += 1
+    found = verified(access)
     if options.as_json:
-        say([json.dumps(found | {"events": events, "lost": lost, "holes": holes})])
+        say([json.dumps(found.shown())])
     else:
-        say(_verified(found, events, lost, holes))
-    return 1 if lost else 0
-
-
-def _verified(found: Row, events: int, lost: int, holes: Sequence[Row]) -> Iterator[str]:
-    yield f"journal {found['journal']}: {events} events are stored and whole, up to number {found['head']}"
-    for sink, place in found["sinks"].items():
-        yield f"sink {sink}: settled up to number {place['settled']}, {place['waiting']} events wait for it"
-    for sink, count in found["deadLetters"].items():
-        yield f"{count} dead letters of {sink}: `portos-bridge dlq list --sink {sink}` shows them"
-    for hole in holes:
-        left = f", {hole['leftBytes']} bytes are left of them" if hole["leftBytes"] else ""
-        yield f"lost: numbers {hole['seq']} to {_last(hole)}{left}"
-    if lost:
-        yield f"{lost} events are lost; nothing is to be done: the bridge tells it to the sinks in their place"
-    else:
-        yield "nothing is damaged"
-
-
-def _with_progress(rows: Iterator[Row], freed: int, head: int) -> Iterator[Row]:
-    """Say on a terminal how far it is, where it takes long."""
-    told_at = time.monotonic()
-    terminal = sys.stderr.isatty()
-    for row in rows:
-        if terminal and time.monotonic() - told_at >= _PROGRESS_SECONDS:
-            told_at = time.monotonic()
-            share = (_last(row) - freed) / max(head - freed, 1)
-            print(f"\r{share:4.0%} of {head - freed} events", end="\r", file=sys.stderr, flush=True)  # noqa: T201
-        yield row
+        say([*found.lines(), *([] if found.lost else ["nothing is damaged"])])
+    return 1 if found.lost else 0
 
 
 def _ls(access: JournalAccess, options: argparse.Namespace) -> int:
-    rows = (row for row in _rows(access, options.after) if _is_meant(row, options))
+    rows = (row for row in rows_of(access, options.after) if _is_meant(row, options))
     say(_listed(rows, options.limit, as_json=options.as_json))
     return 0
 
@@ -148,7 +107,7 @@ def _listed(rows: Iterator[Row], limit: int, *, as_json: bool) -> Iterator[str]:
             if not count:
                 yield _line({name: heading for name, heading, _ in _COLUMNS})
             yield _line(row)
-        count, last = count + 1, _last(row)
+        count, last = count + 1, last_of(row)
     if not count and not as_json:
         yield "nothing is stored that is like that: every sink has settled it, or it never came"
 
@@ -174,7 +133,7 @@ def _show(access: JournalAccess, options: argparse.Namespace) -> int:
     missing = 0
     for number in options.numbers:
         rows = access.rows(number - 1, 1, bodies=options.bodies)
-        row = next((row for row in rows if row["seq"] <= number <= _last(row)), None)
+        row = next((row for row in rows if row["seq"] <= number <= last_of(row)), None)
         if row is None:
             missing += 1
             said = f"number {number} is not stored: every sink has settled it, or it was never given"
@@ -187,7 +146,7 @@ def _show(access: JournalAccess, options: argparse.Namespace) -> int:
 
 
 def _export(access: JournalAccess, options: argparse.Namespace) -> int:
-    rows = _rows(access, options.after, bodies=options.bodies)
+    rows = rows_of(access, options.after, bodies=options.bodies)
     say((json.dumps(row) for row in rows if _is_meant(row, options)), exactly=True)
     return 0
 

@@ -16,10 +16,9 @@ from bridge.commands.remote import Remote, bridge_at, journal_or_bridge
 from bridge.journal import StoppedJournal, open_stopped
 from bridge.rows import overview, shown_rows
 
-__all__ = ["JournalAccess", "Row", "journal_access"]
+__all__ = ["Direct", "JournalAccess", "Row", "journal_access"]
 
 Row = Mapping[str, Any]
-_ANY_BYTES = 2**50  # the limit is for whoever writes
 
 
 class JournalAccess(Protocol):
@@ -38,18 +37,18 @@ class JournalAccess(Protocol):
 def journal_access(file: Path | None, url: str | None) -> Iterator[JournalAccess]:
     """Open a file by itself, ask the bridge at `url`, or open what the settings name: the journal, or its bridge."""
     if file is not None:
-        with open_stopped(file, _ANY_BYTES) as journal:
-            yield _Direct(journal, file)
+        with open_stopped(file, 0, reads=True) as journal:
+            yield Direct(journal, file)
         return
     if url is not None:
         yield _Running(bridge_at(url))
         return
     settings = configured().settings
-    with journal_or_bridge(settings) as found:
-        yield _Running(found) if isinstance(found, Remote) else _Direct(found, settings.journal.path)
+    with journal_or_bridge(settings, reads=True) as found:
+        yield _Running(found) if isinstance(found, Remote) else Direct(found, settings.journal.path)
 
 
-class _Direct:
+class Direct:
     """The rows of a stopped journal."""
 
     def __init__(self, journal: StoppedJournal, path: Path) -> None:
@@ -57,9 +56,11 @@ class _Direct:
         self._path = path
 
     def overview(self) -> Mapping[str, Any]:
+        """Say what it holds."""
         return overview(asyncio.run(self._journal.inspection.state()), str(self._path))
 
     def rows(self, after: int, limit: int, *, bodies: bool) -> Sequence[Row]:
+        """Give the next rows behind a number."""
         places, chunks = asyncio.run(self._journal.inspection.page(after, limit))
         return shown_rows(chunks, after, places, bodies=bodies)
 

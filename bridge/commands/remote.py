@@ -68,15 +68,15 @@ def bridge_at(url: str) -> Remote:
 
 
 @contextmanager
-def journal_or_bridge(settings: Settings) -> Iterator[StoppedJournal | Remote]:
-    """Open the journal, or give the bridge on this machine that it belongs to.
+def journal_or_bridge(settings: Settings, *, reads: bool = False) -> Iterator[StoppedJournal | Remote]:
+    """Open the journal, only to read it if so said, or give the bridge on this machine that it belongs to.
 
     Raises `JournalOwned` when a bridge has it that does not answer here.
     """
     token = settings.admin.token
     secret = None if token is None else token.get_secret_value()
     try:
-        with open_stopped(settings.journal.path, settings.journal.max_bytes) as journal:
+        with open_stopped(settings.journal.path, settings.journal.max_bytes, reads=reads) as journal:
             yield journal
             return
     except JournalOwned as owned:

@@ -10,7 +10,9 @@ from bridge.journal.log import Journal, Lag, Limits, Previous
 from bridge.journal.memory import Memory, Recorded
 from bridge.journal.opening import capacity, open_journal
 from bridge.journal.reader import Page
-from bridge.journal.stopped import StoppedJournal, open_stopped
+from bridge.journal.rebuild import Salvaged
+from bridge.journal.salvage import Repair
+from bridge.journal.stopped import StoppedJournal, open_repaired, open_stopped
 from bridge.journal.volume import within_volume
 
 __all__ = [
@@ -30,13 +32,16 @@ __all__ = [
     "Previous",
     "Recorded",
     "Refusal",
+    "Repair",
     "Retried",
+    "Salvaged",
     "State",
     "StoppedJournal",
     "Telling",
     "Which",
     "capacity",
     "open_journal",
+    "open_repaired",
     "open_stopped",
     "within_volume",
 ]

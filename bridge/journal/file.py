@@ -1,6 +1,6 @@
 """A journal's file and its log as they lie on disk: their names, and how they are read without changing either.
 
-Used by whatever looks at a file before the store may have it.
+Used by `bridge.journal.store` and by whatever looks at a file before the store may have it.
 """
 
 import sqlite3

@@ -20,7 +20,7 @@ from bridge.journal.memory import Memory, Records, unsealed
 from bridge.journal.owner import owned
 from bridge.journal.reader import Reader
 from bridge.journal.room import Room
-from bridge.journal.salvage import made_usable
+from bridge.journal.salvage import Repair, made_usable
 from bridge.journal.schema import SCHEMA_VERSION
 from bridge.journal.store import Store
 from bridge.journal.volume import what_to_do
@@ -55,7 +55,7 @@ async def open_journal(  # noqa: PLR0913 - opened in one place, by `bridge.servi
     Raises `JournalOwned` when another process has it, `StorageFailed` when the disk or the file is not usable.
     """
     with owned(path):
-        await asyncio.to_thread(made_usable, path, max_bytes)
+        _tell_repair(path, await asyncio.to_thread(made_usable, path, max_bytes))
         store = Store(path, max_bytes)
         writer = Writer(store)
         try:
@@ -148,6 +148,19 @@ async def _remembered(writer: Writer, state: State, memory: Memory | None, most_
                 memory.learn([row for row in rows if isinstance(row, Message)])
             after = chunks[-1].last
     return Records(memory, covered, [(upto, len(data)) for upto, data in stored], most_bytes)
+
+
+def _tell_repair(path: Path, repair: Repair) -> None:
+    if not repair.wrong:
+        return
+    why, kept = "; ".join(repair.wrong), ", ".join(map(str, repair.aside)) or "nothing, since there was none"
+    salvaged = repair.salvaged
+    if salvaged is None:
+        _log.error("journal %s was damaged (%s): what is whole is used; the old file is kept as %s", path, why, kept)
+        return
+    told = " and told to the sinks" if salvaged.lost else ", as far as is known" if salvaged.forgotten else ""
+    text = "journal %s was damaged (%s): %d events could be read again, %d are lost%s; the old file is kept as %s"
+    _log.error(text, path, why, salvaged.events, salvaged.lost, told, kept)
 
 
 def _tell(path: Path, state: State, journal: Journal, sinks: Sequence[str]) -> None:

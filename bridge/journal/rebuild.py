@@ -1,4 +1,4 @@
-"""A new journal out of what can be found in a damaged one.
+"""A new journal out of what can be found in a damaged one, or what that would hold.
 
 Events and places are found by their looks and proved by their checksums, see `bridge.journal.remains`; dead letters and
 the memory of versions are what SQLite can read. Used by `bridge.journal.salvage`.
@@ -8,7 +8,8 @@ import contextlib
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,20 +27,44 @@ from bridge.journal.seal import Value
 from bridge.journal.store import Store
 from bridge.journal.wal import PAGE_BYTES, frames
 from bridge.labels import JOURNAL
-from bridge.ledger import recorded_places, restored
+from bridge.ledger import recorded_cursors, recorded_places, restored
 from bridge.message import Message
 
-__all__ = ["MOST_LOG_BYTES", "Found", "rebuilt"]
+__all__ = ["Salvaged", "Watch", "readable_log", "rebuilt", "surveyed"]
 
 _log = logging.getLogger(__name__)
 _BATCH_BYTES = 4 * 1024 * 1024
-MOST_LOG_BYTES = 256 * 1024 * 1024
-"""A longer log is not read at once; SQLite keeps it below 5 MiB but for a transaction that is longer."""
+_MOST_LOG_BYTES = 256 * 1024 * 1024  # SQLite keeps it below 5 MiB but for a transaction that is longer
 _PLACE_COLUMNS = 2  # of schema 1, which has no checksum beside a place
 
 
+Watch = Callable[[int, int], None]
+"""Is told, page after page, how many of how many have been looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaged:
+    """What can be read of a damaged journal: `events` for which some sink waits, its places, its dead letters by sink.
+
+    The numbers of `holes`, first to last, are lost; `head` is the last that was given, as far as it shows. A journal
+    that is `forgotten` does not know up to when all was stored.
+    """
+
+    events: int
+    holes: Sequence[tuple[int, int]]
+    head: int
+    cursors: Mapping[str, int]
+    letters: Mapping[str, int]
+    forgotten: bool
+
+    @property
+    def lost(self) -> int:
+        """How many events are missing."""
+        return sum(last - first + 1 for first, last in self.holes)
+
+
 @dataclass(slots=True)
-class Found:
+class _Found:
     """What a damaged file still holds."""
 
     cells: list[Cell] = field(default_factory=list)
@@ -51,33 +76,57 @@ class Found:
     damaged: dict[int, bytes] = field(default_factory=dict)
 
 
-def rebuilt(path: Path, new: Path, max_bytes: int, found: Found) -> int:
-    """Write a new journal with all that can be found; return how many events are missing in it."""
-    overlay: dict[int, bytes] = {}
-    older: list[tuple[int, bytes]] = []
-    log = log_of(path)
-    if log.exists() and log.stat().st_size <= MOST_LOG_BYTES:
-        older = list(frames(log.read_bytes()))
-        overlay = dict(older)
+def rebuilt(path: Path, new: Path, max_bytes: int, watch: Watch) -> Salvaged:
+    """Write a new journal with all that can be found."""
     size = path.stat().st_size if path.exists() else 0
-    count = max(size // PAGE_BYTES, *overlay, 0)
+    store = Store(new, max(max_bytes, 2 * size) + 2**24)
+    try:
+        return _gathered(path, readable_log(path), store, watch)
+    finally:
+        store.close()
+
+
+def surveyed(path: Path, log: bytes | None, watch: Watch) -> Salvaged:
+    """Say what could be found, and write nothing; `log` is to be read in the place of the journal's own."""
+    return _gathered(path, log, _Nowhere(), watch)
+
+
+def readable_log(path: Path) -> bytes | None:
+    """Read the log of a journal; None if there is none, or it is too long to be read at once."""
+    log = log_of(path)
+    return log.read_bytes() if log.exists() and log.stat().st_size <= _MOST_LOG_BYTES else None
+
+
+class _Nowhere:
+    """Takes what a store takes, and writes nothing."""
+
+    def write(self, change: Change) -> None:
+        pass
+
+    def adopt(self, table: str, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        pass
+
+
+def _gathered(path: Path, log: bytes | None, into: Store | _Nowhere, watch: Watch) -> Salvaged:
+    older = list(frames(log or b""))
+    overlay = dict(older)
+    found = _Found()
+    size = path.stat().st_size if path.exists() else 0
+    pages = size // PAGE_BYTES
+    count = max(pages, *overlay, 0)
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(path.open("rb")) if size else None
         base = _reading(file.fileno() if file else None)
-        for number in range(1, size // PAGE_BYTES + 1):
+        for number in range(1, pages + 1):
             _look(number, base(number) or b"", found)
+            watch(number, pages)
         for number, page in older:
             _look(number, page, found)
         _ask(path, found)
         _settle_places(path, found)
-        store = Store(new, max(max_bytes, 2 * size) + 2**24)
-        try:
-            newest = Pages(lambda number: overlay.get(number) or base(number), count)
-            _refill(store, found, (newest, Pages(base, count)))
-            missing = _conclude(store, path, found)
-        finally:
-            store.close()
-    return missing
+        newest = Pages(lambda number: overlay.get(number) or base(number), count)
+        _refill(into, found, (newest, Pages(base, count)))
+        return _conclude(into, path, found)
 
 
 def _reading(file: int | None) -> Read:
@@ -89,7 +138,7 @@ def _reading(file: int | None) -> Read:
     return read
 
 
-def _look(number: int, page: bytes, found: Found) -> None:
+def _look(number: int, page: bytes, found: _Found) -> None:
     found.cells += cells(number, page)
     for name, value in notes(page):
         match name, value:
@@ -106,8 +155,10 @@ def _look(number: int, page: bytes, found: Found) -> None:
                 found.cursors[name] = max(value, found.cursors.get(name, 0))
 
 
-def _ask(path: Path, found: Found) -> None:
+def _ask(path: Path, found: _Found) -> None:
     """Let SQLite read what has no checksums, as far as it can, and the places of a journal that never had any."""
+    if not path.exists():
+        return
     try:
         with closing(opened_to_read(path)) as db:
             found.letters = list(_rows(db, "dead_letter", "id"))
@@ -135,23 +186,18 @@ def _rows(db: sqlite3.Connection, table: str, key: str) -> Iterator[tuple[Sequen
             continue  # the other end
 
 
-def _settle_places(path: Path, found: Found) -> None:
+def _settle_places(path: Path, found: _Found) -> None:
     """Find out which journal it is and where its sinks were, from whatever says so."""
     mark = read_mark(path)
     identity = found.notes.get("id")
     found.notes["id"] = identity if isinstance(identity, str) else mark[0] if mark else uuid4().hex[:16]
     ledger = found.notes.get("ledger")
     if isinstance(ledger, bytes):
-        for sink, place in _recorded_cursors(ledger).items():
+        for sink, place in recorded_cursors(ledger).items():
             found.cursors[sink] = max(place, found.cursors.get(sink, 0))
 
 
-def _recorded_cursors(ledger: bytes) -> Mapping[str, int]:
-    record: dict[str, dict[str, int]] = msgspec.json.decode(ledger)
-    return record.get("cursors", {})
-
-
-def _refill(store: Store, found: Found, sources: Sequence[Pages]) -> None:
+def _refill(into: Store | _Nowhere, found: _Found, sources: Sequence[Pages]) -> None:
     """Write every event that some sink has still to settle, once."""
     settled = min(found.cursors.values(), default=0)
     batch: list[Chunk] = []
@@ -163,12 +209,12 @@ def _refill(store: Store, found: Found, sources: Sequence[Pages]) -> None:
             batch += chunks_of(messages, first)
             size += sum(len(message.body) for message in messages)
         if size > _BATCH_BYTES:
-            store.write(Change(chunks=batch))
+            into.write(Change(chunks=batch))
             batch, size = [], 0
-    store.write(Change(chunks=batch, cursors=found.cursors))
+    into.write(Change(chunks=batch, cursors=found.cursors))
 
 
-def _fresh(cell: Cell, found: Found, sources: Sequence[Pages], settled: int) -> dict[int, Message]:
+def _fresh(cell: Cell, found: _Found, sources: Sequence[Pages], settled: int) -> dict[int, Message]:
     """Read the events of a chunk that were not found before, from whichever chain of pages gives them."""
     fresh: dict[int, Message] = {}
     for pages in sources:
@@ -200,11 +246,11 @@ def _runs(rows: Mapping[int, Message]) -> Iterator[tuple[list[Message], int]]:
         yield run, first
 
 
-def _conclude(store: Store, path: Path, found: Found) -> int:
+def _conclude(into: Store | _Nowhere, path: Path, found: _Found) -> Salvaged:
     """Write everything else, and which numbers could not be found."""
     for table, rows in (("dead_letter", found.letters), ("memory", found.records)):
         for names, row in rows:
-            store.adopt(table, names, [row])
+            into.adopt(table, names, [row])
     settled = min(found.cursors.values(), default=0)
     mark = read_mark(path)
     ledger = found.notes.get("ledger")
@@ -217,7 +263,7 @@ def _conclude(store: Store, path: Path, found: Found) -> int:
     change = Change(clean=False, notes={name: value for name, value in found.notes.items() if name != "clean"})
     change.notes["holes"] = msgspec.json.encode(holes).decode()
     if record is not None:  # the places that it knows may be behind, and what lies between is not in this file
-        places = {sink: found.cursors[sink] for sink in _recorded_cursors(record)}
+        places = {sink: found.cursors[sink] for sink in recorded_cursors(record)}
         change.notes["ledger"] = restored(record, head, places, places).record(head, places)
     if "proved_at" not in found.notes:
         change.notes["forgotten"] = 1
@@ -226,8 +272,11 @@ def _conclude(store: Store, path: Path, found: Found) -> int:
         for seq, data in sorted(found.damaged.items())
         if seq > settled and seq not in found.taken
     ]
-    store.write(change)
-    return sum(last - first + 1 for first, last in holes)
+    into.write(change)
+    head = max(head, mark[1] if mark and mark[0] == found.notes["id"] else 0)
+    letters = Counter([str(row[names.index("sink")]) for names, row in found.letters])
+    letters.update(letter.sink for letter in change.dead_letters)
+    return Salvaged(len(found.taken), holes, head, found.cursors, letters, "proved_at" not in found.notes)
 
 
 def _holes(taken: set[int], settled: int, head: int) -> list[tuple[int, int]]:

@@ -1,56 +1,118 @@
 """A journal whose file cannot be used: what can be read is put into a new one, and the old one is kept aside.
 
 So that no damage makes a crash loop, and none takes more with it than it has hit. The new file is complete and on disk
-before the old one is touched; a process that ends in between goes on where it was. Used by `bridge.journal.opening`.
+before the old one is touched; a process that ends in between goes on where it was. Used by `bridge.journal.opening`,
+and by `bridge.journal.stopped` where no bridge is to be started.
 """
 
 import logging
 import os
 import shutil
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.errors import StorageFailed
 from bridge.journal.checkup import what_is_wrong
 from bridge.journal.file import log_of
-from bridge.journal.rebuild import MOST_LOG_BYTES, Found, rebuilt
+from bridge.journal.mark import marked
+from bridge.journal.rebuild import Salvaged, Watch, readable_log, rebuilt, surveyed
 from bridge.journal.store import NoRoom
 from bridge.journal.volume import what_to_do
 from bridge.journal.wal import mended
 
-__all__ = ["made_usable"]
+__all__ = ["Repair", "foreseen", "is_there", "made_usable", "needs_mending"]
 
 _log = logging.getLogger(__name__)
 _KEPT_ASIDE = 3
 _READY = ".salvaged-"
 _ASIDE = ".corrupt-"
+_DAMAGED_LOG = "its log is damaged before its end"
+_UNFINISHED = "a salvage of it was not finished"
 
 
-def made_usable(path: Path, max_bytes: int) -> None:
-    """Leave a journal that can be opened, or none, which is made then; what was damaged is kept aside and logged.
+def _unwatched(_: int, __: int) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What is wrong with a journal's files, nothing if they can be used as they are, and what becomes of that.
+
+    `aside` are the old files, kept under these names. `salvaged` is what is in a new file; None where the old one goes
+    on being used. `path` is where the journal can be read, in the end or already.
+    """
+
+    path: Path
+    wrong: Sequence[str] = ()
+    aside: Sequence[Path] = ()
+    salvaged: Salvaged | None = None
+
+
+def made_usable(path: Path, max_bytes: int, watch: Watch = _unwatched) -> Repair:
+    """Leave a journal that can be opened, or none, which is made then; what was damaged is kept aside.
 
     Raises `StorageFailed` where the disk has no room for that or fails: nothing is removed then.
     """
+    wrong: list[str] = []
+    aside: list[Path] = []
+    salvaged = None
     try:
-        for ready in path.parent.glob(f"{path.name}{_READY}*"):
-            _put_in_place(path, ready)
-        _mend_log(path)
-        why = what_is_wrong(path)
-        if why is not None:
-            _salvage(path, max_bytes, why)
+        for ready in _ready(path):
+            wrong.append(_UNFINISHED)
+            aside += _put_in_place(path, ready)
+        if (better := _better_log(path)) is not None:
+            wrong.append(_DAMAGED_LOG)
+            aside.append(_mend_log(path, better))
+        if (why := what_is_wrong(path)) is not None:
+            wrong.append(why)
+            salvaged, old = _salvage(path, max_bytes, watch)
+            aside += old
     except (OSError, NoRoom) as error:
         text = f"journal {path} is damaged, and what can be read cannot be put beside it: {error.__cause__ or error!r}"
         raise StorageFailed(f"{text}; nothing was changed{what_to_do(path)}") from error
+    return Repair(path, wrong, aside, salvaged)
 
 
-def _mend_log(path: Path) -> None:
-    """Put a log right that SQLite would not read to its end, and keep the old one aside."""
+def foreseen(path: Path, watch: Watch = _unwatched) -> Repair:
+    """Say what `made_usable` would do, and do nothing; where the old files would be kept is known only then.
+
+    Behind a damage in the log SQLite reads nothing, so that dead letters may be missing in what is said.
+    """
+    ready = _ready(path)
+    if ready:
+        return Repair(ready[-1], [_UNFINISHED])
+    if (better := _better_log(path)) is not None:
+        return Repair(path, [_DAMAGED_LOG], salvaged=surveyed(path, better, watch))
+    if (why := what_is_wrong(path)) is not None:
+        return Repair(path, [why], salvaged=surveyed(path, readable_log(path), watch))
+    return Repair(path)
+
+
+def needs_mending(path: Path) -> bool:
+    """Say whether SQLite would take less from a journal's log than there is, and so lose the rest of it."""
+    return _better_log(path) is not None
+
+
+def is_there(path: Path) -> bool:
+    """Say whether there is anything of a journal, be it only what says that there was one."""
+    return any(file.exists() for file in (path, log_of(path), marked(path), *_ready(path)))
+
+
+def _ready(path: Path) -> Sequence[Path]:
+    return sorted(path.parent.glob(f"{path.name}{_READY}*"))
+
+
+def _better_log(path: Path) -> bytes | None:
+    """Put a log right that SQLite would not read to its end; None if it would, or there is none."""
+    log = readable_log(path)
+    return None if log is None else mended(log)
+
+
+def _mend_log(path: Path, better: bytes) -> Path:
+    """Put a better log in the place of the one that is there, and keep that one aside."""
     log = log_of(path)
-    if not log.exists() or log.stat().st_size > MOST_LOG_BYTES:
-        return
-    better = mended(log.read_bytes())
-    if better is None:
-        return
     aside = log_of(_aside(path, _now()))
     _copy(log, aside)
     new = log.with_name(log.name + ".mended")
@@ -58,19 +120,16 @@ def _mend_log(path: Path) -> None:
     new.replace(log)
     _sync_folder(path)
     _forget_old(path)
-    _log.error(
-        "the log of journal %s was damaged; what follows the damage is used, the old file is kept as %s", path, aside
-    )
+    return aside
 
 
-def _salvage(path: Path, max_bytes: int, why: str) -> None:
+def _salvage(path: Path, max_bytes: int, watch: Watch) -> tuple[Salvaged, Sequence[Path]]:
     stamp = _now()
     new = path.with_name(f"{path.name}.new")
     for part in (new, log_of(new)):
         part.unlink(missing_ok=True)
-    found = Found()
     try:
-        missing = rebuilt(path, new, max_bytes, found)
+        salvaged = rebuilt(path, new, max_bytes, watch)
     except BaseException:
         for part in (new, log_of(new)):
             part.unlink(missing_ok=True)
@@ -78,14 +137,12 @@ def _salvage(path: Path, max_bytes: int, why: str) -> None:
     ready = path.with_name(f"{path.name}{_READY}{stamp}")
     new.replace(ready)
     _sync_folder(path)
-    _put_in_place(path, ready)
+    aside = _put_in_place(path, ready)
     _forget_old(path)
-    text = "journal %s was damaged (%s): %d events could be read again, %d are lost%s; the old file is kept as %s"
-    told = " and told to the sinks" if missing else ", as far as is known" if "proved_at" not in found.notes else ""
-    _log.error(text, path, why, len(found.taken), missing, told, _aside(path, stamp))
+    return salvaged, aside
 
 
-def _put_in_place(path: Path, ready: Path) -> None:
+def _put_in_place(path: Path, ready: Path) -> Sequence[Path]:
     """Move the old file and its log aside and the new one in; done again from any point of it, it leads to the same."""
     aside = _aside(path, ready.name.rpartition(_READY)[2])
     for old, to in ((log_of(path), log_of(aside)), (path, aside)):
@@ -93,6 +150,7 @@ def _put_in_place(path: Path, ready: Path) -> None:
             old.replace(to)
     ready.replace(path)
     _sync_folder(path)
+    return [file for file in (aside, log_of(aside)) if file.exists()]
 
 
 def _aside(path: Path, stamp: str) -> Path:

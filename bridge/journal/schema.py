@@ -10,7 +10,7 @@ from bridge.errors import StorageFailed
 from bridge.journal import letter_table
 from bridge.journal.seal import seal
 
-__all__ = ["SCHEMA_VERSION", "migrate", "of_a_later_release"]
+__all__ = ["SCHEMA_VERSION", "EarlierSchema", "check", "migrate", "of_a_later_release"]
 
 SCHEMA_VERSION = 2
 # Schema 1; every file begins with it, and `letter_table.migrate` makes it schema 2.
@@ -27,6 +27,10 @@ _SCHEMA = (
 _MEMORY = "CREATE TABLE IF NOT EXISTS memory (upto INTEGER PRIMARY KEY, data BLOB NOT NULL)"
 
 
+class EarlierSchema(StorageFailed):
+    """A file that is only to be read would have to be brought to this release's schema first; a start does that."""
+
+
 def migrate(db: sqlite3.Connection, path: Path) -> None:
     """Bring the file to this release's schema, all of it or nothing; a new file from the first schema on."""
     version = _version(db)
@@ -41,6 +45,15 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
         db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         db.execute("COMMIT")
     db.execute(_MEMORY)
+
+
+def check(db: sqlite3.Connection, path: Path) -> None:
+    """Raise `StorageFailed` for a file that is not of this release's schema."""
+    version = _version(db)
+    if version > SCHEMA_VERSION:
+        raise of_a_later_release(path, version)
+    if version < SCHEMA_VERSION:
+        raise EarlierSchema(f"journal {path} is of an earlier release, or new: the next start brings it to this one")
 
 
 def of_a_later_release(path: Path, version: int) -> StorageFailed:

@@ -17,13 +17,17 @@ from bridge.journal.letter import Edits
 from bridge.journal.letter_box import LetterBox
 from bridge.journal.letter_desk import LetterDesk
 from bridge.journal.owner import owned
+from bridge.journal.rebuild import Watch
 from bridge.journal.room import Room
+from bridge.journal.salvage import Repair, foreseen, is_there, made_usable, needs_mending
+from bridge.journal.schema import EarlierSchema
 from bridge.journal.store import Store
 from bridge.message import Message
 
-__all__ = ["StoppedJournal", "open_stopped"]
+__all__ = ["StoppedJournal", "open_repaired", "open_stopped"]
 
 T = TypeVar("T")
+_REPAIR = "`portos-bridge journal repair` puts it right, as the next start does"
 
 
 class StoppedJournal:
@@ -49,16 +53,51 @@ class StoppedJournal:
 
 
 @contextmanager
-def open_stopped(path: Path, max_bytes: int) -> Iterator[StoppedJournal]:
-    """Open a journal that is there already.
+def open_stopped(path: Path, max_bytes: int, *, reads: bool = False) -> Iterator[StoppedJournal]:
+    """Open a journal that is there already; one that only `reads` leaves every byte of it as it is.
 
     Raises `JournalOwned` when a bridge runs on it, `StorageFailed` when there is none or it cannot be used.
     """
     if not path.exists():
-        raise StorageFailed(f"there is no journal at {path}: is PORTOS_BRIDGE_JOURNAL__PATH that of the bridge?")
+        raise _not_there(path)
     with owned(path):
-        store = Store(path, max_bytes)
+        if not reads and needs_mending(path):
+            raise StorageFailed(
+                f"journal {path} has a damaged log, and writing would lose what is behind it; {_REPAIR}"
+            )
+        store = Store(path, max_bytes, reads=reads)
         try:
             yield StoppedJournal(store)
         finally:
             store.close()
+
+
+@contextmanager
+def open_repaired(
+    path: Path, max_bytes: int, watch: Watch, *, dry_run: bool
+) -> Iterator[tuple[Repair, StoppedJournal | None]]:
+    """Do for a journal what a start does for one that it cannot use, and open it to be read.
+
+    In a `dry_run` nothing is written, and there is no journal where one would have to be made first. Nor is there one
+    of an earlier release, which the next start brings to this one. Raises as `open_stopped` does.
+    """
+    if not is_there(path):
+        raise _not_there(path)
+    with owned(path):
+        repair = foreseen(path, watch) if dry_run else made_usable(path, max_bytes, watch)
+        if dry_run and repair.salvaged is not None:
+            yield repair, None
+            return
+        try:
+            store = Store(repair.path, 0, reads=True)
+        except EarlierSchema:
+            yield repair, None
+            return
+        try:
+            yield repair, StoppedJournal(store)
+        finally:
+            store.close()
+
+
+def _not_there(path: Path) -> StorageFailed:
+    return StorageFailed(f"there is no journal at {path}: is PORTOS_BRIDGE_JOURNAL__PATH that of the bridge?")

@@ -15,9 +15,10 @@ from typing import Any
 from bridge.errors import StorageFailed
 from bridge.journal import letter_table
 from bridge.journal.change import Change, Chunk, Places, State, statements
+from bridge.journal.file import opened_to_read
 from bridge.journal.letter import LETTER_BYTES, Letter, Which
 from bridge.journal.mark import Mark, read_mark
-from bridge.journal.schema import migrate
+from bridge.journal.schema import check, migrate
 from bridge.journal.seal import seal
 from bridge.journal.volume import what_to_do
 from bridge.ledger import recorded_cursors, recorded_places
@@ -44,9 +45,12 @@ class NoRoom(Exception):
 
 
 class Store:
-    """One open journal file. Every method raises `StorageFailed`, after which the store is only closed."""
+    """One open journal file. Every method raises `StorageFailed`, after which the store is only closed.
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
+    One that only `reads` changes nothing, not even the file's schema, and takes none but this release's.
+    """
+
+    def __init__(self, path: Path, max_bytes: int, *, reads: bool = False) -> None:
         self._path = path
         self._used_bytes = self._grown_bytes = 0
         self._freed = True  # so that the first question is asked
@@ -54,10 +58,13 @@ class Store:
         self._shrunk = False
         self._mark = Mark(path)
         try:
-            self._db = _opened(path)
+            self._db = opened_to_read(path) if reads else _opened(path)
             try:
-                self._configure(max_bytes)
-                migrate(self._db, path)
+                if reads:
+                    check(self._db, path)
+                else:
+                    self._configure(max_bytes)
+                    migrate(self._db, path)
             except BaseException:
                 self._db.close()  # which also takes back a migration that was begun
                 raise

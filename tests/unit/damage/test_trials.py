@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from bridge.journal import checkup, chunk, store
+from bridge.journal.salvage import Repair
 from tests.unit.damage.trial import PARTS, Master, Outcome, copied, flipped, opened, written
 
 LONG = bool(os.environ.get("TEST_DAMAGE"))
@@ -150,5 +151,5 @@ async def test_the_trials_find_what_is_not_looked_at(
             monkeypatch.setattr(module, "seal", lambda *_: ANYTHING)
         assert (await trial(masters[0], path)).problems
     else:
-        monkeypatch.setattr("bridge.journal.opening.made_usable", lambda *_: None)
+        monkeypatch.setattr("bridge.journal.opening.made_usable", lambda path, _: Repair(path))
         assert (await flip_trials(masters, folder, 12))[0]

@@ -1,0 +1,79 @@
+"""`portos-bridge journal repair`: what a start does for a file that it cannot use, where no bridge is to be started."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bridge.commands.configuration import configured
+from bridge.commands.journal_access import Direct
+from bridge.commands.output import say
+from bridge.commands.progress import Progress
+from bridge.commands.verification import Verified, verified
+from bridge.journal import Repair, Salvaged, open_repaired
+
+__all__ = ["repair"]
+
+
+def repair(*, dry_run: bool, as_json: bool) -> int:
+    """Repair the journal of the settings, or say what that would do; 1 where it would have something to do."""
+    journal = configured().settings.journal
+    progress = Progress("pages")
+    progress.begin(f"looking at {journal.path}")
+    with open_repaired(journal.path, journal.max_bytes, progress, dry_run=dry_run) as (done, opened):
+        found = None if done.salvaged is None else _foreseen(journal.path, done.salvaged)
+        if opened is not None:
+            found = verified(Direct(opened, done.path))
+    if as_json:
+        say([json.dumps(_shown(journal.path, done, found, dry_run=dry_run))])
+    else:
+        say(_lines(journal.path, done, found, dry_run=dry_run))
+    return 1 if dry_run and done.wrong else 0
+
+
+def _foreseen(path: Path, salvaged: Salvaged) -> Verified:
+    """Write what a new file would hold as one that is there is written."""
+    sinks = {
+        sink: {"settled": settled, "waiting": salvaged.head - settled}
+        for sink, settled in sorted(salvaged.cursors.items())
+    }
+    holes = [
+        {"seq": first, "lastSeq": last, "lost": last - first + 1, "leftBytes": 0} for first, last in salvaged.holes
+    ]
+    journal = {
+        "journal": str(path),
+        "head": salvaged.head,
+        "sinks": sinks,
+        "deadLetters": dict(sorted(salvaged.letters.items())),
+    }
+    return Verified(journal, salvaged.events, holes)
+
+
+def _shown(path: Path, done: Repair, found: Verified | None, *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "journal": str(path),
+        "dryRun": dry_run,
+        "wrong": list(done.wrong),
+        "aside": [str(file) for file in done.aside],
+        "forgotten": done.salvaged is not None and done.salvaged.forgotten,
+        **({} if found is None else found.shown()),
+    }
+
+
+def _lines(path: Path, done: Repair, found: Verified | None, *, dry_run: bool) -> Iterator[str]:
+    for why in done.wrong:
+        yield f"wrong: {why}"
+    if found is None:
+        yield f"journal {path} is of an earlier release, or new: the next start brings it to this one"
+    else:
+        yield from found.lines()
+    if done.salvaged is not None and done.salvaged.forgotten:
+        yield "up to when all was stored is not known any more: the bridge tells it to the sinks, with journal_lost"
+    for file in done.aside:
+        yield f"the old file is kept as {file}"
+    if not done.wrong:
+        yield "the file can be used as it is: nothing is changed"
+    elif dry_run:
+        yield "this is what a repair would leave, and a start: nothing is changed"
+    else:
+        yield "repaired; next: look for the cause, the disk or the file system, then start the bridge"
