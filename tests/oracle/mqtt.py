@@ -2,20 +2,38 @@
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Self
 
-from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from tests.oracle.publication import Publication, publication
 from tests.oracle.record import Received
 from tests.support import wait_until
 
 __all__ = ["MqttReader"]
 
 _OWN_LEVEL = "/bridge/"
+
+
+class _Client(Client):
+    """paho-mqtt's client, but for PUBLISH, which it reads too slowly (`tests.oracle.publication`)."""
+
+    def __init__(self, client_id: str, take: Callable[[Publication], None]) -> None:
+        super().__init__(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5)
+        self._take = take
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        try:
+            read = publication(self._in_packet["command"] & 0x0F, bytes(self._in_packet["packet"]))
+        except ValueError:
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        self._take(read)
+        return self._send_puback(read.packet_id) if read.packet_id else MQTTErrorCode.MQTT_ERR_SUCCESS
 
 
 class MqttReader:
@@ -34,10 +52,9 @@ class MqttReader:
         self._everything: list[Received] = []
         self._lock = threading.Lock()
         self._subscribed = threading.Event()
-        self._client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5)
+        self._client = _Client(client_id, self._on_message)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
-        self._client.on_message = self._on_message
         self._client.reconnect_delay_set(1, 1)
         self._address = (host, port)
 
@@ -60,21 +77,20 @@ class MqttReader:
     def _on_subscribe(self, _client: Client, _data: Any, _mid: int, _reasons: Any, _properties: Any) -> None:
         self._subscribed.set()
 
-    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        properties = message.properties
+    def _on_message(self, read: Publication) -> None:
         received = Received(
             stream="mqtt",
-            topic=message.topic,
+            topic=read.topic,
             key=None,
-            value=bytes(message.payload),
-            attributes=dict(getattr(properties, "UserProperty", ())),
-            content_type=getattr(properties, "ContentType", None),
+            value=read.payload,
+            attributes=read.attributes,
+            content_type=read.content_type,
             at=time.time(),
-            redelivered=message.dup,
+            redelivered=read.again,
         )
         with self._lock:
             self._everything.append(received)
-            (self._own if _OWN_LEVEL in message.topic else self._found).append(received)
+            (self._own if _OWN_LEVEL in read.topic else self._found).append(received)
 
     def read(self) -> list[Received]:
         """Give what has arrived so far, but not the bridge's own events."""
