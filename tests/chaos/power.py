@@ -96,8 +96,7 @@ class _Run:
     def end(self) -> list[str]:
         """See the last change arrive, and stop the bridge in order; say what its own ledger misses."""
         world = self.world
-        marks = {identity_of_change(world.hub.change(name, id="end")) for name in FIRST}
-        wait_until(lambda: marks <= identities(world.mqtt_reader.last(50)), 60, "the marks are over MQTT")
+        world.mark_the_end(FIRST)
         missed = imbalances(world.bridge.metrics())
         status = world.bridge.terminate()
         assert status == 0, f"the bridge ended with {status}:\n{world.bridge.log()[-3000:]}"

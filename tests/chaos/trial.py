@@ -109,8 +109,7 @@ class Trial:
         """Let the load end, and see its last change arrive."""
         self.load.end()
         wait_until(self.hears, 60, "the bridge is subscribed")
-        marks = {identity_of_change(self.hub.change(name, id="end")) for name in self.load.resources}
-        wait_until(lambda: marks <= identities(self.world.mqtt_reader.last(50)), 60, "the marks are over MQTT")
+        self.world.mark_the_end(self.load.resources)
 
     def finish(self) -> None:
         """Stop the bridge in order."""

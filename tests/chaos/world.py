@@ -13,7 +13,7 @@ from tests.chaos.bridge_process import BridgeProcess
 from tests.oracle.judge import Judgement, judge
 from tests.oracle.kafka import KafkaReader
 from tests.oracle.mqtt import MqttReader
-from tests.oracle.record import Identity, Received, identities
+from tests.oracle.record import Identity, identities, identity_of_change
 from tests.support import wait_until
 
 __all__ = ["FIRST", "SECOND", "Load", "World", "opened"]
@@ -77,14 +77,17 @@ class World:
         """Name the hub's connections as they are now."""
         return frozenset(line["id"] for line in self.hub.state()["connections"])
 
+    def mark_the_end(self, resources: Sequence[str], *, mark: str = "end", quiet_seconds: float = 60) -> None:
+        """Change every resource once more, and see these changes arrive over MQTT, behind all that came before."""
+        before = self.mqtt_reader.count()
+        marks = {identity_of_change(self.hub.change(name, id=mark)) for name in resources}
+        self.mqtt_reader.wait_for(marks, before, quiet_seconds)
+
     def finish(self, load: Load) -> None:
         """Let a burst end, mark the end in every resource, wait for the marks, and stop the bridge in order."""
         self.hub.wait_burst(load.number, 120)
         wait_until(self.subscribed, 60, "the bridge is subscribed")
-        marks = {(mark.resource, mark.id) for mark in (self.hub.change(name, id="end") for name in FIRST)}
-        wait_until(
-            lambda: marks <= _resources(self.mqtt_reader.last(50)), 60, "the last changes have arrived over MQTT"
-        )
+        self.mark_the_end(FIRST)
         arrived = len(identities(self.mqtt_reader.read()))
         wait_until(lambda: self.kafka_reader.count() >= arrived, 60, "Kafka has as many records")
         self.subscriptions = [[] for _ in self.lives] + [self.hub.subscriptions()]
@@ -109,10 +112,6 @@ class World:
             connections=connections,
             subscribed=self.subscriptions,
         )
-
-
-def _resources(records: Sequence[Received]) -> set[tuple[str, str]]:
-    return {(identity.resource, identity.id) for identity in identities(records)}
 
 
 @contextmanager

@@ -1,6 +1,11 @@
 """The consumers themselves, on real brokers: an oracle that loses something would accuse the bridge."""
 
-from contextlib import closing
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from uuid import uuid4
 
 import pytest
 from confluent_kafka import Producer
@@ -13,6 +18,7 @@ from tests.brokers import Hub, KafkaBroker, MqttBroker
 from tests.oracle.hub import HubRecorder
 from tests.oracle.kafka import KafkaReader
 from tests.oracle.mqtt import MqttReader
+from tests.oracle.record import Identity
 from tests.support import wait_until
 
 
@@ -65,6 +71,78 @@ def test_the_mqtt_reader_misses_nothing_over_a_kill_of_the_broker(own_mqtt_broke
 
         assert [int(message.value) for message in reader.read()] == list(range(100))
         assert all(message.attributes == {"id": message.value.decode()} for message in reader.read())
+
+
+def _change(number: int) -> bytes:
+    return json.dumps({"p": {"n": "tickets", "a": 2, "i": {"i": str(number), "v": 1}}}).encode()
+
+
+def _identities(*numbers: int) -> set[Identity]:
+    return {Identity("tickets", str(number), 1, "updated") for number in numbers}
+
+
+@contextmanager
+def _changes(broker: MqttBroker, numbers: Iterator[int], every_seconds: float) -> Iterator[None]:
+    """Publish one change after another in a thread of its own."""
+    ended = threading.Event()
+    client = Client(CallbackAPIVersion.VERSION2, "oracle-publisher", protocol=MQTTProtocolVersion.MQTTv5)
+
+    def publish() -> None:
+        for number in numbers:
+            if ended.wait(every_seconds):
+                return
+            client.publish("oracle/x", _change(number), qos=1)
+
+    client.connect(broker.host, broker.port)
+    client.loop_start()
+    thread = threading.Thread(target=publish, name="changes", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(10)
+        client.disconnect()
+        client.loop_stop()
+
+
+@pytest.mark.mqtt
+def test_the_mqtt_reader_waits_while_others_arrive(mqtt_broker: MqttBroker) -> None:
+    """A change that comes late behind many others is no loss, however long these take."""
+    with (
+        MqttReader(mqtt_broker.host, mqtt_broker.port, "oracle/#", client_id=f"oracle-{uuid4().hex}") as reader,
+        _changes(mqtt_broker, iter(range(20)), 0.1),
+    ):
+        reader.wait_for(_identities(0, 19), quiet_seconds=1)
+
+        assert reader.count() == 20
+
+
+@pytest.mark.mqtt
+def test_the_mqtt_reader_misses_what_never_comes(mqtt_broker: MqttBroker) -> None:
+    """A change that does not arrive among the others is missed soon after the last of these, and named."""
+    with (
+        MqttReader(mqtt_broker.host, mqtt_broker.port, "oracle/#", client_id=f"oracle-{uuid4().hex}") as reader,
+        _changes(mqtt_broker, iter(range(3)), 0.1),
+    ):
+        since = time.monotonic()
+        with pytest.raises(AssertionError, match=r"1 changes have not arrived .* id='7'"):
+            reader.wait_for(_identities(0, 2, 7), quiet_seconds=0.5)
+
+    assert time.monotonic() - since < 5
+
+
+@pytest.mark.mqtt
+def test_the_mqtt_reader_does_not_count_what_came_before(mqtt_broker: MqttBroker) -> None:
+    """What is waited for has to come behind the place that is given."""
+    with (
+        MqttReader(mqtt_broker.host, mqtt_broker.port, "oracle/#", client_id=f"oracle-{uuid4().hex}") as reader,
+        _changes(mqtt_broker, iter(range(2)), 0),
+    ):
+        reader.wait_for(_identities(0, 1))
+
+        with pytest.raises(AssertionError, match="id='0'"):
+            reader.wait_for(_identities(0, 1), since=1, quiet_seconds=0.2)
 
 
 @pytest.mark.hub

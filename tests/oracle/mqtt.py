@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import Any, Self
 
 from paho.mqtt.client import Client
@@ -12,12 +13,14 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from tests.oracle.publication import Publication, publication
-from tests.oracle.record import Received
+from tests.oracle.record import Identity, Received, identities
 from tests.support import wait_until
 
 __all__ = ["MqttReader"]
 
 _OWN_LEVEL = "/bridge/"
+_LONGEST_SECONDS = 600.0
+_POLL_SECONDS = 0.05
 
 
 class _Client(Client):
@@ -91,6 +94,27 @@ class MqttReader:
         with self._lock:
             self._everything.append(received)
             (self._own if _OWN_LEVEL in read.topic else self._found).append(received)
+
+    def wait_for(self, wanted: AbstractSet[Identity], since: int = 0, quiet_seconds: float = 60) -> None:
+        """Wait until all of these have arrived, behind the first `since`, for as long as others do.
+
+        A busy reader may be far behind its broker: what is not there yet is lost only when no other change comes for
+        `quiet_seconds`, or when there is no end of them for ten minutes.
+        """
+        missing, at = set(wanted), since
+        begun = heard = time.monotonic()
+        while missing:
+            with self._lock:
+                come = self._found[at:]
+            at += len(come)
+            missing -= identities(come)
+            now = time.monotonic()
+            heard = now if come else heard
+            if missing and (now - heard > quiet_seconds or now - begun > _LONGEST_SECONDS):
+                few = sorted(missing)[:3]
+                text = f"{len(missing)} changes have not arrived over MQTT, among them {few}, and"
+                raise AssertionError(f"{text} {now - heard:.1f} s without any other, after {at} in {now - begun:.0f} s")
+            time.sleep(_POLL_SECONDS)
 
     def read(self) -> list[Received]:
         """Give what has arrived so far, but not the bridge's own events."""
