@@ -1,12 +1,12 @@
 """The installed program with a promise taken out, so that a test can show that it would see that.
 
-A mutant is a console script of its own that changes a library beneath the program: the product has no such switch.
+A mutant is a console script of its own that changes the program or a library beneath it: the product has no switch.
 """
 
 import sys
 from pathlib import Path
 
-__all__ = ["UNSYNCED", "mutant"]
+__all__ = ["FORGETFUL", "UNSYNCED", "mutant"]
 
 UNSYNCED = """
 import sqlite3
@@ -25,6 +25,22 @@ connect = sqlite3.connect
 sqlite3.connect = lambda *words, **named: connect(*words, factory=Unsynced, **named)
 """
 """SQLite syncs at checkpoints only, and says that it syncs at every commit."""
+
+FORGETFUL = """
+import sys
+import sinks.mqtt.sink
+
+class Forgetful(sinks.mqtt.sink.MqttSink):
+    async def deliver(self, batch):
+        kept = [index for index, message in enumerate(batch) if message.version != 2]
+        outcomes = [None] * len(batch)
+        for index, outcome in zip(kept, await super().deliver([batch[index] for index in kept])):
+            outcomes[index] = outcome
+        return outcomes
+
+sinks.mqtt.sink.MqttSink = Forgetful
+"""
+"""The MQTT sink confirms the second version of every resource and never sends it."""
 
 _PROGRAM = """
 from bridge.__main__ import main

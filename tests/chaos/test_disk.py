@@ -1,9 +1,12 @@
 """A disk that is full, fails or may not be written, once each: nothing accepted is lost, all else is told."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.brokers import KafkaBroker, MqttBroker
 from tests.chaos.disk import TROUBLES, Trouble, trouble
+from tests.chaos.mutants import FORGETFUL, mutant
 
 pytestmark = [
     pytest.mark.hub,
@@ -24,3 +27,14 @@ def test_a_disk_in_trouble_costs_nothing_that_was_accepted(
     print(outcome.summary)
 
     assert outcome.problems == []
+
+
+def test_a_sink_that_loses_what_it_confirms_is_found_out(
+    faulty_kafka: KafkaBroker, faulty_mqtt: MqttBroker, tmp_path: Path
+) -> None:
+    """About 25 s: what the MQTT sink settles and never sends is missed, though everything else arrives."""
+    outcome = trouble(faulty_kafka, faulty_mqtt, TROUBLES[0], 1, "1", mutant(tmp_path, FORGETFUL))
+    print(outcome.problems)
+
+    assert len(outcome.problems) == 1
+    assert outcome.problems[0].startswith("mqtt: {'missing': ")
