@@ -17,13 +17,13 @@ The only file that imports aiokafka. Why it is written as it is (aiokafka 0.14.0
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import BrokerResponseError, KafkaError, ProducerClosed, UnknownTopicOrPartitionError, kafka_errors
+from aiokafka.errors import BrokerResponseError, KafkaError, UnknownTopicOrPartitionError, kafka_errors
 from aiokafka.record.util import calc_crc32c
 
 from bridge.errors import Rejected, Unavailable
@@ -31,6 +31,7 @@ from bridge.message import Message
 from bridge.ports import Outcome, Sink
 from sinks.kafka.batch import Batch
 from sinks.kafka.config import KafkaConfig
+from sinks.kafka.ending import abandon, close_first_connection, watched
 from sinks.kafka.meaning import FURTHER_CODES, meaning
 from sinks.kafka.records import Record, partition_of, record_of, too_large
 
@@ -38,8 +39,6 @@ __all__ = ["connect"]
 
 _METADATA_SECONDS = 5.0
 """How long brokers get to create a topic by themselves before it counts as missing."""
-_CLOSE_SECONDS = 2.0
-_CLOSE_ATTEMPTS = 10
 _LARGEST_BATCH_RECORDS = 65_536
 
 for _number, _name in FURTHER_CODES.items():  # else the library gives them all as one error without a number
@@ -77,79 +76,17 @@ async def connect(config: KafkaConfig, to_record: ToRecord | None = None) -> Asy
             servers = ", ".join(config.bootstrap_servers)
             raise _unavailable(error, f"connecting to {servers}") from error
         except asyncio.CancelledError as cancelled:
-            _close_first_connection(cancelled)
+            close_first_connection(cancelled)
             raise
         # Epoch and producer id are those of the transactional id, and transactions are of no use here: only the id is
         # taken out again, else aiokafka would ask for one around each batch.
         producer._txn_manager.transactional_id = None  # noqa: SLF001 - see above
         # The one sends, the other asks for metadata: without either no answer ever comes.
         workers = (producer._sender.sender_task, producer.client._sync_task)  # noqa: SLF001 - as in `abandon`
-        with _watched(workers[0], producer._message_accumulator):  # noqa: SLF001 - as in `abandon`
+        with watched(workers[0], producer._message_accumulator):  # noqa: SLF001 - as in `abandon`
             yield _KafkaSink(producer, config, workers, to_record)
     finally:
         await abandon(producer)
-
-
-def _close_first_connection(cancelled: BaseException) -> None:
-    """Close the connection that asks for the cluster's brokers: a cancelled start (0.14.0) forgets it."""
-    trace = cancelled.__traceback__
-    while trace is not None:
-        connection = trace.tb_frame.f_locals.get("bootstrap_conn")
-        if connection is not None:
-            connection.close()
-        trace = trace.tb_next
-
-
-@contextmanager
-def _watched(sender: asyncio.Task[Any], accumulator: Any) -> Iterator[None]:
-    """Have everything on its way fail as soon as the task that sends it has ended.
-
-    aiokafka does that for a sender that failed; one that was cancelled just returns, and its answers never come.
-    """
-
-    def give_up(ended: asyncio.Task[Any]) -> None:
-        if ended.cancelled() or ended.exception() is None:
-            accumulator.fail_all(ProducerClosed("the task that sends has ended"))
-
-    sender.add_done_callback(give_up)
-    try:
-        yield
-    finally:
-        sender.remove_done_callback(give_up)
-
-
-async def abandon(producer: Any) -> None:
-    """Close a producer without waiting for its brokers, whatever state it is in.
-
-    `AIOKafkaProducer.stop()` of an idempotent producer never returns when its brokers are gone (aiokafka#1101), and
-    cancelling it leaves tasks. Nothing is lost by not flushing: what was not confirmed is handed over again anyway.
-    Private names of aiokafka 0.14.0; `tests/unit/sinks/kafka/test_plugin.py` says if they change.
-    """
-    producer._closed = True  # noqa: SLF001 - see above; else its finalizer complains
-    for connection in producer.client._conns.values():  # noqa: SLF001 - see above
-        if connection._writer is not None:  # noqa: SLF001 - see above
-            connection._writer.transport.abort()  # noqa: SLF001 - a close would wait for a silent broker to read on
-    for _ in range(_CLOSE_ATTEMPTS):
-        tasks = _tasks_of(producer._sender)  # noqa: SLF001 - see above
-        if not tasks:
-            break
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=_CLOSE_SECONDS / _CLOSE_ATTEMPTS)
-    with suppress(TimeoutError):  # there is no more that could be done, and the sockets are gone already
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await producer.client.close()
-    await asyncio.sleep(0)  # the connections' readers are cancelled and end now
-
-
-def _tasks_of(sender: Any) -> list[asyncio.Task[Any]]:
-    """Find the tasks that run a method of the sender; it keeps a reference to one of them only."""
-    tasks = []
-    for task in asyncio.all_tasks():
-        frame = getattr(task.get_coro(), "cr_frame", None)
-        if frame is not None and frame.f_locals.get("self") is sender:
-            tasks.append(task)
-    return tasks
 
 
 @dataclass(frozen=True, slots=True)
