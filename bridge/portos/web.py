@@ -8,6 +8,7 @@ import aiohttp
 
 from bridge.errors import ConfigError, Unavailable
 from bridge.settings.core import Hub
+from bridge.tls import UnusableFile, client_context
 
 __all__ = ["body", "failure", "http_session", "refusal"]
 
@@ -39,12 +40,9 @@ def _trust(hub: Hub) -> ssl.SSLContext | bool:
     if hub.ca_file is None:
         return True
     try:
-        context = ssl.create_default_context(cafile=hub.ca_file)
-    except (OSError, ValueError) as error:
-        problem = f"PORTOS_BRIDGE_HUB__CA_FILE: cannot be read as PEM certificates ({type(error).__name__})"
-        raise ConfigError([problem]) from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
+        return client_context(hub.ca_file)
+    except UnusableFile as error:
+        raise ConfigError([f"PORTOS_BRIDGE_HUB__CA_FILE: {error}"]) from error
 
 
 async def body(response: aiohttp.ClientResponse) -> bytes:

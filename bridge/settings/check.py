@@ -1,6 +1,6 @@
 """What is wrong, or at least unwise, about settings that are right one by one.
 
-The only question asked of the world outside is how large the journal's volume is and whether a file can be opened.
+The only question asked of the world outside is how large the journal's volume is and whether a file can be used.
 Used by `bridge.settings.loading`.
 """
 
@@ -14,8 +14,10 @@ from bridge.settings import privacy
 from bridge.settings.base import SinkConfig, is_loopback
 from bridge.settings.core import ACTIONS, LARGEST_PART_OF_A_VOLUME, Settings
 from bridge.settings.reference import PREFIX, sink_prefix
+from bridge.settings.tls import TlsFiles
+from bridge.tls import UnusableFile, client_context
 
-__all__ = ["cautions", "contradictions"]
+__all__ = ["cautions", "contradictions", "unusable_files"]
 
 _ASCENDING = (
     ("HUB__FIRST_PAUSE_SECONDS", "HUB__LONGEST_PAUSE_SECONDS"),
@@ -80,13 +82,22 @@ def _existing(path: Path) -> Path:
     return next((parent for parent in path.absolute().parents if parent.exists()), Path("/"))
 
 
+def unusable_files(sink: str, config: SinkConfig) -> Iterator[str]:
+    """Yield what is wrong with the certificates and keys of a sink."""
+    if isinstance(config, TlsFiles) and (config.ca_file or config.client_cert_file):
+        try:
+            config.tls_context()
+        except UnusableFile as error:
+            yield f"{sink_prefix(sink)}{error.field.upper()}: {error}"
+
+
 def _authorities(file: Path, url: str) -> Iterator[str]:
     if url.startswith("http:"):
         yield f"{PREFIX}HUB__CA_FILE: is of no use, since HUB__URL is not https"
     try:
-        file.open("rb").close()
-    except OSError as error:
-        yield f"{PREFIX}HUB__CA_FILE: cannot be read: {error.strerror}"
+        client_context(file)
+    except UnusableFile as error:
+        yield f"{PREFIX}HUB__CA_FILE: {error}"
 
 
 def _gaps_of_ones_own(given: Mapping[str, object]) -> Iterator[str]:

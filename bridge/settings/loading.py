@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 from bridge.errors import ConfigError
 from bridge.ports import SinkPlugin
 from bridge.settings.base import SinkConfig
-from bridge.settings.check import cautions, contradictions
+from bridge.settings.check import cautions, contradictions, unusable_files
 from bridge.settings.core import Settings
 from bridge.settings.reference import PREFIX, Variable, sink_prefix, variables
 from bridge.settings.resolver import Names, resolve
@@ -74,6 +74,7 @@ def load(environ: Mapping[str, str], installed: Mapping[str, Callable[[], SinkPl
         config = _validated(plugin.config, own, sink_prefix(name), known, wrong)
         if config is not None:
             sinks[name] = (plugin, config)
+            wrong += unusable_files(name, config)
     wrong += contradictions(_valid(core))
     problems += (line for line in wrong if line.partition(":")[0] not in resolved.unreadable)
     if settings is None or problems:

@@ -50,8 +50,9 @@ def sink_prefix(sink: str) -> str:
 
 
 def variables(model: type[BaseModel], prefix: str = PREFIX, path: tuple[str, ...] = ()) -> Iterator[Variable]:
-    """Walk a model and yield its variables, in the order in which it declares them."""
-    for name, field in model.model_fields.items():
+    """Walk a model and yield its variables, in the order in which it declares them; what it inherits comes last."""
+    own = model.__annotations__
+    for name, field in sorted(model.model_fields.items(), key=lambda item: item[0] not in own):
         kind = _plain(field.annotation)
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from variables(kind, f"{prefix}{name.upper()}__", (*path, name))
