@@ -4,12 +4,14 @@ Pure. What would lose or reorder events is no setting: `acks` is `all` and the p
 """
 
 import re
+from collections.abc import Iterator
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from bridge.settings import CommaList, Positive, SinkConfig
+from bridge.settings import CommaList, Positive, SinkConfig, TlsFiles, is_loopback
 from sinks.kafka.records import is_reserved, topic_of
+from sinks.kafka.security import Security
 
 __all__ = ["KafkaConfig"]
 
@@ -19,8 +21,8 @@ _LAST_PORT = 65_535
 _LONGEST_LITERAL = 49  # with a resource of at most 200 characters a topic stays within Kafka's 249
 
 
-class KafkaConfig(SinkConfig):
-    """Where the Kafka brokers are and what goes to which topic."""
+class KafkaConfig(TlsFiles, Security, SinkConfig):
+    """Where the Kafka brokers are, how to be let in, and what goes to which topic."""
 
     bootstrap_servers: CommaList = Field(min_length=1)
     """Some brokers of the cluster, as `host:port` with commas between: `kafka-1:9092,kafka-2:9092`."""
@@ -47,6 +49,22 @@ class KafkaConfig(SinkConfig):
     def fencing_id(self) -> str | None:
         """The transactional id with the site filled in."""
         return self.transactional_id and self.transactional_id.replace("{site}", self.site)
+
+    def cautions(self) -> Iterator[tuple[str, str]]:
+        """Yield what travels in plaintext to another host."""
+        hosts = (address.rpartition(":")[0].strip("[]") for address in self.bootstrap_servers)
+        if not self.encrypted and not all(map(is_loopback, hosts)):
+            what = "the login and all events travel" if self.sasl_mechanism else "all events travel"
+            safe = self.security_protocol.replace("PLAINTEXT", "SSL")
+            yield "security_protocol", f"{what} in plaintext to another host; use {safe} where you can"
+
+    @field_validator("ca_file", "client_cert_file", "client_key_file", "client_key_password")
+    @classmethod
+    def _for_tls(cls, value: object, info: ValidationInfo) -> object:
+        protocol = info.data.get("security_protocol")
+        if value and protocol in ("PLAINTEXT", "SASL_PLAINTEXT"):
+            raise ValueError(f"is of no use, since SECURITY_PROTOCOL is {protocol}: take one with SSL")
+        return value
 
     @field_validator("bootstrap_servers")
     @classmethod

@@ -10,18 +10,23 @@ the other sinks too. A test holds the table against the library, so that a new e
   blame itself, a larger one is tried again in smaller ones.
 """
 
+import ssl
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from bridge.errors import Rejected, Unavailable
+from bridge.tls import trouble
 
-__all__ = ["FURTHER_CODES", "MEANINGS", "Meaning", "meaning"]
+__all__ = ["FURTHER_CODES", "MEANINGS", "Meaning", "meaning", "no_connection", "not_connected"]
 
 Verb = Literal["retry", "renew", "doubt", "hold", "bury"]
 
 
 class Meaning(NamedTuple):
-    """What follows from an error, the word for it in the metrics, and what an operator can do."""
+    """What follows from an error, the word for it in the metrics, and what an operator can do.
+
+    In the advice `{login}` stands for the variables by which the bridge says who it is.
+    """
 
     verb: Verb
     reason: str
@@ -33,8 +38,8 @@ _TIMEOUT = Meaning("retry", "timeout")
 _SESSION = Meaning("renew", "session")
 _DOUBT = Meaning("doubt", "unexpected")
 _TOO_LARGE = Meaning("bury", "too_large")
-_CREDENTIALS = Meaning("hold", "unauthorized", "correct the credentials")
-_MECHANISM = Meaning("hold", "unauthorized", "choose a way to log in that the brokers offer")
+_CREDENTIALS = Meaning("hold", "unauthorized", "check {login}")
+_MECHANISM = Meaning("hold", "unauthorized", "set SECURITY_PROTOCOL and SASL_MECHANISM to what the brokers offer")
 _TOO_OLD = Meaning("hold", "protocol", "the brokers are older than this release of the bridge supports")
 
 FURTHER_CODES: Mapping[int, str] = {
@@ -170,14 +175,14 @@ MEANINGS: Mapping[str, Meaning] = {
 }
 
 
-def meaning(  # noqa: PLR0913 - an error, where it was met, and three facts that decide
-    kind: str, text: str, where: str, *, records: int, progress: bool, named: bool = False
+def meaning(  # noqa: PLR0913 - an error, where it was met, three facts that decide, and one for the text
+    kind: str, text: str, where: str, *, records: int, progress: bool, named: bool = False, login: str = "the login"
 ) -> Rejected | Unavailable:
     """Say what an error of the client library means for a batch that met it, by the name of the error's class.
 
     `records` is how many records the batch held; `progress` says that a batch was confirmed before on this connection,
-    so that an attempt without a pause cannot go round in circles; `named` that the producer has a transactional id. An
-    error that is not in the table buries nothing.
+    so that an attempt without a pause cannot go round in circles; `named` that the producer has a transactional id;
+    `login` names the variables by which the bridge says who it is. An error that is not in the table buries nothing.
     """
     verb, reason, advice = _TAKEN_OVER if named and kind in _FENCED else MEANINGS.get(kind, _DOUBT)
     told = f"{where}: {text}"
@@ -188,9 +193,38 @@ def meaning(  # noqa: PLR0913 - an error, where it was met, and three facts that
             told = f"{told}; one of {records} events, or BATCH_BYTES is above the brokers' limit"
             return Unavailable(told, reason="poison_batch", at_once=progress)
         case "hold":
-            return Unavailable(f"{told}; {advice}", reason=reason, hold=True)
+            return Unavailable(f"{told}; {advice.format(login=login)}", reason=reason, hold=True)
         case "renew":
             return Unavailable(told, reason=reason, at_once=progress)
         case "doubt":
             return Unavailable(f"{told}; {advice or 'unexpected'}", reason=reason, slowly=True)
     return Unavailable(told, reason=reason)
+
+
+_CLOSED = "closed before it answered: is SECURITY_PROTOCOL what the broker speaks on that port?"
+
+
+def no_connection(failures: Mapping[str, BaseException], login: str) -> Unavailable | None:
+    """Say why there is no connection to a broker, by the latest failure of each; None where there is no failure.
+
+    What needs an operator is said first: a broker that is down beside it ends by itself.
+    """
+    found = [not_connected(address, error, login) for address, error in failures.items()]
+    return next((error for error in found if error.hold), found[-1] if found else None)
+
+
+def not_connected(address: str, error: BaseException, login: str) -> Unavailable:
+    """Say what a failed connection to one broker means."""
+    where = f"connecting to {address}"
+    cause = error if isinstance(error, OSError) else error.__cause__  # a certificate is refused after the handshake
+    match cause:
+        case ssl.SSLError():
+            text, lasts = trouble(cause, "BOOTSTRAP_SERVERS")
+            return Unavailable(f"{where}: {text}", reason="tls", hold=lasts)
+        case OSError(strerror=str(text)) if cause is error:
+            return Unavailable(f"{where}: {text}", reason="network")
+        case ConnectionError():
+            return Unavailable(f"{where}: {_CLOSED}", reason="network")
+    text = _CLOSED if type(error).__name__ == "KafkaConnectionError" else str(error) or "no answer in time"
+    found = meaning(type(error).__name__, text, where, records=0, progress=False, login=login)
+    return found if isinstance(found, Unavailable) else Unavailable(str(found), reason=found.reason, slowly=True)

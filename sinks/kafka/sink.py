@@ -17,13 +17,20 @@ The only file that imports aiokafka. Why it is written as it is (aiokafka 0.14.0
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, cast
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import BrokerResponseError, KafkaError, UnknownTopicOrPartitionError, kafka_errors
+from aiokafka.errors import (
+    BrokerResponseError,
+    KafkaConnectionError,
+    KafkaError,
+    UnknownTopicOrPartitionError,
+    kafka_errors,
+)
 from aiokafka.record.util import calc_crc32c
 
 from bridge.errors import Rejected, Unavailable
@@ -31,9 +38,11 @@ from bridge.message import Message
 from bridge.ports import Outcome, Sink
 from sinks.kafka.batch import Batch
 from sinks.kafka.config import KafkaConfig
-from sinks.kafka.ending import abandon, close_first_connection, watched
-from sinks.kafka.meaning import FURTHER_CODES, meaning
+from sinks.kafka.connection import noting_failures
+from sinks.kafka.ending import abandon, watched
+from sinks.kafka.meaning import FURTHER_CODES, meaning, no_connection, not_connected
 from sinks.kafka.records import Record, partition_of, record_of, too_large
+from sinks.kafka.starting import protection, start
 
 __all__ = ["connect"]
 
@@ -68,23 +77,24 @@ async def connect(config: KafkaConfig, to_record: ToRecord | None = None) -> Asy
         request_timeout_ms=round(config.request_seconds * 1000),
         compression_type=None if config.compression == "none" else config.compression,
         transactional_id=config.fencing_id,
+        **await protection(config),
     )
+    failures = noting_failures(lambda address, error: not_connected(address, error, config.login).hold)
     try:
         try:
-            await producer.start()
-        except KafkaError as error:
+            await start(producer, failures)
+        except (KafkaError, TimeoutError) as error:
             servers = ", ".join(config.bootstrap_servers)
-            raise _unavailable(error, f"connecting to {servers}") from error
-        except asyncio.CancelledError as cancelled:
-            close_first_connection(cancelled)
-            raise
+            if isinstance(error, KafkaConnectionError) and not failures.by_address:
+                failures.by_address.update(dict.fromkeys(config.bootstrap_servers, error))
+            raise _explained(error, f"connecting to {servers}", failures.by_address, config) from error
         # Epoch and producer id are those of the transactional id, and transactions are of no use here: only the id is
         # taken out again, else aiokafka would ask for one around each batch.
         producer._txn_manager.transactional_id = None  # noqa: SLF001 - see above
         # The one sends, the other asks for metadata: without either no answer ever comes.
         workers = (producer._sender.sender_task, producer.client._sync_task)  # noqa: SLF001 - as in `abandon`
         with watched(workers[0], producer._message_accumulator):  # noqa: SLF001 - as in `abandon`
-            yield _KafkaSink(producer, config, workers, to_record)
+            yield _KafkaSink(producer, config, workers, to_record, failures.by_address)
     finally:
         await abandon(producer)
 
@@ -106,7 +116,9 @@ class _KafkaSink:
         config: KafkaConfig,
         workers: Sequence[asyncio.Task[Any]] = (),
         to_record: ToRecord | None = None,
+        failures: Mapping[str, BaseException] = MappingProxyType({}),
     ) -> None:
+        self._failures = failures
         self._to_record = to_record or (lambda message: record_of(message, config.topic_template, config.site))
         self._producer = producer
         self._workers = workers
@@ -165,7 +177,7 @@ class _KafkaSink:
             missing = UnknownTopicOrPartitionError()
         if isinstance(missing, UnknownTopicOrPartitionError) and not await self._brokers_answer():
             missing = TimeoutError("the brokers do not answer")
-        return _unavailable(missing, f"topic {topic}")
+        return _explained(missing, f"topic {topic}", self._failures, self._config)
 
     async def _brokers_answer(self) -> bool:
         try:
@@ -213,7 +225,7 @@ class _KafkaSink:
         try:
             answer = await self._producer.send_batch(batch, topic, partition=partition)
         except (KafkaError, AssertionError) as error:  # it asserts that the partition exists
-            self._over = self._over or _unavailable(error, f"topic {topic}")
+            self._over = self._over or _explained(error, f"topic {topic}", self._failures, self._config)
             return None
         self._most_records[place] = min(2 * most, _LARGEST_BATCH_RECORDS)
         return _Sent(numbers, answer)
@@ -238,6 +250,8 @@ class _KafkaSink:
                 progress=self._progress,
                 named=self._config.transactional_id is not None,
             )
+            if isinstance(outcome, Unavailable):
+                outcome = _at_its_cause(outcome, self._failures, self._config)
         on_the_way.popleft()
         outcomes.update(dict.fromkeys(sent.numbers, outcome))
         if outcome is not None and self._over is None:
@@ -251,9 +265,16 @@ def _after(outcome: Rejected | Unavailable) -> Unavailable:
     return Unavailable("the producer is of no more use after a refused event", reason="session", at_once=True)
 
 
-def _unavailable(error: Exception, where: str) -> Unavailable:
+def _explained(error: Exception, where: str, failures: Mapping[str, BaseException], config: KafkaConfig) -> Unavailable:
     """Give the meaning of an error that met no batch."""
-    found = meaning(type(error).__name__, str(error), where, records=0, progress=False)
+    found = meaning(type(error).__name__, str(error), where, records=0, progress=False, login=config.login)
     if isinstance(found, Rejected):
         return Unavailable(str(found), reason="unexpected", slowly=True)
+    return _at_its_cause(found, failures, config)
+
+
+def _at_its_cause(found: Unavailable, failures: Mapping[str, BaseException], config: KafkaConfig) -> Unavailable:
+    """Say why there is no connection, where that is all that an error can mean."""
+    if found.reason in ("network", "timeout"):
+        return no_connection(failures, config.login) or found
     return found

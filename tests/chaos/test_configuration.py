@@ -16,12 +16,14 @@ import pytest
 
 from bridge import registry
 from tests.brokers import MqttBroker
+from tests.brokers.certificates import Authority
 from tests.support import free_port, wait_until
 
 HUB = "PORTOS_BRIDGE_HUB__URL"
 PASSWORD, TOKEN, MQTT = "C4nary-password-8d1", "C4nary-token-3b7", "C4nary-mqtt-5e9"
 KEY = "C4nary-key-of-the-pseudonyms-6a20"
 ADMIN = "C4nary-admin-token-77f2"
+KAFKA, KAFKA_KEY = "C4nary-kafka-12d8", "C4nary-kafka-key-90b3"
 SCHEMES = {
     "jwt": {
         "PORTOS_BRIDGE_AUTH__USERNAME": "bridge",
@@ -39,12 +41,13 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(params=SCHEMES.keys())
 def environ(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     """A bridge with every secret set, and a closed port for each of its peers."""
+    cert, key = Authority(tmp_path / "tls").client("bridge", KAFKA_KEY)
     return {
         **SCHEMES[request.param],
         HUB: f"http://127.0.0.1:{free_port()}",
         "PORTOS_BRIDGE_SINKS": "mqtt,kafka",
         "PORTOS_BRIDGE_SUBSCRIBE__RESOURCES": "tickets",
-        "PORTOS_BRIDGE_JOURNAL__PATH": str(tmp_path / "journal.db"),
+        "PORTOS_BRIDGE_JOURNAL__PATH": str(tmp_path / "journal" / "journal.db"),
         "PORTOS_BRIDGE_JOURNAL__MAX_BYTES": "67108864",
         "PORTOS_BRIDGE_ADMIN__HOST": "127.0.0.1",
         "PORTOS_BRIDGE_ADMIN__PORT": str(free_port()),
@@ -52,6 +55,13 @@ def environ(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
         "PORTOS_BRIDGE_LOG__LEVEL": "debug",
         "PORTOS_BRIDGE_LOG__FORMAT": "json",
         "PORTOS_BRIDGE_SINK__KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
+        "PORTOS_BRIDGE_SINK__KAFKA__SECURITY_PROTOCOL": "SASL_SSL",
+        "PORTOS_BRIDGE_SINK__KAFKA__SASL_MECHANISM": "PLAIN",
+        "PORTOS_BRIDGE_SINK__KAFKA__SASL_USERNAME": "bridge",
+        "PORTOS_BRIDGE_SINK__KAFKA__SASL_PASSWORD": KAFKA,
+        "PORTOS_BRIDGE_SINK__KAFKA__CLIENT_CERT_FILE": str(cert),
+        "PORTOS_BRIDGE_SINK__KAFKA__CLIENT_KEY_FILE": str(key),
+        "PORTOS_BRIDGE_SINK__KAFKA__CLIENT_KEY_PASSWORD": KAFKA_KEY,
         "PORTOS_BRIDGE_SINK__MQTT__URL": f"mqtt://127.0.0.1:{free_port()}",
         "PORTOS_BRIDGE_SINK__MQTT__USERNAME": "bridge",
         "PORTOS_BRIDGE_SINK__MQTT__PASSWORD": MQTT,
@@ -68,6 +78,7 @@ def test_every_secret_there_is_has_a_canary() -> None:
     secrets = {variable.name for _, section in sections() for variable in section if variable.secret}
 
     given = {f"PORTOS_BRIDGE_{name}" for name in ("ADMIN__TOKEN", "SINK__MQTT__PASSWORD", "PRIVACY__HMAC_KEY")}
+    given |= {f"PORTOS_BRIDGE_SINK__KAFKA__{name}" for name in ("SASL_PASSWORD", "CLIENT_KEY_PASSWORD")}
     given |= {*SCHEMES["jwt"], *SCHEMES["static"]}
     assert secrets <= given
 
@@ -148,16 +159,17 @@ def test_a_secret_in_the_wrong_place_is_not_repeated(environ: dict[str, str]) ->
     assert "C4nary" not in result.stdout + result.stderr
 
 
-def test_a_wrong_configuration_never_touches_the_journal(environ: dict[str, str], tmp_path: Path) -> None:
+def test_a_wrong_configuration_never_touches_the_journal(environ: dict[str, str]) -> None:
     """A journal survives any number of starts with a wrong configuration, byte for byte, and none is made."""
-    journal = tmp_path / "journal.db"
+    journal = Path(environ["PORTOS_BRIDGE_JOURNAL__PATH"])
+    journal.parent.mkdir()
     journal.write_bytes(b"all that was accepted")
-    before = (journal.stat().st_mtime_ns, sorted(tmp_path.iterdir()))
+    before = (journal.stat().st_mtime_ns, sorted(journal.parent.iterdir()))
 
     statuses = [_run(environ | {"PORTOS_BRIDGE_HUBB__URL": "x"}, *command).returncode for command in [(), ("check",)]]
 
     assert statuses == [78, 78]
-    assert (journal.stat().st_mtime_ns, sorted(tmp_path.iterdir())) == before
+    assert (journal.stat().st_mtime_ns, sorted(journal.parent.iterdir())) == before
     assert journal.read_bytes() == b"all that was accepted"
 
 

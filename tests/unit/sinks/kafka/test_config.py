@@ -1,5 +1,6 @@
 """The settings of the Kafka sink refuse what could not work, and say why."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -122,11 +123,10 @@ def test_what_cannot_work_is_refused(values: dict[str, object]) -> None:
 
 
 def test_the_sample_is_complete_and_valid() -> None:
-    """`sample.env` sets every variable of the sink, to values that are taken."""
-    prefix = "PORTOS_BRIDGE_SINK__KAFKA__"
+    """`sample.env` sets every variable of the sink, to values that are taken; secrets are files and comments."""
     sample = Path(sinks.kafka.__file__).with_name("sample.env").read_text()
-    lines = [line.removeprefix(prefix) for line in sample.splitlines() if not line.startswith("#")]
-    values = dict(line.split("=", 1) for line in lines)
+    values = dict(re.findall(r"^PORTOS_BRIDGE_SINK__KAFKA__(\w+)=(.*)$", sample, re.MULTILINE))
+    values |= dict.fromkeys(re.findall(r"^#PORTOS_BRIDGE_SINK__KAFKA__(\w+)_FILE=", sample, re.MULTILINE), "secret")
 
     config(**{name.lower(): value for name, value in values.items()})
 

@@ -1,0 +1,87 @@
+"""One connection to one broker, as aiokafka makes them, with its failure kept for whoever has to say what was wrong.
+
+aiokafka 0.14.0 connects to each broker by itself, also when the first connections stand already, and ten times a second
+where that fails. Why it fails is written to its log; its caller only learns that there is no connection. So its own
+function for that is replaced by ours, which keeps the reason and tries nothing again that needs an operator.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+import aiokafka.client
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import AuthenticationFailedError, KafkaError
+
+__all__ = ["Failures", "noting_failures"]
+
+
+_REPEAT_SECONDS = 0.5
+
+
+class Failures:
+    """The latest failure of each broker that could not be connected with since, by its address.
+
+    `lasts` tells whether a failure goes on until somebody acts: such a broker is not tried again. `noted` is called
+    after each failure.
+    """
+
+    def __init__(self, lasts: Callable[[str, BaseException], bool]) -> None:
+        self.by_address: dict[str, BaseException] = {}
+        self.noted: Callable[[], None] = lambda: None
+        self._lasts = lasts
+
+    def lasting(self) -> dict[str, BaseException]:
+        """Give those that go on until somebody acts."""
+        return {address: error for address, error in self.by_address.items() if self._lasts(address, error)}
+
+    def note(self, address: str, error: BaseException) -> None:
+        """Keep the failure of a broker."""
+        self.by_address[address] = error
+        self.noted()
+
+
+_failures: ContextVar[Failures | None] = ContextVar("failures", default=None)
+
+
+def noting_failures(lasts: Callable[[str, BaseException], bool]) -> Failures:
+    """Give what notes the failures of every producer that is started in this task from now on."""
+    failures = Failures(lasts)
+    _failures.set(failures)
+    return failures
+
+
+class _Connection(AIOKafkaConnection):
+    async def connect(self) -> Any:
+        failures = _failures.get()
+        connect: Any = super().connect
+        if failures is None:
+            return await connect()
+        address = f"{self.host}:{self.port}"
+        if (known := failures.lasting().get(address)) is not None:
+            await asyncio.sleep(_REPEAT_SECONDS)
+            raise known
+        try:
+            connected = await connect()
+        except (OSError, KafkaError) as error:
+            failures.note(address, error)
+            raise
+        except (AssertionError, LookupError, ValueError) as error:  # a login that does not go as it should
+            refused = AuthenticationFailedError(f"the broker's answer to the login is wrong: {type(error).__name__}")
+            failures.note(address, refused)
+            raise refused from error
+        failures.by_address.pop(address, None)
+        return connected
+
+
+async def _create_conn(host: str, port: int, **options: Any) -> AIOKafkaConnection:
+    connection = _Connection(host, port, **options)  # type: ignore[no-untyped-call]  # aiokafka types its consumer only
+    await connection.connect()
+    return connection
+
+
+# A password in plaintext is said once at start, not with each connection.
+logging.getLogger("aiokafka.conn").addFilter(lambda record: "in the clear" not in str(record.msg))
+vars(aiokafka.client)["create_conn"] = _create_conn

@@ -1,0 +1,190 @@
+"""The Kafka sink through the real loops on a secured broker: let in, refused and told why, let in again; lost 0."""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from bridge.contract import sample
+from bridge.message import Message
+from bridge.policy import Pauses
+from sinks.kafka import KafkaConfig, plugin
+from tests.brokers.certificates import Authority
+from tests.brokers.secured import IDLE_SECONDS, SecuredKafka
+from tests.delivery import Run, delivering, disordered
+from tests.oracle.kafka import KafkaReader
+from tests.support import until
+
+pytestmark = pytest.mark.kafka
+
+_PATIENT = Pauses(first_seconds=0.05, longest_seconds=0.1, hold_seconds=0.5)
+SCRAM = {"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "scram", "sasl_password": "right"}
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[SecuredKafka]:
+    started = SecuredKafka()
+    started.set_password("scram", "right")
+    yield started
+    started.close()
+
+
+def config_for(broker: SecuredKafka, listener: str, **values: object) -> KafkaConfig:
+    """Give what reaches a listener, with a topic of its own."""
+    prefix = f"s{uuid4().hex}"
+    broker.create(f"{prefix}.tickets")
+    protocol = {"TLS": "SSL", "MTLS": "SSL", "LOGIN": "SASL_SSL", "BARE": "SASL_PLAINTEXT"}[listener]
+    own = {
+        "bootstrap_servers": broker.address(listener),
+        "topic_template": f"{prefix}.{{resource}}",
+        "security_protocol": protocol,
+        "ca_file": broker.authority.ca_file if protocol.endswith("SSL") else None,
+        "window_events": 50,
+        "request_seconds": 4,
+    }
+    return KafkaConfig.model_validate(own | values)
+
+
+async def judge(broker: SecuredKafka, config: KafkaConfig, messages: list[Message], run: Run) -> None:
+    """Check that everything arrived, in order."""
+    reader = KafkaReader(broker.bootstrap, config.topic_template.partition(".")[0])
+    arrived = [record.attributes["id"] for record in await asyncio.to_thread(reader.read)]
+    assert {message.id for message in messages} - set(arrived) == set()
+    assert disordered(messages, arrived) == []
+    assert len(arrived) - len(messages) <= 50 * sum(run.lost.values())
+    assert run.dead_letters() == {}
+
+
+def certificate(broker: SecuredKafka) -> dict[str, object]:
+    cert, key = broker.authority.client("bridge", "of the key")
+    return {"client_cert_file": cert, "client_key_file": key, "client_key_password": "of the key"}
+
+
+WAYS: dict[str, tuple[str, Callable[[SecuredKafka], dict[str, object]]]] = {
+    "TLS": ("TLS", lambda _: {}),
+    "mTLS": ("MTLS", certificate),
+    "PLAIN": ("LOGIN", lambda _: {"sasl_mechanism": "PLAIN", "sasl_username": "bridge", "sasl_password": "right"}),
+    "SCRAM-SHA-256": ("LOGIN", lambda _: SCRAM | {"sasl_mechanism": "SCRAM-SHA-256"}),
+    "SCRAM-SHA-512": ("LOGIN", lambda _: SCRAM),
+    "SCRAM without TLS": ("BARE", lambda _: SCRAM),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_each_way_to_be_let_in_delivers(broker: SecuredKafka, tmp_path: Path, way: str) -> None:
+    """1,000 events arrive in order, without a repeat."""
+    listener, values = WAYS[way]
+    config = config_for(broker, listener, **values(broker))
+    messages = [sample(number) for number in range(1000)]
+
+    async with delivering(tmp_path, plugin, config, pauses=_PATIENT) as run:
+        await run.append(messages)
+        await run.settled(30)
+
+    assert not run.lost
+    await judge(broker, config, messages, run)
+
+
+class Fault:
+    """Something wrong on one of the sides, and its remedy; `said` is what the sink must say."""
+
+    def __init__(self, broker: SecuredKafka, folder: Path, name: str) -> None:
+        authority = broker.authority
+        self._broker = broker
+        self._stranger = Authority(folder / "stranger")
+        self._ca = folder / "ca.pem"
+        shutil.copy(authority.ca_file, self._ca)
+        self.listener, self.values, self.said = {
+            "password": ("LOGIN", SCRAM, "SASL_PASSWORD"),
+            "certificate expired": ("TLS", {}, "has expired"),
+            "host of the certificate": ("TLS", {"bootstrap_servers": self._by_number()}, "BOOTSTRAP_SERVERS"),
+            "authority": ("TLS", {"ca_file": self._ca}, "CA_FILE"),
+            "certificate of the bridge": ("MTLS", self._copied(), "CLIENT_CERT_FILE"),
+        }[name]
+        self._name = name
+
+    def _by_number(self) -> str:
+        """Give an address that the certificate will be for, other than the one that the broker gives of itself."""
+        return self._broker.address("TLS").replace("localhost", "127.0.0.1")
+
+    def _copied(self) -> dict[str, object]:
+        cert, key = self._stranger.client("bridge")
+        return {"client_cert_file": cert, "client_key_file": key}
+
+    def begin(self) -> None:
+        match self._name:
+            case "password":
+                self._broker.set_password("scram", "another one")
+            case "certificate expired":
+                self._broker.present("TLS", self._broker.authority.server("expired", expired=True))
+            case "host of the certificate":
+                self._broker.present("TLS", self._broker.authority.server("elsewhere", "127.0.0.1"))
+            case "authority":
+                shutil.copy(self._stranger.ca_file, self._ca)
+
+    def end(self) -> None:
+        match self._name:
+            case "password":
+                self._broker.set_password("scram", "right")
+            case "certificate expired" | "host of the certificate":
+                self._broker.present("TLS", self._broker.authority.server("renewed"))
+            case "authority":
+                shutil.copy(self._broker.authority.ca_file, self._ca)
+            case _:
+                cert, key = self._broker.authority.client("renewed")
+                shutil.copy(cert, self._stranger.ca_file.with_name("bridge.pem"))
+                shutil.copy(key, self._stranger.ca_file.with_name("bridge.key"))
+
+
+FAULTS = ("password", "certificate expired", "host of the certificate", "authority", "certificate of the bridge")
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_what_is_wrong_is_held_and_told_until_it_is_right(
+    broker: SecuredKafka, tmp_path: Path, name: str
+) -> None:
+    """The variable and the cause are named, attempts are rare, and nobody has to restart anything."""
+    fault = Fault(broker, tmp_path / "tls", name)
+    config = config_for(broker, fault.listener, **fault.values)
+    messages = [sample(number) for number in range(300)]
+    await asyncio.to_thread(fault.begin)
+
+    async with delivering(tmp_path, plugin, config, pauses=_PATIENT) as run:
+        await run.append(messages)
+        await until(lambda: run.link.held and fault.said in run.link.last_error, 20, f"held for {fault.said}")
+        failures = run.link.failures
+        await asyncio.sleep(1)
+        assert run.link.failures - failures <= 4
+        await asyncio.to_thread(fault.end)
+        await run.settled(30)
+        assert not run.link.held
+
+    await judge(broker, config, messages, run)
+
+
+async def test_a_password_that_changes_at_the_broker_does_not_lead_to_a_storm(
+    broker: SecuredKafka, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """aiokafka logs in again by itself, ten times a second; here once, and then the sink is held."""
+    config = config_for(broker, "LOGIN", **SCRAM)
+    messages = [sample(number) for number in range(600)]
+
+    async with delivering(tmp_path, plugin, config, pauses=_PATIENT) as run:
+        await run.append(messages[:300])
+        await run.settled(30)
+        await asyncio.to_thread(broker.set_password, "scram", "another one")
+        await asyncio.sleep(IDLE_SECONDS + 2)
+        caplog.set_level(logging.ERROR, "aiokafka")
+        await run.append(messages[300:])
+        await until(lambda: run.link.held, 20, "held")
+        assert "SASL_PASSWORD" in run.link.last_error
+        refused = [record for record in caplog.records if "SaslAuthenticationFailed" in record.getMessage()]
+        assert len(refused) < 20
+        await asyncio.to_thread(broker.set_password, "scram", "right")
+        await run.settled(30)
+
+    await judge(broker, config, messages, run)
