@@ -32,10 +32,8 @@ class Redrive:
         self._catalogue = catalogue
         self._window_events = window_events
         self._culprit, self._attempts = 0, 0
-        self.handed_to = journal.cursor(name)
-        if not journal.previous.clean:
-            most = self.handed_to + window_events + journal.limits.cursor_every_events
-            self.handed_to = min(most, journal.head)
+        # What the last session stored it may have handed over as well, also where it ended in order.
+        self.handed_to = journal.head
 
     @property
     def due(self) -> bool:

@@ -58,6 +58,15 @@ class Broker:
         return outcomes
 
 
+class Silent(Broker):
+    """Takes everything and confirms nothing."""
+
+    async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+        self.held += [one.id for one in batch]
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError("nobody answers")
+
+
 @asynccontextmanager
 async def delivering(journal: Journal, catalogue: Catalogue, broker: Broker, window: int = 10) -> AsyncIterator[None]:
     state = link()
@@ -239,6 +248,28 @@ async def test_after_a_crash_letters_wait_for_what_may_have_been_delivered(
 
     assert broker.held == ["b1", "a2"]
     assert redriven(catalogue, "overtaken") == 1
+
+
+async def test_after_an_orderly_end_letters_wait_for_what_was_on_its_way(tmp_path: Path, catalogue: Catalogue) -> None:
+    """A newer version arrived, and the bridge was stopped before its confirmation came."""
+    broker = Broker(refused={"a1"})
+    async with open_journal(tmp_path / "j.db", ["kafka"], 64 * 2**20, LIMITS) as journal:
+        await journal.append([change("a", 1)])
+        async with delivering(journal, catalogue, broker):
+            await settled(journal)
+        broker.refused.clear()
+        silent = Silent()
+        await journal.append([change("a", 2)])
+        async with delivering(journal, catalogue, silent):
+            await until(lambda: silent.held == ["a2"], 10, "handed over")
+        await journal.desk.retry(ALL, 1.0)
+
+    async with open_journal(tmp_path / "j.db", ["kafka"], 64 * 2**20, LIMITS) as journal:
+        async with delivering(journal, catalogue, broker):
+            await until(lambda: not journal.letters.marked("kafka"), 10, "no letter is marked")
+
+    assert journal.previous.clean is True
+    assert broker.held == ["a2"]
 
 
 async def test_a_crash_between_confirmation_and_record_repeats_the_letter_with_its_id(
