@@ -49,6 +49,9 @@ class Redrive:
         edits = Edits()
         ready = self._ready(letters, edits)
         verdict = Verdict(0, {}, None)
+        if ready and self._begun(ready[0][0].number) > _ATTEMPTS:
+            await self._give_up("the connection ended each time without an answer")
+            ready = []
         if ready:
             page = Page([message for _, message in ready], [letter.kept.seq or 0 for letter, _ in ready])
             verdict = judge(await deliver(page), len(ready), 0)
@@ -57,7 +60,9 @@ class Redrive:
             await self._journal.edit(edits)
         elif not letters:
             self._journal.letters.unmark_all(self._name)
-        if verdict.error is not None:
+        if verdict.error is None:
+            self._attempts = 0
+        else:
             culprit = ready[min(verdict.settled, len(ready) - 1)][0]
             await self._failed(culprit.number, verdict.error)
 
@@ -107,17 +112,26 @@ class Redrive:
             text = "sink %s: %d dead letters were sent again and refused again; the first: %s"
             _log.error(text, self._name, len(verdict.buried), first)
 
-    async def _failed(self, number: int, error: Unavailable) -> None:
-        """Begin again on a new connection, but not for ever: events are not to wait for a letter."""
+    def _begun(self, number: int) -> int:
+        """Count the attempts in a row that begin with a letter, or ended with it: some come to no answer."""
         self._attempts = self._attempts + 1 if number == self._culprit else 1
         self._culprit = number
+        return self._attempts
+
+    async def _failed(self, number: int, error: Unavailable) -> None:
+        """Begin again on a new connection, but not for ever: events are not to wait for a letter."""
+        if number != self._culprit:
+            self._culprit, self._attempts = number, 1
         if error.hold or self._attempts >= _ATTEMPTS:
-            given_up = await self._journal.desk.give_up(self._name)
-            self._count("stopped", given_up)
-            text = "sink %s: %d dead letters are not sent again: %s; remove the cause, then `portos-bridge dlq retry`"
-            _log.error(text, self._name, given_up, error)
-            self._attempts = 0
+            await self._give_up(str(error))
         raise Unavailable(str(error), reason=error.reason, at_once=True)
+
+    async def _give_up(self, why: str) -> None:
+        given_up = await self._journal.desk.give_up(self._name)
+        self._count("stopped", given_up)
+        text = "sink %s: %d dead letters are not sent again: %s; remove the cause, then `portos-bridge dlq retry`"
+        _log.error(text, self._name, given_up, why)
+        self._attempts = 0
 
     def _count(self, result: str, events: int) -> None:
         if events:

@@ -160,6 +160,19 @@ async def test_what_is_refused_again_keeps_its_letter_and_counts_its_attempts(
     assert (redriven(catalogue, "rejected"), redriven(catalogue, "delivered")) == (1, 1)
 
 
+async def test_a_letter_is_sent_as_often_as_it_is_asked_for(journal: Journal, catalogue: Catalogue) -> None:
+    broker = Broker(refused={"a1"})
+    await journal.append([change("a", 1)])
+    async with delivering(journal, catalogue, broker):
+        await settled(journal)
+
+        for _ in range(5):
+            await retried(journal)
+
+    assert redriven(catalogue, "rejected") == 5
+    assert redriven(catalogue, "stopped") == 0
+
+
 @pytest.mark.parametrize(("hold", "connections"), [(True, 2), (False, 4)], ids=["hold", "poison"])
 async def test_a_letter_that_ends_every_connection_does_not_stop_events(
     journal: Journal, catalogue: Catalogue, caplog: pytest.LogCaptureFixture, *, hold: bool, connections: int
@@ -182,6 +195,32 @@ async def test_a_letter_that_ends_every_connection_does_not_stop_events(
     assert broker.connections == connections
     assert await numbers(journal) == ["a1", "b1"]
     assert redriven(catalogue, "stopped") == 2
+
+
+async def test_a_letter_that_no_attempt_brings_to_an_answer_does_not_stop_events(
+    journal: Journal, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client library that fails in a way of its own tells no outcome: the attempts are counted all the same."""
+    caplog.set_level(logging.CRITICAL)
+    broker = Broker(refused={"a1"})
+    await journal.append([change("a", 1)])
+    async with delivering(journal, catalogue, broker):
+        await settled(journal)
+        broker.refused.clear()
+
+        def fails(name: str) -> Unavailable | None:
+            if name == "a1":
+                raise ValueError("of the library")
+            return None
+
+        broker.error = fails
+        await retried(journal)
+        await journal.append([change("b", 1)])
+        await settled(journal)
+
+    assert broker.held == ["b1"]
+    assert broker.connections == 4
+    assert redriven(catalogue, "stopped") == 1
 
 
 async def test_a_connection_that_is_lost_between_letters_sends_none_twice(
