@@ -57,7 +57,7 @@ class Redrive:
             verdict = judge(await deliver(page), len(ready), 0)
             self._note(ready, page, verdict, edits)
         if edits:
-            await self._journal.edit(edits)
+            await self._journal.desk.sent(letters, edits)
         elif not letters:
             self._journal.letters.unmark_all(self._name)
         if verdict.error is None:
@@ -78,7 +78,6 @@ class Redrive:
             overtaken += letter.overtaken_by is not None
             unreadable += letter.overtaken_by is None
             edits.marked[letter.number] = None
-            self._journal.letters.unmark(letter)
         self._count("overtaken", overtaken)
         self._count("unreadable", unreadable)
         if overtaken:
@@ -90,16 +89,14 @@ class Redrive:
 
     def _note(self, ready: _Ready, page: Page, verdict: Verdict, edits: Edits) -> None:
         """Write down what became of letters that were sent."""
-        box, now = self._journal.letters, time.time()
+        now = time.time()
         done = [index for index in range(verdict.settled) if index not in verdict.buried]
-        for index in done:
-            edits.gone.append(ready[index][0].number)
-            box.remove(ready[index][0])
-        for index, why in verdict.buried.items():
-            edits.refused.append(Refusal(ready[index][0].number, why.reason, str(why), now))
-            box.unmark(ready[index][0])
+        edits.gone += [ready[index][0].number for index in done]
+        edits.refused += [
+            Refusal(ready[index][0].number, why.reason, str(why), now) for index, why in verdict.buried.items()
+        ]
         delivered = Page([page.messages[index] for index in done], [page.seqs[index] for index in done])
-        box.settle(self._name, delivered, len(done), {})
+        self._journal.letters.settle(self._name, delivered, len(done), {})
         self._journal.ledger.sinks[self._name].redriven(len(done))
         self._count("delivered", len(done))
         self._count("rejected", len(verdict.buried))

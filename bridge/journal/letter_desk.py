@@ -5,7 +5,7 @@ Used by `bridge.redrive`, the admin port, and `portos-bridge dlq`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -53,7 +53,7 @@ class LetterDesk:
         self._ask = ask
         self._edit = edit
         self._box = box
-        self._writing = asyncio.Lock()  # one by one, or two would count the same letter
+        self._writing = asyncio.Lock()  # a page by a page, or two would count the same letter
 
     async def letters(self, which: Which, limit: int, *, after: int = 0, bodies: bool = False) -> list[Letter]:
         """Read the letters that are meant, by number from the one after `after`; fewer if they are large."""
@@ -70,37 +70,57 @@ class LetterDesk:
     async def retry(self, which: Which, now: float) -> Retried:
         """Have letters sent again that can be: their sink takes them between two of its pages."""
         done = Retried()
-        async with self._writing:
-            after = 0
-            while letters := await self.letters(which, _PAGE_LETTERS, after=after):
-                after = letters[-1].number
-                ready = [letter for letter in letters if _is_ready(letter, done)]
-                if ready:
-                    await self._edit(Edits(marked={letter.number: now for letter in ready}))
-                    self._box.mark(ready)
+
+        async def mark(letters: Sequence[Letter]) -> None:
+            ready = [letter for letter in letters if _is_ready(letter, done)]
+            if ready:
+                await self._edit(Edits(marked={letter.number: now for letter in ready}))
+                self._box.mark(ready)
+
+        await self._each_page(which, mark)
         return done
 
     async def purge(self, which: Which, *, expired: bool = False) -> int:
         """Throw letters away, and tell how many; `expired` if it is for their age."""
-        purged = after = 0
-        async with self._writing:
-            while letters := await self.letters(which, _PAGE_LETTERS, after=after):
-                after = letters[-1].number
-                await self._edit(Edits(gone=[letter.number for letter in letters]))
-                for letter in letters:
-                    self._box.remove(letter, expired=expired)
-                purged += len(letters)
-        return purged
+
+        async def remove(letters: Sequence[Letter]) -> None:
+            await self._edit(Edits(gone=[letter.number for letter in letters]))
+            for letter in letters:
+                self._box.remove(letter, expired=expired)
+
+        return await self._each_page(which, remove)
 
     async def give_up(self, sink: str) -> int:
         """Take the mark from all letters of a sink, and tell how many had one."""
-        given_up = after = 0
+
+        async def unmark(letters: Sequence[Letter]) -> None:
+            await self._edit(Edits(marked=dict.fromkeys((letter.number for letter in letters), None)))
+            for letter in letters:
+                self._box.unmark(letter)
+
+        return await self._each_page(Which(sink=sink, marked=True), unmark)
+
+    async def sent(self, letters: Iterable[Letter], edits: Edits) -> None:
+        """Write down what became of letters that were sent; one that was thrown away meanwhile counts no more."""
+        ended = {*edits.gone, *edits.marked, *(refusal.number for refusal in edits.refused)}
+        gone = set(edits.gone)
         async with self._writing:
-            while letters := await self.letters(Which(sink=sink, marked=True), _PAGE_LETTERS, after=after):
-                after = letters[-1].number
-                await self._edit(Edits(marked=dict.fromkeys((letter.number for letter in letters), None)))
-                given_up += sum(self._box.unmark(letter) for letter in letters)
-        return given_up
+            for letter in letters:
+                if letter.number in ended and self._box.unmark(letter) and letter.number in gone:
+                    self._box.remove(letter)
+            await self._edit(edits)
+
+    async def _each_page(self, which: Which, act: Callable[[Sequence[Letter]], Awaitable[None]]) -> int:
+        """Do something with the letters that are meant, a page at a time; nobody else changes letters meanwhile."""
+        count = after = 0
+        while True:
+            async with self._writing:
+                letters = await self.letters(which, _PAGE_LETTERS, after=after)
+                if not letters:
+                    return count
+                await act(letters)
+            count += len(letters)
+            after = letters[-1].number
 
 
 def _is_ready(letter: Letter, done: Retried) -> bool:

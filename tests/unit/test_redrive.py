@@ -59,12 +59,16 @@ class Broker:
 
 
 class Silent(Broker):
-    """Takes everything and confirms nothing."""
+    """Takes everything and confirms nothing until `answer` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer = asyncio.Event()
 
     async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
-        self.held += [one.id for one in batch]
-        await asyncio.get_running_loop().create_future()
-        raise AssertionError("nobody answers")
+        outcomes = await super().deliver(batch)
+        await self.answer.wait()
+        return outcomes
 
 
 @asynccontextmanager
@@ -223,6 +227,24 @@ async def test_a_letter_that_no_attempt_brings_to_an_answer_does_not_stop_events
     assert redriven(catalogue, "stopped") == 1
 
 
+async def test_a_letter_that_is_thrown_away_on_its_way_is_counted_once(journal: Journal, catalogue: Catalogue) -> None:
+    broker, silent = Broker(refused={"a1", "b1"}), Silent()
+    await journal.append([change("a", 1), change("b", 1)])
+    async with delivering(journal, catalogue, broker):
+        await settled(journal)
+    async with delivering(journal, catalogue, silent):
+        await journal.desk.retry(Which(numbers=(1,)), 1.0)
+        await until(lambda: silent.held == ["a1"], 10, "on its way")
+
+        purged = await journal.desk.purge(Which(numbers=(1,)))
+        silent.answer.set()
+        await until(lambda: redriven(catalogue, "delivered"), 10, "confirmed")
+
+    assert purged == 1
+    assert await numbers(journal) == ["b1"]
+    assert (journal.letters.numbers("kafka")["events"], journal.letters.marked("kafka")) == (1, 0)
+
+
 async def test_a_connection_that_is_lost_between_letters_sends_none_twice(
     journal: Journal, catalogue: Catalogue
 ) -> None:
@@ -303,9 +325,11 @@ async def test_after_an_orderly_end_letters_wait_for_what_was_on_its_way(tmp_pat
             await until(lambda: silent.held == ["a2"], 10, "handed over")
         await journal.desk.retry(ALL, 1.0)
 
-    async with open_journal(tmp_path / "j.db", ["kafka"], 64 * 2**20, LIMITS) as journal:
-        async with delivering(journal, catalogue, broker):
-            await until(lambda: not journal.letters.marked("kafka"), 10, "no letter is marked")
+    async with (
+        open_journal(tmp_path / "j.db", ["kafka"], 64 * 2**20, LIMITS) as journal,
+        delivering(journal, catalogue, broker),
+    ):
+        await until(lambda: not journal.letters.marked("kafka"), 10, "no letter is marked")
 
     assert journal.previous.clean is True
     assert broker.held == ["a2"]
