@@ -14,7 +14,7 @@ from aiohttp import web
 
 from bridge.door import Door
 from bridge.journal import Journal, Which
-from bridge.letters import asked, redriven, shown, told, which_of
+from bridge.letters import asked, letter_number, redriven, shown, told, which_of
 from bridge.metrics import Catalogue
 
 __all__ = ["expire", "letter_routes"]
@@ -34,7 +34,7 @@ def letter_routes(journal: Journal, catalogue: Catalogue, door: Door) -> list[we
         bodies = door.bodies(request)
         which = _checked(lambda: _of_query(request.query))
         limit = _checked(lambda: min(max(int(request.query.get("limit", _MOST)), 1), _MOST))
-        after = _checked(lambda: int(request.query.get("after", 0)))
+        after = _checked(lambda: letter_number(int(request.query.get("after", 0))))
         letters = await journal.desk.letters(which, limit, after=after, bodies=bodies)
         lines = [json.dumps(shown(letter, catalogue.site, bodies=bodies)) + "\n" for letter in letters]
         return web.Response(text="".join(lines), content_type="application/x-ndjson")
@@ -90,7 +90,7 @@ class _Counter:
 def _of_query(query: Mapping[str, str]) -> Which:
     given: dict[str, Any] = {name: query[name] for name in _ASKED_IN_QUERY if name in query}
     if "numbers" in query:
-        given["numbers"] = query["numbers"].split(",")
+        given["numbers"] = [int(number) for number in query["numbers"].split(",")]
     if "marked" in query:
         given["marked"] = query["marked"] == "true"
     return which_of(given)

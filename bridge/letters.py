@@ -13,10 +13,12 @@ import msgspec
 from bridge.journal import Letter, Retried, Which
 from bridge.message import DLQ_REDRIVEN, Message, attributes, event_id, rfc3339
 
-__all__ = ["asked", "redriven", "shown", "told", "which_of"]
+__all__ = ["asked", "letter_number", "redriven", "shown", "told", "which_of"]
 
 _TEXTS = ("sink", "reason", "resource", "id")
 _TIMES = ("since", "until")
+_MOST_NUMBERS = 10_000  # SQLite takes 32,766 values in a statement
+_LARGEST_NUMBER = 2**63 - 1  # nor a larger one than this
 Asked = Mapping[str, Any]
 
 
@@ -32,11 +34,25 @@ def which_of(given: Asked) -> Which:
     sink, reason, resource, identity = (None if given.get(name) is None else str(given[name]) for name in _TEXTS)
     try:
         since, until = (None if given.get(name) is None else float(given[name]) for name in _TIMES)
-        numbers = tuple(int(number) for number in given.get("numbers", ()))
     except (TypeError, ValueError) as error:
-        raise ValueError("since and until are seconds since the epoch, numbers a list of numbers") from error
-    marked = None if given.get("marked") is None else bool(given["marked"])
-    return Which(sink, reason, resource, identity, since, until, numbers, marked)
+        raise ValueError("since and until are seconds since the epoch") from error
+    marked = given.get("marked")
+    if marked is not None and marked is not True and marked is not False:
+        raise ValueError("marked is true or false")
+    return Which(sink, reason, resource, identity, since, until, _numbers(given.get("numbers", ())), marked)
+
+
+def _numbers(given: object) -> tuple[int, ...]:
+    if not isinstance(given, list | tuple) or len(given) > _MOST_NUMBERS:
+        raise ValueError(f"numbers are a list, of {_MOST_NUMBERS} at most")
+    return tuple(map(letter_number, given))
+
+
+def letter_number(given: object) -> int:
+    """Read the number of a letter, or 0; raises `ValueError` with a text for the operator."""
+    if type(given) is not int or not 0 <= given <= _LARGEST_NUMBER:
+        raise ValueError("the number of a letter is a whole number")
+    return given
 
 
 def shown(letter: Letter, site: str, *, bodies: bool = False) -> dict[str, Any]:

@@ -31,4 +31,4 @@ class Inspection:
 
 def _page(store: Store, after: int, limit: int) -> tuple[Places, Sequence[Chunk]]:
     places = store.places()
-    return places, store.read(max(after, places.freed), limit, _PAGE_BYTES)
+    return places, store.read(min(max(after, places.freed), places.head), limit, _PAGE_BYTES)

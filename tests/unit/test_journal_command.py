@@ -201,6 +201,16 @@ async def test_a_bridge_that_runs_is_asked(path: Path, port: int, command: Comma
     assert shown[0] == 0
 
 
+async def test_behind_the_last_number_there_is_nothing(path: Path) -> None:
+    """However large the number is that somebody asks for."""
+    async with open_journal(path, ["kafka", "mqtt"], 64 * 2**20, LIMITS) as journal:
+        await write(journal)
+
+        pages = [await journal.inspection.page(after, 10) for after in (11, 12, 2**70)]
+
+    assert [len(chunks) for _, chunks in pages] == [1, 0, 0]
+
+
 async def test_bodies_of_a_bridge_that_runs_need_its_token(
     path: Path, port: int, command: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

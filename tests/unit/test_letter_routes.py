@@ -117,6 +117,13 @@ async def test_nobody_changes_anything_without_the_token(
         (b"{}", "which letters are meant"),
         (b'{"sinks":"kafka"}', "sinks"),
         (b'{"since":"yesterday"}', "seconds"),
+        (b'{"numbers":"12"}', "a list"),
+        (b'{"numbers":[1.5]}', "whole number"),
+        (b'{"numbers":["1"]}', "whole number"),
+        (b'{"numbers":[true]}', "whole number"),
+        (b'{"numbers":[%d]}' % 2**63, "whole number"),
+        (b'{"numbers":[%s1]}' % (b"1," * 10_000), "10000 at most"),
+        (b'{"marked":"false"}', "true or false"),
         (b'{"all":"yes"}', "which letters are meant"),
     ],
 )
@@ -129,6 +136,14 @@ async def test_nothing_is_done_that_was_not_clearly_said(
 
         assert (answer.status, says in await answer.text()) == (400, True)
         assert len(await listed(http)) == 1
+
+
+@pytest.mark.parametrize("query", ["after=x", "after=9223372036854775808", "after=-1", "limit=x", "numbers=1,x"])
+async def test_a_question_that_makes_no_sense_is_told_so(journal: Journal, catalogue: Catalogue, query: str) -> None:
+    async with served(journal, catalogue) as http:
+        answer = await http.get(f"/dlq?{query}")
+
+        assert answer.status == 400
 
 
 async def test_a_retry_is_told_in_the_log_and_once_in_the_stream(
