@@ -21,7 +21,7 @@ class Door:
     """Checks the token of a request; without one that is set nobody passes."""
 
     def __init__(self, token: SecretStr | None) -> None:
-        self._token = None if token is None else token.get_secret_value().encode()
+        self._token = None if token is None else _bytes(token.get_secret_value())
 
     def bodies(self, request: web.Request) -> bool:
         """Say whether what the hub sent is to be shown, which needs the token."""
@@ -35,5 +35,10 @@ class Door:
         if not self._token:
             raise web.HTTPForbidden(text=_NOBODY + "\n")
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
+        if scheme.lower() != "bearer" or not hmac.compare_digest(_bytes(given.strip()), self._token):
             raise web.HTTPUnauthorized(text=_WRONG + "\n", headers={"WWW-Authenticate": "Bearer"})
+
+
+def _bytes(text: str) -> bytes:
+    """Give a token as it came over the wire, whatever bytes these are."""
+    return text.encode(errors="surrogateescape")

@@ -146,6 +146,17 @@ async def test_a_question_that_makes_no_sense_is_told_so(journal: Journal, catal
         assert answer.status == 400
 
 
+async def test_a_token_that_is_no_text_is_a_wrong_one(journal: Journal, catalogue: Catalogue) -> None:
+    async with served(journal, catalogue) as http:
+        port = (await http.get("/livez")).url.port
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST /dlq/purge HTTP/1.0\r\nAuthorization: Bearer \xff\r\n\r\n")
+        status = await asyncio.wait_for(reader.readline(), 10)
+        writer.close()
+
+    assert b" 401 " in status
+
+
 async def test_a_retry_is_told_in_the_log_and_once_in_the_stream(
     journal: Journal, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
 ) -> None:
