@@ -5,6 +5,7 @@ before the old one is touched; a process that ends in between goes on where it w
 and by `bridge.journal.stopped` where no bridge is to be started.
 """
 
+import errno
 import logging
 import os
 import shutil
@@ -130,6 +131,7 @@ def _salvage(path: Path, max_bytes: int, watch: Watch) -> tuple[Salvaged, Sequen
         part.unlink(missing_ok=True)
     try:
         salvaged = rebuilt(path, new, max_bytes, watch)
+        _check_finished(new)
     except BaseException:
         for part in (new, log_of(new)):
             part.unlink(missing_ok=True)
@@ -140,6 +142,12 @@ def _salvage(path: Path, max_bytes: int, watch: Watch) -> tuple[Salvaged, Sequen
     aside = _put_in_place(path, ready)
     _forget_old(path)
     return salvaged, aside
+
+
+def _check_finished(new: Path) -> None:
+    """Raise where SQLite has closed a file, without a word, and could not put its log into it."""
+    if log_of(new).exists():
+        raise OSError(errno.ENOSPC, "the new file could not be finished")
 
 
 def _put_in_place(path: Path, ready: Path) -> Sequence[Path]:

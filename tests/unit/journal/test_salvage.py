@@ -142,6 +142,32 @@ async def test_without_room_nothing_is_changed(opening: Opening, path: Path, mon
         assert journal.head == 400
 
 
+async def test_a_new_file_that_finds_no_room_at_its_end_is_none(
+    opening: Opening, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite says nothing of it when it is closed, and leaves the log: without that the file is not one."""
+    await stored(opening)
+    damaged = break_tree(path)
+    close = Store.close
+
+    def left_unfinished(store: Store) -> None:
+        left = {file: file.read_bytes() for file in beside(path, "journal.db.new*")}
+        close(store)
+        for file, data in left.items():
+            file.write_bytes(data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "close", left_unfinished)
+        with pytest.raises(StorageFailed, match="nothing was changed"):
+            async with opening():
+                pass
+    assert [file.name for file in beside(path, "journal.db*")] == ["journal.db", "journal.db.lock", "journal.db.mark"]
+    assert beside(path, "journal.db")[0].read_bytes() == damaged
+
+    async with opening() as journal:
+        assert shape(await read_to_the_end(journal, "mqtt")) == list(range(1, 401))
+
+
 @pytest.mark.parametrize("steps", range(4))
 async def test_a_kill_on_the_way_changes_nothing(
     opening: Opening, path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
