@@ -85,6 +85,36 @@ async def test_what_another_sink_was_given_overtakes_nothing(opening: Opening, p
     assert rows(path, OVERTAKEN) == [(1, None)]
 
 
+@pytest.mark.parametrize(
+    ("name", "refused", "later", "expected"),
+    [
+        ("a stale one in between", [4], [3, 5], [5]),
+        ("an older letter behind it", [5, 3], [4, 6], [6, 4]),
+        ("two newer ones", [2], [3, 4], [3]),
+    ],
+)
+async def test_a_letter_is_overtaken_whatever_came_before(
+    opening: Opening, path: Path, name: str, refused: list[int], later: list[int], expected: list[int]
+) -> None:
+    async with opening("kafka") as journal:
+        await deliver(journal, [change("a", version) for version in refused], *range(len(refused)))
+        for version in later:
+            await deliver(journal, [change("a", version)])
+
+    assert [by for _, by in rows(path, OVERTAKEN)] == expected, name
+
+
+async def test_an_id_that_two_resources_share_is_known_until_both_are_overtaken(opening: Opening, path: Path) -> None:
+    other = msgspec.structs.replace(change("a", 1), resource="orders")
+    async with opening("kafka") as journal:
+        await deliver(journal, [change("a", 1), other], 0, 1)
+
+        await deliver(journal, [change("a", 2)])
+        await deliver(journal, [msgspec.structs.replace(other, version=3)])
+
+    assert rows(path, OVERTAKEN) == [(1, 2), (2, 3)]
+
+
 async def test_letters_of_an_earlier_session_are_overtaken_too(opening: Opening, path: Path) -> None:
     async with opening("kafka") as journal:
         await deliver(journal, [change("a", 1), change("a", 2)], 0, 1)
