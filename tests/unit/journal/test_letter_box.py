@@ -9,10 +9,11 @@ import msgspec
 import pytest
 
 from bridge.errors import Rejected
-from bridge.journal import Buried, Journal
+from bridge.journal import Buried, Journal, Letter, Page
 from bridge.journal.letter import DeadLetter
 from bridge.journal.letter_box import LetterBox
 from bridge.journal.room import Room
+from bridge.labels import SOURCE
 from bridge.message import VERSION_RESET, Message
 from tests.unit.journal.conftest import Opening, message
 from tests.unit.journal.test_log import rows
@@ -75,6 +76,14 @@ async def test_what_was_delivered_in_the_same_page_overtakes_as_well(opening: Op
     assert rows(path, OVERTAKEN) == [(2, 3), (4, None), (5, None)]
 
 
+async def test_what_was_delivered_before_a_letter_does_not_overtake_it(opening: Opening, path: Path) -> None:
+    """Whatever its version is: versions have begun anew then."""
+    async with opening("kafka") as journal:
+        await deliver(journal, [change("a", 1), change("a", 5), change("a", 2)], 0, 2)
+
+    assert rows(path, OVERTAKEN) == [(1, 5), (3, None)]
+
+
 async def test_what_another_sink_was_given_overtakes_nothing(opening: Opening, path: Path) -> None:
     async with opening("kafka", "mqtt") as journal:
         await deliver(journal, [change("a", 1)], 0)
@@ -90,7 +99,7 @@ async def test_what_another_sink_was_given_overtakes_nothing(opening: Opening, p
     [
         ("a stale one in between", [4], [3, 5], [5]),
         ("an older letter behind it", [5, 3], [4, 6], [6, 4]),
-        ("two newer ones", [2], [3, 4], [3]),
+        ("two newer ones, of two letters", [2, 9], [3, 4], [3, None]),
     ],
 )
 async def test_a_letter_is_overtaken_whatever_came_before(
@@ -141,6 +150,10 @@ def letter(size: int, sink: str = "kafka") -> DeadLetter:
     return DeadLetter(sink, "sink", "too_large", "", 1, 1.0, 1.0, b"x" * size, 1)
 
 
+def kept_as(one: DeadLetter, number: int = 1) -> Letter:
+    return Letter(number, one, len(one.data), None, None)
+
+
 def test_beyond_the_cap_letters_lose_their_event_and_then_are_only_counted(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR)
     box = LetterBox({}, (), Room(32_768))
@@ -152,3 +165,41 @@ def test_beyond_the_cap_letters_lose_their_event_and_then_are_only_counted(caplo
     assert [len(one.data) for one in kept] == [1_000] * 5 + [0] * 4
     assert box.numbers("kafka") == {"events": 9, "bytes": 5_000, "marked": 0, "shed": 15, "expired": 0}
     assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+def test_letters_that_are_gone_make_room_for_others() -> None:
+    box = LetterBox({}, (), Room(8_192 * 4))
+    given = [letter(1_000) for _ in range(6)]
+    for one in given:
+        box.add(one)
+    for one in given[:2]:
+        box.remove(kept_as(one))
+
+    box.add(letter(2_400))
+
+    assert box.numbers("kafka") == {"events": 5, "bytes": 5_400, "marked": 0, "shed": 1, "expired": 0}
+
+
+def test_what_found_no_room_is_taken_off_the_count() -> None:
+    box = LetterBox({}, (), Room(8_192 * 4))
+    letters = [letter(1_000, SOURCE) for _ in range(5)]
+    for one in letters:
+        box.add(one)
+
+    box.withdraw(letters)
+    box.add(letter(7_000))
+
+    assert box.numbers(SOURCE) == {"events": 0, "bytes": 0, "marked": 0, "shed": 0, "expired": 0}
+    assert box.numbers("kafka")["bytes"] == 7_000
+
+
+def test_a_sink_without_letters_notes_nothing_more() -> None:
+    box = LetterBox({}, (), Room(8_192 * 4))
+    refused = replace(letter(10), resource="tickets", resource_id="a", version=1)
+    box.settle("kafka", Page([change("a", 1)], [1]), 1, {0: refused})
+    box.remove(kept_as(refused))
+    box.take()
+
+    box.settle("kafka", Page([change("a", 2)], [2]), 1, {})
+
+    assert not box
