@@ -75,7 +75,7 @@ class Trouble(NamedTuple):
     lasts: bool
 
 
-_UNTRUSTED = "its certificate is signed by nobody who is trusted: name the authority's file in CA_FILE"
+_UNTRUSTED = "its certificate is signed by nobody who is trusted: name the authority's file in {ca_file}"
 _OTHER_HOST = "its certificate is for another host: set {address} to a name in it, or have a certificate for this one"
 _CERTIFICATES: Mapping[int, str] = {
     9: "its certificate is not valid yet: set the clocks right, or replace the certificate",
@@ -114,14 +114,14 @@ _REASONS: Mapping[str, str] = {
 """By OpenSSL's name of the reason."""
 
 
-def trouble(error: ssl.SSLError, address: str) -> Trouble:
-    """Say what a failed handshake means; `address` is the setting that names the server.
+def trouble(error: ssl.SSLError, address: str, ca_file: str = "CA_FILE") -> Trouble:
+    """Say what a failed handshake means; `address` is the setting that names the server, `ca_file` whom to trust.
 
     What is not known here may pass by itself, as a server that goes away during a handshake does.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
-        why = _CERTIFICATES.get(error.verify_code, f"its certificate is refused: {error.verify_message}")
-        return Trouble(why.format(address=address), lasts=True)
+        why = _CERTIFICATES.get(error.verify_code, "its certificate is refused")
+        return Trouble(why.format(address=address, ca_file=ca_file), lasts=True)
     reason = getattr(error, "reason", None) or type(error).__name__
     if reason in _REASONS:
         return Trouble(_REASONS[reason].format(address=address), lasts=True)

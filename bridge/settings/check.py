@@ -84,9 +84,9 @@ def _existing(path: Path) -> Path:
 
 def unusable_files(sink: str, config: SinkConfig) -> Iterator[str]:
     """Yield what is wrong with the certificates and keys of a sink."""
-    if isinstance(config, TlsFiles) and (config.ca_file or config.client_cert_file):
+    if isinstance(config, TlsFiles):
         try:
-            config.tls_context()
+            config.try_files()
         except UnusableFile as error:
             yield f"{sink_prefix(sink)}{error.field.upper()}: {error}"
 

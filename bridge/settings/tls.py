@@ -31,6 +31,11 @@ class TlsFiles(Part):
         password = self.client_key_password.get_secret_value() if self.client_key_password else None
         return client_context(self.ca_file, self.client_cert_file, self.client_key_file, password)
 
+    def try_files(self) -> None:
+        """Raise `bridge.tls.UnusableFile` for the first file that cannot be used."""
+        if self.ca_file or self.client_cert_file:
+            self.tls_context()
+
     @field_validator("client_key_file", "client_key_password")
     @classmethod
     def _of_a_certificate(cls, value: object, info: ValidationInfo) -> object:

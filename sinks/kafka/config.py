@@ -6,10 +6,12 @@ Pure. What would lose or reorder events is no setting: `acks` is `all` and the p
 import re
 from collections.abc import Iterator
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from bridge.settings import CommaList, Positive, SinkConfig, TlsFiles, is_loopback
+from bridge.tls import UnusableFile, client_context
 from sinks.kafka.records import is_reserved, topic_of
 from sinks.kafka.security import Security
 
@@ -57,6 +59,18 @@ class KafkaConfig(TlsFiles, Security, SinkConfig):
             what = "the login and all events travel" if self.sasl_mechanism else "all events travel"
             safe = self.security_protocol.replace("PLAINTEXT", "SSL")
             yield "security_protocol", f"{what} in plaintext to another host; use {safe} where you can"
+        endpoint = urlsplit(self.oauth_token_url or "")
+        if endpoint.scheme == "http" and not is_loopback(endpoint.hostname or ""):
+            yield "oauth_token_url", "the client's secret travels in plaintext to another host; use https where you can"
+
+    def try_files(self) -> None:
+        """Raise `bridge.tls.UnusableFile` for the first file that cannot be used."""
+        super().try_files()
+        if self.oauth_ca_file is not None:
+            try:
+                client_context(self.oauth_ca_file)
+            except UnusableFile as error:
+                raise UnusableFile("oauth_ca_file", str(error)) from error
 
     @field_validator("ca_file", "client_cert_file", "client_key_file", "client_key_password")
     @classmethod

@@ -7,15 +7,15 @@ function for that is replaced by ours, which keeps the reason and tries nothing 
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 import aiokafka.client
-from aiokafka.conn import AIOKafkaConnection
+from aiokafka.conn import AIOKafkaConnection, OAuthAuthenticator
 from aiokafka.errors import AuthenticationFailedError, KafkaError
 
-__all__ = ["Failures", "noting_failures"]
+__all__ = ["Connection", "Failures", "noting_failures"]
 
 
 _REPEAT_SECONDS = 0.5
@@ -53,8 +53,13 @@ def noting_failures(lasts: Callable[[str, BaseException], bool]) -> Failures:
     return failures
 
 
-class _Connection(AIOKafkaConnection):
+class Connection(AIOKafkaConnection):
+    """A connection whose failure is noted, and whose login with a token can fail."""
+
+    _oauth: "_OAuthAuthenticator | None" = None
+
     async def connect(self) -> Any:
+        """Connect and log in, or note why not."""
         failures = _failures.get()
         connect: Any = super().connect
         if failures is None:
@@ -64,7 +69,7 @@ class _Connection(AIOKafkaConnection):
             await asyncio.sleep(_REPEAT_SECONDS)
             raise known
         try:
-            connected = await connect()
+            connected = await self._without_token(connect)
         except (OSError, KafkaError) as error:
             failures.note(address, error)
             raise
@@ -75,9 +80,46 @@ class _Connection(AIOKafkaConnection):
         failures.by_address.pop(address, None)
         return connected
 
+    async def _without_token(self, connect: Callable[[], Awaitable[Any]]) -> Any:
+        """Connect, and let no broker have the token repeated in an error."""
+        try:
+            return await connect()
+        except KafkaError as error:
+            if self._oauth is not None and self._oauth.sent and self._oauth.sent in str(error):
+                raise AuthenticationFailedError("the broker does not take the token") from None
+            raise
+
+    def authenticator_oauth(self) -> OAuthAuthenticator:
+        """Give the login with a token."""
+        make: Any = _OAuthAuthenticator
+        self._oauth = cast("_OAuthAuthenticator", make(sasl_oauth_token_provider=self._sasl_oauth_token_provider))
+        return self._oauth
+
+
+class _OAuthAuthenticator(OAuthAuthenticator):
+    """Notices that a token is refused, which aiokafka takes for a success: the broker says why and wants a last word.
+
+    RFC 7628, 3.2.3; what comes after that word is an error with the reason.
+    """
+
+    sent = ""
+    _refused = False
+
+    async def step(self, payload: bytes | None) -> tuple[bytes, bool] | None:
+        if payload and self._refused:
+            raise AuthenticationFailedError("the broker does not take the token")
+        if payload:
+            self._refused = True
+            return b"\x01", True
+        step: Any = super().step
+        message: tuple[bytes, bool] | None = await step(payload)
+        if message is not None:
+            self.sent = message[0].split(b"Bearer ")[-1].partition(b"\x01")[0].decode()
+        return message
+
 
 async def _create_conn(host: str, port: int, **options: Any) -> AIOKafkaConnection:
-    connection = _Connection(host, port, **options)  # type: ignore[no-untyped-call]  # aiokafka types its consumer only
+    connection = Connection(host, port, **options)  # type: ignore[no-untyped-call]  # aiokafka types its consumer only
     await connection.connect()
     return connection
 

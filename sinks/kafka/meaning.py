@@ -218,6 +218,8 @@ def not_connected(address: str, error: BaseException, login: str) -> Unavailable
     where = f"connecting to {address}"
     cause = error if isinstance(error, OSError) else error.__cause__  # a certificate is refused after the handshake
     match cause:
+        case Unavailable():  # there is no token to log in with
+            return cause
         case ssl.SSLError():
             text, lasts = trouble(cause, "BOOTSTRAP_SERVERS")
             return Unavailable(f"{where}: {text}", reason="tls", hold=lasts)

@@ -13,6 +13,7 @@ from bridge.tls import UnusableFile
 from sinks.kafka.config import KafkaConfig
 from sinks.kafka.connection import Failures
 from sinks.kafka.ending import close_first_connection
+from sinks.kafka.token import tokens
 
 __all__ = ["protection", "start"]
 
@@ -50,15 +51,18 @@ def _hopeless(producer: Any, failures: Failures) -> bool:
 
 
 async def protection(config: KafkaConfig) -> dict[str, Any]:
-    """Give what the producer is to be protected and let in by, with the files as they are now."""
+    """Give what the producer is to be protected and let in by, with the files as they are now; raises `Unavailable`."""
     options: dict[str, Any] = {"security_protocol": config.security_protocol}
     if config.encrypted:
         try:
             options["ssl_context"] = await asyncio.to_thread(config.tls_context)
         except UnusableFile as error:
             raise Unavailable(f"{error.field.upper()} {error}", reason="tls", hold=True) from error
-    if config.sasl_mechanism is not None and config.sasl_password is not None:
+    if config.sasl_mechanism is not None:
         options["sasl_mechanism"] = config.sasl_mechanism
+    if config.sasl_mechanism == "OAUTHBEARER":
+        options["sasl_oauth_token_provider"] = await tokens(config)
+    if config.sasl_password is not None:
         options["sasl_plain_username"] = config.sasl_username
         options["sasl_plain_password"] = config.sasl_password.get_secret_value()
     return options

@@ -89,6 +89,7 @@ class SecuredKafka(OnProgram):
             "listener.name.mtls.ssl.client.auth=required",
             "ssl.allow.dn.changes=true ssl.allow.san.changes=true",
             f"connections.max.idle.ms={IDLE_SECONDS * 1000}",
+            "listener.name.login.oauthbearer.connections.max.reauth.ms=3600000",  # so that a login ends with its token
         ]
 
     def create(self, topic: str) -> None:

@@ -23,7 +23,12 @@ HUB = "PORTOS_BRIDGE_HUB__URL"
 PASSWORD, TOKEN, MQTT = "C4nary-password-8d1", "C4nary-token-3b7", "C4nary-mqtt-5e9"
 KEY = "C4nary-key-of-the-pseudonyms-6a20"
 ADMIN = "C4nary-admin-token-77f2"
-KAFKA, KAFKA_KEY = "C4nary-kafka-12d8", "C4nary-kafka-key-90b3"
+KAFKA, KAFKA_KEY, CLIENT, GIVEN = (
+    "C4nary-kafka-12d8",
+    "C4nary-kafka-key-90b3",
+    "C4nary-client-4c1e",
+    "C4nary-given-77aa",
+)
 SCHEMES = {
     "jwt": {
         "PORTOS_BRIDGE_AUTH__USERNAME": "bridge",
@@ -32,18 +37,30 @@ SCHEMES = {
     },
     "static": {"PORTOS_BRIDGE_AUTH__SCHEME": "static", "PORTOS_BRIDGE_AUTH__TOKEN": TOKEN},
 }
+SINK = "PORTOS_BRIDGE_SINK__KAFKA__"
+LOGINS = {
+    "password": {"SASL_MECHANISM": "PLAIN", "SASL_USERNAME": "bridge", "SASL_PASSWORD": KAFKA},
+    "client": {
+        "SASL_MECHANISM": "OAUTHBEARER",
+        "OAUTH_TOKEN_URL": "http://127.0.0.1:1/token",
+        "OAUTH_CLIENT_ID": "bridge",
+        "OAUTH_CLIENT_SECRET": CLIENT,
+    },
+    "token": {"SASL_MECHANISM": "OAUTHBEARER", "OAUTH_TOKEN": GIVEN},
+}
 
 pytestmark = pytest.mark.skipif(
     not {"kafka", "mqtt"} <= set(registry.installed()), reason="the program is not installed here: run `make install`"
 )
 
 
-@pytest.fixture(params=SCHEMES.keys())
+@pytest.fixture(params=[("jwt", "password"), ("static", "client"), ("static", "token")], ids="-".join)
 def environ(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     """A bridge with every secret set, and a closed port for each of its peers."""
     cert, key = Authority(tmp_path / "tls").client("bridge", KAFKA_KEY)
     return {
-        **SCHEMES[request.param],
+        **SCHEMES[request.param[0]],
+        **{f"{SINK}{name}": value for name, value in LOGINS[request.param[1]].items()},
         HUB: f"http://127.0.0.1:{free_port()}",
         "PORTOS_BRIDGE_SINKS": "mqtt,kafka",
         "PORTOS_BRIDGE_SUBSCRIBE__RESOURCES": "tickets",
@@ -56,9 +73,6 @@ def environ(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
         "PORTOS_BRIDGE_LOG__FORMAT": "json",
         "PORTOS_BRIDGE_SINK__KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
         "PORTOS_BRIDGE_SINK__KAFKA__SECURITY_PROTOCOL": "SASL_SSL",
-        "PORTOS_BRIDGE_SINK__KAFKA__SASL_MECHANISM": "PLAIN",
-        "PORTOS_BRIDGE_SINK__KAFKA__SASL_USERNAME": "bridge",
-        "PORTOS_BRIDGE_SINK__KAFKA__SASL_PASSWORD": KAFKA,
         "PORTOS_BRIDGE_SINK__KAFKA__CLIENT_CERT_FILE": str(cert),
         "PORTOS_BRIDGE_SINK__KAFKA__CLIENT_KEY_FILE": str(key),
         "PORTOS_BRIDGE_SINK__KAFKA__CLIENT_KEY_PASSWORD": KAFKA_KEY,
@@ -78,7 +92,9 @@ def test_every_secret_there_is_has_a_canary() -> None:
     secrets = {variable.name for _, section in sections() for variable in section if variable.secret}
 
     given = {f"PORTOS_BRIDGE_{name}" for name in ("ADMIN__TOKEN", "SINK__MQTT__PASSWORD", "PRIVACY__HMAC_KEY")}
-    given |= {f"PORTOS_BRIDGE_SINK__KAFKA__{name}" for name in ("SASL_PASSWORD", "CLIENT_KEY_PASSWORD")}
+    given |= {
+        f"{SINK}{name}" for name in ("CLIENT_KEY_PASSWORD", *(name for login in LOGINS.values() for name in login))
+    }
     given |= {*SCHEMES["jwt"], *SCHEMES["static"]}
     assert secrets <= given
 

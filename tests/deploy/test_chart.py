@@ -133,10 +133,9 @@ def test_secrets_are_files_named_as_their_variables(helm: str, values: Path) -> 
 def test_every_secret_of_the_bridge_can_be_mounted(helm: str) -> None:
     """There is no secret setting that an operator of the chart cannot give."""
     known = {item.name.lower() for prefix, model in models() for item in variables(model, prefix) if item.secret}
-    with_password = rendered(helm, CHART / "ci" / "kafka-values.yaml")
-    with_token = rendered(helm, CHART / "ci" / "monitoring-values.yaml")
+    objects = [rendered(helm, values) for values in values_files()]
 
-    assert {path for objects in (with_password, with_token) for _, _, path in secret_files(objects)} == known
+    assert {path for each in objects for _, _, path in secret_files(each)} == known
 
 
 def test_the_key_inside_a_secret_can_be_chosen(helm: str) -> None:

@@ -15,6 +15,7 @@ from bridge.policy import Pauses
 from sinks.kafka import KafkaConfig, plugin
 from tests.brokers.certificates import Authority
 from tests.brokers.secured import IDLE_SECONDS, SecuredKafka
+from tests.brokers.tokens import TokenEndpoint, token_endpoint, unsecured
 from tests.delivery import Run, delivering, disordered
 from tests.oracle.kafka import KafkaReader
 from tests.support import until
@@ -185,6 +186,67 @@ async def test_a_password_that_changes_at_the_broker_does_not_lead_to_a_storm(
         refused = [record for record in caplog.records if "SaslAuthenticationFailed" in record.getMessage()]
         assert len(refused) < 20
         await asyncio.to_thread(broker.set_password, "scram", "right")
+        await run.settled(30)
+
+    await judge(broker, config, messages, run)
+
+
+def by_token(endpoint: TokenEndpoint) -> dict[str, object]:
+    client = {"oauth_client_id": "bridge", "oauth_client_secret": "right"}
+    return {"sasl_mechanism": "OAUTHBEARER", "oauth_token_url": endpoint.url} | client
+
+
+@pytest.mark.parametrize("seconds", [60.0, 5.0])
+async def test_a_token_lets_in_and_is_renewed(broker: SecuredKafka, tmp_path: Path, seconds: float) -> None:
+    """Also where the broker ends each login with its token: 0 lost over two of the short ones."""
+    async with token_endpoint() as endpoint:
+        endpoint.seconds = seconds
+        config = config_for(broker, "LOGIN", **by_token(endpoint))
+        messages = [sample(number) for number in range(1200)]
+
+        async with delivering(tmp_path, plugin, config, pauses=_PATIENT) as run:
+            for start in range(0, 1200, 20):
+                await run.append(messages[start : start + 20])
+                await asyncio.sleep(0.2 if seconds == 5 else 0)
+            await run.settled(30)
+            asked = len(endpoint.asked)
+
+        print(f"{asked} tokens of {seconds:g} s, lost connections: {dict(run.lost)}")
+        assert asked >= 3 if seconds == 5 else asked == 1
+        await judge(broker, config, messages, run)
+
+
+@pytest.mark.parametrize("wrong", ["secret", "token"])
+async def test_a_token_that_is_not_given_or_not_taken_is_told(broker: SecuredKafka, tmp_path: Path, wrong: str) -> None:
+    """By the endpoint and by the broker; held until it is right, without a storm on either."""
+    async with token_endpoint() as endpoint:
+        config = config_for(broker, "LOGIN", **by_token(endpoint))
+        messages = [sample(number) for number in range(300)]
+        if wrong == "secret":
+            endpoint.secret = "another one"
+        else:
+            endpoint.answer = (200, f'{{"access_token": "{unsecured("bridge", -60)}"}}')
+
+        async with delivering(tmp_path, plugin, config, pauses=_PATIENT) as run:
+            await run.append(messages)
+            await until(lambda: run.link.held, 20, "held")
+            assert "OAUTH_CLIENT_ID" in run.link.last_error
+            asked = len(endpoint.asked)
+            await asyncio.sleep(1)
+            assert len(endpoint.asked) - asked <= 4
+            endpoint.secret, endpoint.answer = "right", None
+            await run.settled(30)
+
+        await judge(broker, config, messages, run)
+
+
+async def test_a_token_of_a_file_lets_in(broker: SecuredKafka, tmp_path: Path) -> None:
+    """Something else asks for it."""
+    config = config_for(broker, "LOGIN", sasl_mechanism="OAUTHBEARER", oauth_token=unsecured("bridge", 60))
+    messages = [sample(number) for number in range(100)]
+
+    async with delivering(tmp_path, plugin, config, pauses=_PATIENT) as run:
+        await run.append(messages)
         await run.settled(30)
 
     await judge(broker, config, messages, run)

@@ -55,6 +55,24 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
     items:
       - {key: {{ .passwordKey | quote }}, path: portos_bridge_sink__mqtt__password}
 {{- end }}{{ end }}
+{{- with .Values.kafka }}{{ if .existingSecret }}
+{{- $mechanism := default "" $.Values.config.SINK__KAFKA__SASL_MECHANISM }}
+- secret:
+    name: {{ .existingSecret }}
+    items:
+      {{- if and (eq $mechanism "OAUTHBEARER") $.Values.config.SINK__KAFKA__OAUTH_TOKEN_URL }}
+      - {key: {{ .clientSecretKey | quote }}, path: portos_bridge_sink__kafka__oauth_client_secret}
+      {{- else if eq $mechanism "OAUTHBEARER" }}
+      - {key: {{ .tokenKey | quote }}, path: portos_bridge_sink__kafka__oauth_token}
+      {{- else if $mechanism }}
+      - {key: {{ .passwordKey | quote }}, path: portos_bridge_sink__kafka__sasl_password}
+      {{- end }}
+      {{- if .keyPasswordKey }}
+      - {key: {{ .keyPasswordKey | quote }}, path: portos_bridge_sink__kafka__client_key_password}
+      {{- else if not $mechanism }}
+      {{- fail "kafka.existingSecret: of no use without config.SINK__KAFKA__SASL_MECHANISM or kafka.keyPasswordKey" }}
+      {{- end }}
+{{- end }}{{ end }}
 {{- with .Values.privacy }}{{ if .existingSecret }}
 - secret:
     name: {{ .existingSecret }}

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 import sinks.kafka
+from bridge.settings.reference import variables
 from sinks.kafka.config import KafkaConfig
 from sinks.kafka.records import topic_of
 
@@ -123,11 +124,13 @@ def test_what_cannot_work_is_refused(values: dict[str, object]) -> None:
 
 
 def test_the_sample_is_complete_and_valid() -> None:
-    """`sample.env` sets every variable of the sink, to values that are taken; secrets are files and comments."""
+    """`sample.env` has every variable of the sink, with values that are taken; secrets are files and comments."""
     sample = Path(sinks.kafka.__file__).with_name("sample.env").read_text()
     values = dict(re.findall(r"^PORTOS_BRIDGE_SINK__KAFKA__(\w+)=(.*)$", sample, re.MULTILINE))
-    values |= dict.fromkeys(re.findall(r"^#PORTOS_BRIDGE_SINK__KAFKA__(\w+)_FILE=", sample, re.MULTILINE), "secret")
+    comments = re.findall(r"^#PORTOS_BRIDGE_SINK__KAFKA__(\w+)=", sample, re.MULTILINE)
+    secrets = {item.name for item in variables(KafkaConfig, "") if item.secret}
 
-    config(**{name.lower(): value for name, value in values.items()})
+    config(sasl_password="secret", **{name.lower(): value for name, value in values.items()})
 
-    assert {name.lower() for name in values} == set(KafkaConfig.model_fields) - {"site"}
+    named = {name.removesuffix("_FILE") if name.removesuffix("_FILE") in secrets else name for name in comments}
+    assert {name.lower() for name in named | set(values)} == set(KafkaConfig.model_fields) - {"site"}

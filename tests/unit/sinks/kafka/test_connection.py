@@ -4,15 +4,17 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiokafka.client
 import pytest
+from aiokafka.abc import AbstractTokenProvider
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import KafkaConnectionError, SaslAuthenticationFailed
+from aiokafka.errors import AuthenticationFailedError, KafkaConnectionError, SaslAuthenticationFailed
 
 from bridge.errors import Unavailable
 from sinks.kafka import KafkaConfig, plugin
-from sinks.kafka.connection import noting_failures
+from sinks.kafka.connection import Connection, noting_failures
 from sinks.kafka.meaning import no_connection
 from tests.support import free_port
 
@@ -129,3 +131,48 @@ async def test_a_certificate_that_went_bad_holds_the_sink(tmp_path_factory: pyte
             pytest.fail("connected")
 
     assert (caught.value.reason, caught.value.hold) == ("tls", True)
+
+
+class Refusing(AbstractTokenProvider):
+    async def token(self) -> str:
+        return "C4nary-token"
+
+
+async def test_a_broker_that_refuses_a_token_is_noticed() -> None:
+    """aiokafka takes the refusal for a success; the broker wants a last word and says why then (RFC 7628, 3.2.3)."""
+    connection = Connection("127.0.0.1", 1, sasl_mechanism="OAUTHBEARER", sasl_oauth_token_provider=Refusing())
+    login = connection.authenticator_oauth()
+
+    first, answer, last = await login.step(None), await login.step(b'{"status": "invalid_token"}'), b"again"
+
+    assert first == (b"n,,\x01auth=Bearer C4nary-token\x01\x01", True)
+    assert answer == (b"\x01", True)
+    with pytest.raises(AuthenticationFailedError):
+        await login.step(last)
+
+
+async def test_a_login_is_over_where_a_broker_says_no_more() -> None:
+    connection = Connection("127.0.0.1", 1, sasl_mechanism="OAUTHBEARER", sasl_oauth_token_provider=Refusing())
+    login = connection.authenticator_oauth()
+
+    await login.step(None)
+
+    assert await login.step(b"") is None
+
+
+async def test_a_broker_cannot_have_the_token_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says is logged, and it knows the token."""
+
+    async def connect(self: Any) -> None:
+        await self.authenticator_oauth().step(None)
+        raise SaslAuthenticationFailed("C4nary-token is not good")
+
+    monkeypatch.setattr(AIOKafkaConnection, "connect", connect)
+    noting_failures(lambda *_: True)
+
+    with pytest.raises(AuthenticationFailedError) as caught:
+        await aiokafka.client.create_conn(
+            "127.0.0.1", 1, sasl_mechanism="OAUTHBEARER", sasl_oauth_token_provider=Refusing()
+        )
+
+    assert "C4nary" not in str(caught.value)

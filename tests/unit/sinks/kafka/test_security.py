@@ -13,6 +13,12 @@ from sinks.kafka.config import KafkaConfig
 from tests.brokers.certificates import Authority
 
 PASSWORD = {"SASL_MECHANISM": "SCRAM-SHA-512", "SASL_USERNAME": "bridge", "SASL_PASSWORD": "secret-4711"}
+TOKEN = {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "OAUTHBEARER"}
+CLIENT = {
+    "OAUTH_TOKEN_URL": "https://login.example/token",
+    "OAUTH_CLIENT_ID": "bridge",
+    "OAUTH_CLIENT_SECRET": "secret-4711",
+}
 PREFIX = "PORTOS_BRIDGE_SINK__KAFKA__"
 
 
@@ -22,7 +28,7 @@ def problems(tmp_path: Path, values: Mapping[str, str]) -> list[str]:
         "PORTOS_BRIDGE_SINKS": "kafka",
         "PORTOS_BRIDGE_HUB__URL": "http://localhost:3000",
         "PORTOS_BRIDGE_AUTH__SCHEME": "static",
-        "PORTOS_BRIDGE_AUTH__TOKEN": "token",
+        "PORTOS_BRIDGE_AUTH__TOKEN": "of-the-hub",
         "PORTOS_BRIDGE_SUBSCRIBE__RESOURCES": "tickets",
         "PORTOS_BRIDGE_JOURNAL__PATH": str(tmp_path / "journal.db"),
         f"{PREFIX}BOOTSTRAP_SERVERS": "localhost:9092",
@@ -43,6 +49,9 @@ def problems(tmp_path: Path, values: Mapping[str, str]) -> list[str]:
         {"SECURITY_PROTOCOL": "SASL_PLAINTEXT"} | PASSWORD,
         {"SECURITY_PROTOCOL": "SASL_SSL"} | PASSWORD,
         {"SECURITY_PROTOCOL": "SASL_SSL"} | PASSWORD | {"SASL_MECHANISM": "PLAIN"},
+        TOKEN | CLIENT,
+        TOKEN | CLIENT | {"OAUTH_SCOPE": "kafka events"},
+        TOKEN | {"OAUTH_TOKEN": "abc.def-ghi_jkl="},
     ],
     ids=str,
 )
@@ -82,6 +91,37 @@ def test_what_goes_together_is_taken(tmp_path: Path, values: Mapping[str, str]) 
             ],
         ),
         ({"SECURITY_PROTOCOL": "SSL", "CA_FILE": "/none.pem"}, ["CA_FILE: cannot be read: No such file or directory"]),
+        (TOKEN, ["OAUTH_TOKEN_URL: must be set, or OAUTH_TOKEN, since SASL_MECHANISM is OAUTHBEARER"]),
+        (
+            TOKEN | {"OAUTH_TOKEN_URL": "https://login.example/token"},
+            [
+                "OAUTH_CLIENT_ID: must be set, since OAUTH_TOKEN_URL is",
+                "OAUTH_CLIENT_SECRET: must be set, since OAUTH_TOKEN_URL is",
+            ],
+        ),
+        (TOKEN | CLIENT | {"OAUTH_TOKEN": "abc"}, ["OAUTH_TOKEN_URL: is of no use beside OAUTH_TOKEN; keep one"]),
+        (
+            TOKEN | {"OAUTH_TOKEN": "abc", "OAUTH_CLIENT_SECRET": "secret-4711", "OAUTH_SCOPE": "x"},
+            [
+                "OAUTH_CLIENT_SECRET: is of no use without OAUTH_TOKEN_URL",
+                "OAUTH_SCOPE: is of no use without OAUTH_TOKEN_URL",
+            ],
+        ),
+        (TOKEN | {"OAUTH_TOKEN": "secret-4711 x"}, ["OAUTH_TOKEN: is no bearer token"]),
+        (TOKEN | CLIENT | {"OAUTH_TOKEN_URL": "login.example/token"}, ["OAUTH_TOKEN_URL: should be https://host/path"]),
+        (
+            TOKEN | CLIENT | {"OAUTH_TOKEN_URL": "https://bridge:secret-4711@login.example"},
+            ["OAUTH_TOKEN_URL: should be https://host/path"],
+        ),
+        (
+            TOKEN | CLIENT | {"OAUTH_CA_FILE": "/none.pem"},
+            ["OAUTH_CA_FILE: cannot be read: No such file or directory"],
+        ),
+        (
+            {"SECURITY_PROTOCOL": "SASL_SSL", "OAUTH_CLIENT_SECRET": "secret-4711"} | PASSWORD,
+            ["OAUTH_CLIENT_SECRET: is of no use, since SASL_MECHANISM is SCRAM-SHA-512"],
+        ),
+        (TOKEN | CLIENT | {"SASL_USERNAME": "bridge"}, ["SASL_USERNAME: is of no use, since SASL_MECHANISM is OAUTH"]),
     ],
     ids=str,
 )
@@ -137,3 +177,11 @@ def test_plaintext_to_another_host_is_warned_of(servers: str, protocol: str, sai
 
     assert [field for field, _ in cautions] == (["security_protocol"] if said else [])
     assert said is None or said in cautions[0][1]
+
+
+@pytest.mark.parametrize(("url", "warned"), [("http://login.example/t", True), ("http://localhost/t", False)])
+def test_a_secret_in_plaintext_to_an_endpoint_is_warned_of(url: str, warned: bool) -> None:  # noqa: FBT001
+    values = {name.lower(): value for name, value in (TOKEN | CLIENT | {"OAUTH_TOKEN_URL": url}).items()}
+    config = KafkaConfig.model_validate({"bootstrap_servers": "kafka:9093"} | values)
+
+    assert [field for field, _ in config.cautions()] == (["oauth_token_url"] if warned else [])
