@@ -73,6 +73,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
       {{- fail "kafka.existingSecret: of no use without config.SINK__KAFKA__SASL_MECHANISM or kafka.keyPasswordKey" }}
       {{- end }}
 {{- end }}{{ end }}
+{{- with .Values.admin }}{{ if .existingSecret }}
+- secret:
+    name: {{ .existingSecret }}
+    items:
+      - {key: {{ .tokenKey | quote }}, path: portos_bridge_admin__token}
+{{- end }}{{ end }}
 {{- with .Values.privacy }}{{ if .existingSecret }}
 - secret:
     name: {{ .existingSecret }}
