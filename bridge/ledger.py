@@ -101,9 +101,11 @@ def restored(record: bytes | None, accepted: int, cursors: Mapping[str, int], se
         ledger, recorded = found.ledger, found.cursors
         ledger.received += max(accepted - found.accepted, 0)
     for name, cursor in cursors.items():
-        account = ledger.sinks.setdefault(name, Account(skipped=settled.get(name, 0)))
-        account.delivered += max(settled.get(name, 0) - recorded.get(name, settled.get(name, 0)), 0)
-        account.skipped += cursor - settled.get(name, 0)
+        place = settled.get(name, 0)
+        account = ledger.sinks.setdefault(name, Account(skipped=place))
+        counted = recorded.get(name, place)
+        account.delivered += max(place - counted, 0)
+        account.skipped += max(cursor - max(place, counted), 0)
     for name in ledger.sinks.keys() - cursors.keys():
         del ledger.sinks[name]
     return ledger

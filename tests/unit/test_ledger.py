@@ -47,6 +47,8 @@ def test_what_came_has_gone_somewhere() -> None:
         ("as it was recorded", (50, {"kafka": 40}), 50, {"kafka": 40}, {"kafka": 40}, {"intake": 0, "kafka": 0}),
         ("a little further on", (50, {"kafka": 40}), 58, {"kafka": 44}, {"kafka": 44}, {"intake": 0, "kafka": 0}),
         ("a sink that was away", (50, {"kafka": 40}), 50, {"kafka": 45}, {"kafka": 40}, {"intake": 0, "kafka": 0}),
+        ("one that did nothing since", (50, {"mqtt": 45}), 50, {"mqtt": 45}, {"mqtt": 20}, {"intake": 0, "mqtt": 0}),
+        ("one that was away again", (50, {"mqtt": 30}), 50, {"mqtt": 45}, {"mqtt": 20}, {"intake": 0, "mqtt": 0}),
         ("a sink that is new", (50, {}), 50, {"mqtt": 30}, {}, {"intake": 0, "mqtt": 0}),
         ("the tail is lost", (50, {"kafka": 40}), 47, {"kafka": 40}, {"kafka": 40}, {"intake": 3, "kafka": 0}),
         ("a cursor went back", (50, {"kafka": 40}), 50, {"kafka": 37}, {"kafka": 37}, {"intake": 0, "kafka": -3}),
