@@ -5,23 +5,19 @@ Every answer says what to do next.
 
 import argparse
 import json
-import re
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from bridge.commands.letter_access import LetterAccess, letter_access
+from bridge.commands.moment import moment
 from bridge.commands.output import say
 from bridge.commands.remote import Refused
 from bridge.journal import Which
 
 __all__ = ["main"]
 
-_AGO = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _COLUMNS = (
     ("number", "number", 8),
     ("lastAt", "last attempt", 24),
@@ -76,9 +72,9 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--resource", metavar="NAME", help="of this resource: tickets")
         one.add_argument("--id", help="of the resource, or of the event, with this id")
         one.add_argument(
-            "--since", type=_moment, metavar="TIME", help="tried last since then: 2h, 3d, or 2026-03-04T09:15Z"
+            "--since", type=moment, metavar="TIME", help="tried last since then: 2h, 3d, or 2026-03-04T09:15Z"
         )
-        one.add_argument("--until", type=_moment, metavar="TIME", help="tried last before then")
+        one.add_argument("--until", type=moment, metavar="TIME", help="tried last before then")
         one.add_argument("--url", help="admin port of a bridge elsewhere: http://host:8080")
         if verb in ("list", "show"):
             one.add_argument("--json", dest="as_json", action="store_true", help="a JSON object a line")
@@ -90,17 +86,6 @@ def _parser() -> argparse.ArgumentParser:
         if verb in ("retry", "purge"):
             one.add_argument("--all", action="store_true", help="all of them")
     return parser
-
-
-def _moment(text: str) -> float:
-    """Read a moment: so long ago, or ISO 8601, in UTC where it names no zone."""
-    if (ago := _AGO.fullmatch(text)) is not None:
-        return time.time() - float(ago[1]) * _SECONDS[ago[2]]
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither 30m, 2h, 3d nor 2026-03-04T09:15Z") from error
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _which(options: argparse.Namespace) -> Which:

@@ -11,7 +11,7 @@ from bridge.journal.change import Chunk
 from bridge.journal.chunk import CorruptRow, decode
 from bridge.message import Message
 
-__all__ = ["Hole", "Row", "rows_of"]
+__all__ = ["Hole", "Row", "numbered", "rows_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def rows_of(chunks: Sequence[Chunk], after: int, until: int) -> Iterator[Row | H
     A run of numbers of which nothing can be read is one hole, as far as these chunks show it.
     """
     hole: Hole | None = None
-    for seq, found in _numbered(chunks, after, until):
+    for seq, found in numbered(chunks, after, until):
         if isinstance(found, Message):
             if hole is not None:
                 yield hole
@@ -51,8 +51,8 @@ def rows_of(chunks: Sequence[Chunk], after: int, until: int) -> Iterator[Row | H
         yield hole
 
 
-def _numbered(chunks: Sequence[Chunk], after: int, until: int) -> Iterator[tuple[int, Message | int]]:
-    """Give each number with its message, or with how many bytes are left of it."""
+def numbered(chunks: Sequence[Chunk], after: int, until: int) -> Iterator[tuple[int, Message | int]]:
+    """Give each number with its message, or with how many bytes are left of it; up to where `rows_of` does."""
     due = after + 1
     for chunk in chunks:
         yield from ((seq, 0) for seq in range(due, chunk.first))

@@ -16,9 +16,10 @@ from bridge.journal.chunk import decode
 from bridge.journal.damage import Damage, Lost, Telling, told_plainly
 from bridge.journal.letter_box import LetterBox
 from bridge.journal.log import Journal, Limits, Previous
-from bridge.journal.memory import Memory, Records, unsealed
+from bridge.journal.memory import Memory
 from bridge.journal.owner import owned
 from bridge.journal.reader import Reader
+from bridge.journal.recall import recalled
 from bridge.journal.room import Room
 from bridge.journal.salvage import Repair, made_usable
 from bridge.journal.schema import SCHEMA_VERSION
@@ -32,9 +33,6 @@ __all__ = ["open_journal"]
 
 _log = logging.getLogger(__name__)
 _RESERVE = 16  # one part in 16 of the file is kept for cursors, dead letters and records when the rest is full
-_RECORDS_SHARE = 32
-_LEARNT_EVENTS = 1000
-_LEARNT_BYTES = 4 * 1024 * 1024
 
 
 @asynccontextmanager
@@ -61,7 +59,7 @@ async def open_journal(  # noqa: PLR0913 - opened in one place, by `bridge.servi
         try:
             state = await writer.call(lambda store: store.load())
             readers = {sink: await _reader(writer, state, sink) for sink in sinks}
-            records = await _remembered(writer, state, memory, max_bytes // _RECORDS_SHARE)
+            records = await recalled(writer.call, state, memory, max_bytes)
             identity = state.identity or uuid4().hex[:16]
             await _begin(writer, path, identity)
             damage = Damage(identity, state.corrupt_letters, tell, on_lost)
@@ -127,27 +125,6 @@ def _received(chunks: Sequence[Chunk]) -> Iterator[tuple[int, float]]:
         for seq, row in enumerate(decode(chunk.rows, chunk.first, chunk.last), chunk.first):
             if isinstance(row, Message):
                 yield seq, row.received_at
-
-
-async def _remembered(writer: Writer, state: State, memory: Memory | None, most_bytes: int) -> Records:
-    """Give a memory all that the journal knows: its records, and the messages that have come since the last of them."""
-    stored = await writer.call(lambda store: store.records())
-    covered = stored[-1][0] if stored else 0
-    if stored and covered < state.freed:
-        _log.warning("the journal was used by a release that remembers no versions: what was known of them is dropped")
-        stored = []
-    if memory is not None:
-        records = [unsealed(data) for _, data in stored]
-        if None in records:
-            _log.warning("records of the versions seen are damaged or found no room: what only they knew is forgotten")
-        memory.restore(records)
-        after = covered
-        while chunks := await writer.call(lambda store: store.read(after, _LEARNT_EVENTS, _LEARNT_BYTES)):  # noqa: B023 - awaited here
-            for chunk in chunks:
-                rows = decode(chunk.rows, chunk.first, chunk.last)
-                memory.learn([row for row in rows if isinstance(row, Message)])
-            after = chunks[-1].last
-    return Records(memory, covered, [(upto, len(data)) for upto, data in stored], most_bytes)
 
 
 def _tell_repair(path: Path, repair: Repair) -> None:

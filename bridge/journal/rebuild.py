@@ -7,23 +7,20 @@ the memory of versions are what SQLite can read. Used by `bridge.journal.salvage
 import contextlib
 import logging
 import os
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import msgspec
 
 from bridge.journal.change import Change, Chunk
 from bridge.journal.chunk import CorruptRow
 from bridge.journal.entry import chunks_of, corrupt_letter
-from bridge.journal.file import log_of, opened_to_read
+from bridge.journal.file import log_of
+from bridge.journal.found import Found
 from bridge.journal.mark import read_mark
-from bridge.journal.remains import Cell, Pages, Read, cells, notes, rows_of
-from bridge.journal.seal import Value
+from bridge.journal.remains import Cell, Pages, Read, rows_of
 from bridge.journal.store import Store
 from bridge.journal.wal import PAGE_BYTES, frames
 from bridge.labels import JOURNAL
@@ -35,9 +32,6 @@ __all__ = ["Salvaged", "Watch", "readable_log", "rebuilt", "surveyed"]
 _log = logging.getLogger(__name__)
 _BATCH_BYTES = 4 * 1024 * 1024
 _MOST_LOG_BYTES = 256 * 1024 * 1024  # SQLite keeps it below 5 MiB but for a transaction that is longer
-_PLACE_COLUMNS = 2  # of schema 1, which has no checksum beside a place
-
-
 Watch = Callable[[int, int], None]
 """Is told, page after page, how many of how many have been looked at."""
 
@@ -61,19 +55,6 @@ class Salvaged:
     def lost(self) -> int:
         """How many events are missing."""
         return sum(last - first + 1 for first, last in self.holes)
-
-
-@dataclass(slots=True)
-class _Found:
-    """What a damaged file still holds."""
-
-    cells: list[Cell] = field(default_factory=list)
-    cursors: dict[str, int] = field(default_factory=dict)
-    notes: dict[str, Value] = field(default_factory=dict)
-    letters: list[tuple[Sequence[str], Sequence[object]]] = field(default_factory=list)
-    records: list[tuple[Sequence[str], Sequence[object]]] = field(default_factory=list)
-    taken: set[int] = field(default_factory=set)
-    damaged: dict[int, bytes] = field(default_factory=dict)
 
 
 def rebuilt(path: Path, new: Path, max_bytes: int, watch: Watch) -> Salvaged:
@@ -110,7 +91,7 @@ class _Nowhere:
 def _gathered(path: Path, log: bytes | None, into: Store | _Nowhere, watch: Watch) -> Salvaged:
     older = list(frames(log or b""))
     overlay = dict(older)
-    found = _Found()
+    found = Found()
     size = path.stat().st_size if path.exists() else 0
     pages = size // PAGE_BYTES
     count = max(pages, *overlay, 0)
@@ -118,12 +99,12 @@ def _gathered(path: Path, log: bytes | None, into: Store | _Nowhere, watch: Watc
         file = stack.enter_context(path.open("rb")) if size else None
         base = _reading(file.fileno() if file else None)
         for number in range(1, pages + 1):
-            _look(number, base(number) or b"", found)
+            found.look(number, base(number) or b"")
             watch(number, pages)
         for number, page in older:
-            _look(number, page, found)
-        _ask(path, found)
-        _settle_places(path, found)
+            found.look(number, page)
+        found.ask(path)
+        found.settle_places(path)
         newest = Pages(lambda number: overlay.get(number) or base(number), count)
         _refill(into, found, (newest, Pages(base, count)))
         return _conclude(into, path, found)
@@ -138,74 +119,15 @@ def _reading(file: int | None) -> Read:
     return read
 
 
-def _look(number: int, page: bytes, found: _Found) -> None:
-    found.cells += cells(number, page)
-    for name, value in notes(page):
-        match name, value:
-            case "ledger", bytes():
-                before = found.notes.get(name)
-                if not isinstance(before, bytes) or recorded_places(value)[0] >= recorded_places(before)[0]:
-                    found.notes[name] = value
-            case "proved_at", float():
-                before = found.notes.get(name)
-                found.notes[name] = max(value, before) if isinstance(before, float) else value
-            case ("scope" | "id" | "holes", str()) | ("clean" | "forgotten" | "schema", int()):
-                found.notes[name] = value
-            case _, int():
-                found.cursors[name] = max(value, found.cursors.get(name, 0))
-
-
-def _ask(path: Path, found: _Found) -> None:
-    """Let SQLite read what has no checksums, as far as it can, and the places of a journal that never had any."""
-    if not path.exists():
-        return
-    try:
-        with closing(opened_to_read(path)) as db:
-            found.letters = list(_rows(db, "dead_letter", "id"))
-            found.records = list(_rows(db, "memory", "upto"))
-            if not found.cursors:
-                places = [row for _, row in _rows(db, "cursor", "sink") if len(row) == _PLACE_COLUMNS]
-                found.cursors = {str(sink): place for sink, place in places if isinstance(place, int)}
-    except sqlite3.Error as error:
-        _log.warning("journal %s: dead letters and the memory of versions could not be read: %r", path, error)
-
-
-def _rows(db: sqlite3.Connection, table: str, key: str) -> Iterator[tuple[Sequence[str], Sequence[object]]]:
-    """Read a table from both ends, up to the damage."""
-    seen: set[object] = set()
-    for order in ("ASC", "DESC"):
-        try:
-            rows = db.execute(f"SELECT * FROM {table} ORDER BY {key} {order}")  # noqa: S608 - our own names
-            names = [column[0] for column in rows.description]
-            for row in rows:
-                if row[0] in seen:
-                    break
-                seen.add(row[0])
-                yield names, row
-        except (sqlite3.Error, OverflowError, UnicodeError):
-            continue  # the other end
-
-
-def _settle_places(path: Path, found: _Found) -> None:
-    """Find out which journal it is and where its sinks were, from whatever says so."""
-    mark = read_mark(path)
-    identity = found.notes.get("id")
-    found.notes["id"] = identity if isinstance(identity, str) else mark[0] if mark else uuid4().hex[:16]
-    ledger = found.notes.get("ledger")
-    if isinstance(ledger, bytes):
-        for sink, place in recorded_cursors(ledger).items():
-            found.cursors[sink] = max(place, found.cursors.get(sink, 0))
-
-
-def _refill(into: Store | _Nowhere, found: _Found, sources: Sequence[Pages]) -> None:
+def _refill(into: Store | _Nowhere, found: Found, sources: Sequence[Pages]) -> None:
     """Write every event that some sink has still to settle, once."""
-    settled = min(found.cursors.values(), default=0)
+    settled = found.floor
     batch: list[Chunk] = []
     size = 0
     for cell in sorted(set(found.cells), key=lambda cell: (cell.first, -cell.page)):
         if cell.last <= settled and cell.first <= settled:
             continue
-        for messages, first in _runs(_fresh(cell, found, sources, settled)):
+        for messages, first in _runs(_fresh(cell, found, sources)):
             batch += chunks_of(messages, first)
             size += sum(len(message.body) for message in messages)
         if size > _BATCH_BYTES:
@@ -214,8 +136,9 @@ def _refill(into: Store | _Nowhere, found: _Found, sources: Sequence[Pages]) -> 
     into.write(Change(chunks=batch, cursors=found.cursors))
 
 
-def _fresh(cell: Cell, found: _Found, sources: Sequence[Pages], settled: int) -> dict[int, Message]:
+def _fresh(cell: Cell, found: Found, sources: Sequence[Pages]) -> dict[int, Message]:
     """Read the events of a chunk that were not found before, from whichever chain of pages gives them."""
+    floor = found.floor
     fresh: dict[int, Message] = {}
     for pages in sources:
         for blob in pages.blobs(cell):
@@ -223,7 +146,7 @@ def _fresh(cell: Cell, found: _Found, sources: Sequence[Pages], settled: int) ->
             for seq, row in rows:
                 if isinstance(row, bytes):
                     found.damaged.setdefault(seq, row)
-                elif seq > settled and seq not in found.taken:
+                elif seq > floor and seq not in found.taken:
                     fresh[seq] = row
             if len(blob) == cell.size and rows and all(isinstance(row, Message) for _, row in rows):
                 found.taken.update(fresh)
@@ -246,12 +169,12 @@ def _runs(rows: Mapping[int, Message]) -> Iterator[tuple[list[Message], int]]:
         yield run, first
 
 
-def _conclude(into: Store | _Nowhere, path: Path, found: _Found) -> Salvaged:
+def _conclude(into: Store | _Nowhere, path: Path, found: Found) -> Salvaged:
     """Write everything else, and which numbers could not be found."""
     for table, rows in (("dead_letter", found.letters), ("memory", found.records)):
         for names, row in rows:
             into.adopt(table, names, [row])
-    settled = min(found.cursors.values(), default=0)
+    settled = found.floor
     mark = read_mark(path)
     ledger = found.notes.get("ledger")
     record = ledger if isinstance(ledger, bytes) else None

@@ -1,0 +1,98 @@
+"""What a damaged journal still holds, from its pages and from SQLite, and what of it is wanted.
+
+Used by `bridge.journal.rebuild`.
+"""
+
+import logging
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+from bridge.journal.file import opened_to_read
+from bridge.journal.mark import read_mark
+from bridge.journal.remains import Cell, cells, notes
+from bridge.journal.seal import Value
+from bridge.ledger import recorded_cursors, recorded_places
+
+__all__ = ["Found"]
+
+_log = logging.getLogger(__name__)
+_PLACE_COLUMNS = 2  # of schema 1, which has no checksum beside a place
+
+
+@dataclass(slots=True)
+class Found:
+    """See the module; `taken` are the numbers of the events that are read, `damaged` what is left of others."""
+
+    cells: list[Cell] = field(default_factory=list)
+    cursors: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, Value] = field(default_factory=dict)
+    letters: list[tuple[Sequence[str], Sequence[object]]] = field(default_factory=list)
+    records: list[tuple[Sequence[str], Sequence[object]]] = field(default_factory=list)
+    taken: set[int] = field(default_factory=set)
+    damaged: dict[int, bytes] = field(default_factory=dict)
+
+    def look(self, number: int, page: bytes) -> None:
+        """Note whatever stands in a page."""
+        self.cells += cells(number, page)
+        for name, value in notes(page):
+            match name, value:
+                case "ledger", bytes():
+                    before = self.notes.get(name)
+                    if not isinstance(before, bytes) or recorded_places(value)[0] >= recorded_places(before)[0]:
+                        self.notes[name] = value
+                case "proved_at", float():
+                    before = self.notes.get(name)
+                    self.notes[name] = max(value, before) if isinstance(before, float) else value
+                case ("scope" | "id" | "holes", str()) | ("clean" | "forgotten" | "schema", int()):
+                    self.notes[name] = value
+                case _, int():
+                    self.cursors[name] = max(value, self.cursors.get(name, 0))
+
+    def ask(self, path: Path) -> None:
+        """Let SQLite read what has no checksums, as far as it can, and the places of a journal that never had any."""
+        if not path.exists():
+            return
+        try:
+            with closing(opened_to_read(path)) as db:
+                self.letters = list(_rows(db, "dead_letter", "id"))
+                self.records = list(_rows(db, "memory", "upto"))
+                if not self.cursors:
+                    places = [row for _, row in _rows(db, "cursor", "sink") if len(row) == _PLACE_COLUMNS]
+                    self.cursors = {str(sink): place for sink, place in places if isinstance(place, int)}
+        except sqlite3.Error as error:
+            _log.warning("journal %s: dead letters and the memory of versions could not be read: %r", path, error)
+
+    def settle_places(self, path: Path) -> None:
+        """Find out which journal it is and where its sinks were, from whatever says so."""
+        mark = read_mark(path)
+        identity = self.notes.get("id")
+        self.notes["id"] = identity if isinstance(identity, str) else mark[0] if mark else uuid4().hex[:16]
+        ledger = self.notes.get("ledger")
+        if isinstance(ledger, bytes):
+            for sink, place in recorded_cursors(ledger).items():
+                self.cursors[sink] = max(place, self.cursors.get(sink, 0))
+
+    @property
+    def floor(self) -> int:
+        """Up to which number nothing is wanted, since every sink has settled it."""
+        return min(self.cursors.values(), default=0)
+
+
+def _rows(db: sqlite3.Connection, table: str, key: str) -> Iterator[tuple[Sequence[str], Sequence[object]]]:
+    """Read a table from both ends, up to the damage."""
+    seen: set[object] = set()
+    for order in ("ASC", "DESC"):
+        try:
+            rows = db.execute(f"SELECT * FROM {table} ORDER BY {key} {order}")  # noqa: S608 - our own names
+            names = [column[0] for column in rows.description]
+            for row in rows:
+                if row[0] in seen:
+                    break
+                seen.add(row[0])
+                yield names, row
+        except (sqlite3.Error, OverflowError, UnicodeError):
+            continue  # the other end
