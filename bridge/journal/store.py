@@ -142,8 +142,10 @@ class Store:
 
     def _places(self, session: Mapping[str, Any]) -> Places:
         first, last = self._db.execute("SELECT min(first), max(last) FROM chunk").fetchone()
-        ledger = session.get("ledger")  # which knows the sinks as well that have never settled anything
-        cursors = {**recorded_cursors(ledger), **dict(_sealed(self._db.execute("SELECT sink, seq, crc FROM cursor")))}
+        ledger = session.get("ledger")  # which knows the places as well of sinks that have settled nothing there
+        cursors = dict(recorded_cursors(ledger))
+        for sink, seq in _sealed(self._db.execute("SELECT sink, seq, crc FROM cursor")):
+            cursors[sink] = max(seq, cursors.get(sink, 0))
         accepted, passed = recorded_places(ledger)
         of, noted = read_mark(self._path) or (None, 0)
         head = max(last or 0, *cursors.values(), accepted, noted if of == session.get("id") else 0)

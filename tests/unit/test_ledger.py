@@ -403,3 +403,25 @@ async def test_a_sink_that_settles_nothing_is_counted_once_however_often_it_star
         async with open_journal(path, ["kafka", "mqtt"], 64 * 2**20, LIMITS) as journal:
             assert not any(journal.imbalances().values())
             assert journal.ledger.sinks["mqtt"] == Account(skipped=20)
+
+
+async def test_what_a_sink_missed_while_it_was_off_is_counted_once(tmp_path: Path) -> None:
+    """Its place on disk stays behind what was deleted, until it settles something."""
+    path = tmp_path / "j.db"
+
+    async def settled(sinks: Sequence[str], count: int) -> None:
+        async with open_journal(path, sinks, 64 * 2**20, LIMITS) as journal:
+            journal.ledger.received += count
+            await journal.append(messages(journal.head + 1, count))
+            for sink in sinks:
+                page = await journal.read(sink, count)
+                journal.ledger.sinks[sink].delivered += count
+                await journal.settle(sink, page, count, {})
+
+    await settled(["kafka", "mqtt"], 10)
+    await settled(["kafka"], 20)
+
+    for _ in range(3):
+        async with open_journal(path, ["kafka", "mqtt"], 64 * 2**20, LIMITS) as journal:
+            assert not any(journal.imbalances().values())
+            assert journal.ledger.sinks["mqtt"] == Account(skipped=30)
