@@ -68,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
         "--resource", dest="resources", action="append", default=[], metavar="NAME", help="this one alone; repeatable"
     )
     tail.add_argument("--json", dest="as_json", action="store_true", help="a CloudEvents event in JSON a line")
-    commands.add_parser("journal", help="look into the journal, check it, write it out", add_help=False)
+    commands.add_parser(
+        "journal", help="look into the journal, check it, write it out, repair it, trim it", add_help=False
+    )
     commands.add_parser("dlq", help="look at dead letters, send them again, throw them away", add_help=False)
     commands.add_parser("demo", help="show a bridge at work, with a simulated hub and a broker", add_help=False)
     commands.add_parser("simulate", help="be a Portos hub to develop and test against", add_help=False)

@@ -12,7 +12,18 @@ import msgspec
 
 from bridge.message import RESYNC_REQUIRED, Message, event_id, rfc3339
 
-__all__ = ["CAUSES", "CORRUPTION", "JOURNAL_LOST", "Sight", "Window", "cause_of", "corruption", "resync_required"]
+__all__ = [
+    "CAUSES",
+    "CORRUPTION",
+    "JOURNAL_LOST",
+    "TRIMMED",
+    "Sight",
+    "Window",
+    "cause_of",
+    "corruption",
+    "resync_required",
+    "trimmed",
+]
 
 CAUSES = (
     *("first_start", "unclean_start", "stopped", "journal_lost"),
@@ -24,6 +35,8 @@ JOURNAL_LOST = "journal_lost"
 """The cause where nothing is known any more of what was stored before."""
 CORRUPTION = "corruption"
 """The cause where something was heard and stored, and cannot be read any more."""
+TRIMMED = "trimmed"
+"""The cause where something was heard and stored, and an operator has given it up."""
 
 _SET_BACK_SECONDS = 5.0
 _RENAMED = {"server_close": "closed"}
@@ -114,6 +127,18 @@ def corruption(window: Window, events: int, loss: tuple[str, int], resources: Se
     is the journal and the number of the first: from it comes the id, the same for every sink and after every restart.
     """
     return _telling(event_id(site, RESYNC_REQUIRED, *loss), window, resources, {"lostEvents": events})
+
+
+def trimmed(window: Window, events: int, range_: tuple[str, int, int], resources: Sequence[str], site: str) -> Message:
+    """Make the event that stands in the journal for some that were stored and are given up.
+
+    Like the one that stands for what is damaged, with `firstNumber` and `lastNumber`, which an operator knows them by.
+    `range_` is the journal, and these numbers.
+    """
+    journal, first, last = range_
+    identity = event_id(site, RESYNC_REQUIRED, TRIMMED, journal, last)
+    more = {"lostEvents": events, "firstNumber": first, "lastNumber": last}
+    return _telling(identity, window, resources, more)
 
 
 def _telling(identity: str, window: Window, resources: Sequence[str], more: Mapping[str, float]) -> Message:

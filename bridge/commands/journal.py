@@ -1,4 +1,4 @@
-"""`portos-bridge journal`: look into the journal, check it, write it out, on a bridge that runs or not; repair it.
+"""`portos-bridge journal`: look into the journal, check it, write it out; repair or trim that of a stopped bridge.
 
 Every answer says what to do next.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bridge.commands.journal_access import JournalAccess, Row, journal_access
 from bridge.commands.journal_repair import repair
+from bridge.commands.journal_trim import before, trim
 from bridge.commands.output import say
 from bridge.commands.remote import Refused
 from bridge.commands.verification import last_of, rows_of, verified
@@ -33,6 +34,8 @@ _COLUMNS = (
 def main(argv: Sequence[str]) -> int:
     """Run one verb: 0 when all is well, 1 when something is damaged or not there, or the bridge refused."""
     options = _parser().parse_args(argv)
+    if options.verb == "trim":
+        return trim(options.before, yes=options.yes, dry_run=options.dry_run, as_json=options.as_json)
     if options.verb == "repair":
         return repair(dry_run=options.dry_run, as_json=options.as_json)
     try:
@@ -46,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="portos-bridge journal",
-        description="Looks into the journal: what is stored, and for whom it waits; repairs it.",
+        description="Looks into the journal: what is stored, and for whom it waits; repairs and trims it.",
     )
     verbs = parser.add_subparsers(dest="verb", metavar="verb", required=True, title="verbs")
     for verb, text in (
@@ -55,11 +58,16 @@ def _parser() -> argparse.ArgumentParser:
         ("show", "show all that is known of some events"),
         ("export", "write it out, a JSON object a line"),
         ("repair", "do for a damaged file what a start would do, without one"),
+        ("trim", "give up events that wait, for good, and have the sinks told"),
     ):
         one = verbs.add_parser(verb, help=text, description=f"The journal: {text}.")
-        if verb in ("verify", "ls", "show", "repair"):
+        if verb in ("verify", "ls", "show", "repair", "trim"):
             one.add_argument("--json", dest="as_json", action="store_true", help="a JSON object a line")
-        if verb == "repair":
+        if verb == "trim":
+            limit = "those with a lower number, or received earlier: 4711, 2h, 3d, 2026-03-04T09:15Z"
+            one.add_argument("--before", type=before, required=True, metavar="NUMBER|TIME", help=limit)
+            one.add_argument("--yes", action="store_true", help="do not ask")
+        if verb in ("repair", "trim"):
             one.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
             continue
         where = one.add_mutually_exclusive_group()

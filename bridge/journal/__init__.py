@@ -13,12 +13,15 @@ from bridge.journal.reader import Page
 from bridge.journal.rebuild import Salvaged
 from bridge.journal.salvage import Repair
 from bridge.journal.stopped import StoppedJournal, open_repaired, open_stopped
+from bridge.journal.tally import GivenUp
+from bridge.journal.trim import Older, open_trim
 from bridge.journal.volume import within_volume
 
 __all__ = [
     "Buried",
     "Chunk",
     "Edits",
+    "GivenUp",
     "Inspection",
     "Journal",
     "Lag",
@@ -27,6 +30,7 @@ __all__ = [
     "Limits",
     "Lost",
     "Memory",
+    "Older",
     "Page",
     "Places",
     "Previous",
@@ -43,5 +47,6 @@ __all__ = [
     "open_journal",
     "open_repaired",
     "open_stopped",
+    "open_trim",
     "within_volume",
 ]

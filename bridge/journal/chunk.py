@@ -18,7 +18,7 @@ import msgspec
 
 from bridge.message import Message
 
-__all__ = ["CorruptRow", "decode", "encode"]
+__all__ = ["CorruptRow", "decode", "encode", "tail_of"]
 
 _ROW = Struct("<II")
 _LEAST_BYTES = 12  # a message of eleven fields is longer
@@ -62,6 +62,21 @@ def decode(chunk: bytes, first: int, last: int) -> list[Message | CorruptRow]:
         rows.append(_decode(data))
         at = start + size
     return rows
+
+
+def tail_of(chunk: bytes, first: int, last: int, seq: int) -> bytes:
+    """Cut off the rows before a number: what is left is a chunk from there on, with what is damaged in it."""
+    at, number = 0, first
+    while number < seq:
+        data = _row_at(chunk, at, number)
+        if data is not None:
+            at, number = at + _ROW.size + len(data), number + 1
+            continue
+        following = _next_row(chunk, at, number, last)
+        if following is None or following[1] > seq:
+            break
+        at, number = following
+    return chunk[at:]
 
 
 def _searched(chunk: bytes, at: int, seq: int, last: int) -> list[Message | CorruptRow]:

@@ -17,10 +17,12 @@ from bridge.journal.remains import Cell, cells, notes
 from bridge.journal.seal import Value
 from bridge.ledger import recorded_cursors, recorded_places
 
-__all__ = ["Found"]
+__all__ = ["GIVEN_UP", "Found"]
 
 _log = logging.getLogger(__name__)
 _PLACE_COLUMNS = 2  # of schema 1, which has no checksum beside a place
+GIVEN_UP = "given_up"
+"""The note that says up to which number an operator has given all up: the event of that number stands for it."""
 
 
 @dataclass(slots=True)
@@ -47,6 +49,9 @@ class Found:
                 case "proved_at", float():
                     before = self.notes.get(name)
                     self.notes[name] = max(value, before) if isinstance(before, float) else value
+                case "given_up", int():
+                    before = self.notes.get(name)
+                    self.notes[name] = max(value, before) if isinstance(before, int) else value
                 case ("scope" | "id" | "holes", str()) | ("clean" | "forgotten" | "schema", int()):
                     self.notes[name] = value
                 case _, int():
@@ -78,8 +83,14 @@ class Found:
 
     @property
     def floor(self) -> int:
-        """Up to which number nothing is wanted, since every sink has settled it."""
-        return min(self.cursors.values(), default=0)
+        """Up to which number nothing is wanted: every sink has settled it, or it is given up."""
+        return max(min(self.cursors.values(), default=0), self.given_up - 1)
+
+    @property
+    def given_up(self) -> int:
+        """See `GIVEN_UP`; 0 if nothing was given up."""
+        number = self.notes.get(GIVEN_UP)
+        return number if isinstance(number, int) else 0
 
 
 def _rows(db: sqlite3.Connection, table: str, key: str) -> Iterator[tuple[Sequence[str], Sequence[object]]]:

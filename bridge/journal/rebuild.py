@@ -25,7 +25,7 @@ from bridge.journal.store import Store
 from bridge.journal.wal import PAGE_BYTES, frames
 from bridge.labels import JOURNAL
 from bridge.ledger import recorded_cursors, recorded_places, restored
-from bridge.message import Message
+from bridge.message import RESYNC_REQUIRED, Message
 
 __all__ = ["Salvaged", "Watch", "readable_log", "rebuilt", "surveyed"]
 
@@ -137,8 +137,11 @@ def _refill(into: Store | _Nowhere, found: Found, sources: Sequence[Pages]) -> N
 
 
 def _fresh(cell: Cell, found: Found, sources: Sequence[Pages]) -> dict[int, Message]:
-    """Read the events of a chunk that were not found before, from whichever chain of pages gives them."""
-    floor = found.floor
+    """Read the events of a chunk that were not found before, from whichever chain of pages gives them.
+
+    What was given up lies in free pages yet, and must not be taken for the event that tells it.
+    """
+    floor, given_up = found.floor, found.given_up
     fresh: dict[int, Message] = {}
     for pages in sources:
         for blob in pages.blobs(cell):
@@ -146,6 +149,8 @@ def _fresh(cell: Cell, found: Found, sources: Sequence[Pages]) -> dict[int, Mess
             for seq, row in rows:
                 if isinstance(row, bytes):
                     found.damaged.setdefault(seq, row)
+                elif seq == given_up and row.event != RESYNC_REQUIRED:
+                    continue
                 elif seq > floor and seq not in found.taken:
                     fresh[seq] = row
             if len(blob) == cell.size and rows and all(isinstance(row, Message) for _, row in rows):
@@ -181,7 +186,7 @@ def _conclude(into: Store | _Nowhere, path: Path, found: Found) -> Salvaged:
     accepted, _ = recorded_places(record)
     noted = mark[1] if mark and mark[0] == found.notes["id"] and (found.cursors or found.taken) else 0
     head = max(*found.taken, *found.cursors.values(), accepted, noted, 0)
-    lowest = settled if found.cursors else min(found.taken, default=head + 1) - 1
+    lowest = settled if found.cursors or settled else min(found.taken, default=head + 1) - 1
     holes = _holes(found.taken, lowest, head)
     change = Change(clean=False, notes={name: value for name, value in found.notes.items() if name != "clean"})
     change.notes["holes"] = msgspec.json.encode(holes).decode()

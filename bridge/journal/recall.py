@@ -1,6 +1,6 @@
 """A memory is given back what a journal knows: its records, and the messages that have come since the last of them.
 
-Used by `bridge.journal.opening`.
+Used by `bridge.journal.opening`, and by `bridge.journal.trim` before messages are deleted.
 """
 
 import logging

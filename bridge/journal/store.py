@@ -159,13 +159,17 @@ class Store:
         except sqlite3.Error as error:
             raise self._failed("reading", error) from error
 
-    def write(self, change: Change) -> None:
+    def write(self, change: Change, *, in_place_of: int = 0) -> None:
         """Carry out a change as one transaction; it is on disk when this returns, and undone at `NoRoom`.
+
+        All chunks go, in the same transaction, that begin at the number `in_place_of` or before.
 
         Few statements, and one alone without BEGIN and COMMIT: each of them gives up the interpreter's lock and has to
         get it back from a busy event loop.
         """
         orders = list(statements(change))
+        if in_place_of:
+            orders.insert(0, ("DELETE FROM chunk WHERE first <= ?", (in_place_of,)))
         try:
             if len(orders) == 1:
                 self._db.execute(*orders[0])
@@ -182,7 +186,7 @@ class Store:
         if change.chunks:
             self._last = change.chunks[-1].last
         self._grown_bytes += _size(change)
-        self._freed = self._freed or bool(change.settled) or change.edits is not None
+        self._freed = self._freed or bool(change.settled or in_place_of) or change.edits is not None
 
     def mark(self) -> None:
         """Note outside the file how far the numbers on disk go, see `bridge.journal.mark`."""

@@ -16,10 +16,10 @@ TYPE = "portos.bridge.resync.required"
 CAUSES = frozenset(
     {
         *("first_start", "unclean_start", "stopped", "closed", "silence", "network", "unauthorized", "protocol"),
-        *("oversize", "planned", "shed", "deaf", "corruption", "journal_lost", "other"),
+        *("oversize", "planned", "shed", "deaf", "corruption", "journal_lost", "trimmed", "other"),
     }
 )
-BEFORE_ALL_TIME = frozenset({"first_start", "journal_lost", "corruption"})
+BEFORE_ALL_TIME = frozenset({"first_start", "journal_lost", "corruption", "trimmed"})
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 

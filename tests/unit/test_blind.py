@@ -5,7 +5,18 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from bridge.blind import CAUSES, CORRUPTION, JOURNAL_LOST, Sight, Window, cause_of, corruption, resync_required
+from bridge.blind import (
+    CAUSES,
+    CORRUPTION,
+    JOURNAL_LOST,
+    TRIMMED,
+    Sight,
+    Window,
+    cause_of,
+    corruption,
+    resync_required,
+    trimmed,
+)
 
 Step = Callable[[Sight], None]
 
@@ -147,6 +158,24 @@ def test_what_stands_for_a_loss_says_how_much_and_keeps_its_id() -> None:
     assert corruption(Window(None, 5.0, CORRUPTION), 4, ("0123", 17), ["tickets"], "shop-1").id == told.id
     assert corruption(window, 3, ("0123", 18), ["tickets"], "shop-1").id != told.id
     assert corruption(window, 3, ("4567", 17), ["tickets"], "shop-1").id != told.id
+
+
+def test_what_stands_for_events_given_up_says_which_and_is_no_loss() -> None:
+    """Its id is that of its place in the journal, which the first of what a disk has spoilt may have too."""
+    window = Window(1_000_000_000.25, 1_000_000_002.5, TRIMMED)
+    told = trimmed(window, 9, ("0123", 17, 25), ["tickets"], "shop-1")
+
+    assert told.event == "portos.bridge.resync.required"
+    assert msgspec.json.decode(told.body) == {
+        "window": {"id": told.id, "from": "2001-09-09T01:46:40.250Z", "to": "2001-09-09T01:46:42.500Z"},
+        "cause": "trimmed",
+        "resources": ["tickets"],
+        "lostEvents": 9,
+        "firstNumber": 17,
+        "lastNumber": 25,
+    }
+    assert told.id != corruption(window, 9, ("0123", 25), ["tickets"], "shop-1").id
+    assert told.id != trimmed(window, 9, ("0123", 17, 26), ["tickets"], "shop-1").id
 
 
 def test_a_journal_that_was_lost_is_no_first_start() -> None:

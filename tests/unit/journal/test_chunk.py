@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.journal.chunk import CorruptRow, decode, encode
+from bridge.journal.chunk import CorruptRow, decode, encode, tail_of
 from bridge.message import Message
 from tests.unit.journal.conftest import messages
 
@@ -109,3 +109,34 @@ def test_a_row_in_a_wrong_place_is_found() -> None:
     rows = decode(encode(messages(1, 1), 1), 2, 2)
 
     assert isinstance(rows[0], CorruptRow)
+
+
+def readable(rows: list[Message | CorruptRow]) -> dict[int, Message]:
+    return {at: row for at, row in enumerate(rows, 10) if isinstance(row, Message)}
+
+
+@pytest.mark.parametrize("seq", range(10, 51))
+def test_the_tail_of_a_chunk_is_a_chunk(seq: int) -> None:
+    batch = messages(10, 40)
+
+    assert decode(tail_of(encode(batch, 10), 10, 49, seq), seq, 49) == batch[seq - 10 :]
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_the_tail_of_a_damaged_chunk_has_all_that_the_whole_has_there(blocks: int) -> None:
+    """Wherever it is cut, and whatever lies on both sides of the cut."""
+    batch = messages(10, 40)
+    chunk = encode(batch, 10)
+    dice = random.Random(3)  # noqa: S311 - repeatable, not secret
+    for _ in range(60):
+        damaged, seq = bytearray(chunk), dice.randrange(11, 50)
+        for _ in range(blocks):
+            at, size = dice.randrange(len(chunk)), dice.choice((1, 4, 60, 300))
+            damaged[at : at + size] = bytes(len(damaged[at : at + size]))
+        whole = readable(decode(bytes(damaged), 10, 49))
+
+        tail = decode(tail_of(bytes(damaged), 10, 49, seq), seq, 49)
+
+        assert len(tail) == 50 - seq
+        found = {at - 10 + seq: row for at, row in readable(tail).items()}
+        assert found == {at: row for at, row in whole.items() if at >= seq}
