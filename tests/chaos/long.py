@@ -109,8 +109,8 @@ def _kill(kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[Report]:
     return [crashes.kill(kafka, mqtt, crashes.PER_RUN, f"{seed}/{number}") for number in range(runs)]
 
 
-def _cut_power(kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[power.Outcome]:
-    return [power.cut_power(kafka, mqtt, _POWER_CUTS, seed)]
+def _cut_power(way: power.Way, kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[power.Outcome]:
+    return [power.cut_power(kafka, mqtt, way, _POWER_CUTS, seed)]
 
 
 def _discard(kafka: KafkaBroker, mqtt: MqttBroker, _: str) -> list[discards.Leftovers]:
@@ -154,7 +154,7 @@ LONG_RUNS = (
     LongRun("rolling restart", _restart_brokers),
     LongRun("other sink", _stay_a_neighbour),
     LongRun("kill -9", _kill),
-    LongRun("power cut", _cut_power),
+    *(LongRun(name, partial(_cut_power, way)) for name, way in power.WAYS.items()),
     *(LongRun(kind.name, partial(_trouble, kind)) for kind in disk.TROUBLES),
     LongRun("deaf under sparse traffic", _forget_sparsely, asked=True),
     LongRun("calm for an hour", _be_calm, asked=True),

@@ -5,16 +5,22 @@ tell from outside what had been accepted. What arrived at a sink: nothing is sen
 sink away the other shows what must be left for it. What the metric of accepted events said just before the cut: the hub
 sends in order over one connection, so that so many of the first changes are owed. And what is in the journal when the
 disk is mounted again.
+
+The power is cut in two ways. With the disk's, whatever the program is told afterwards is an error. With ext4's shutdown
+it is not (`volume.py` says why), so that the program is killed first: a power cut ends both in the same moment.
 """
 
+import os
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from random import Random
+from signal import SIGKILL
 
 from tests.brokers import KafkaBroker, MqttBroker, start_hub
+from tests.chaos.bridge_process import BridgeProcess
 from tests.chaos.faults import CURSOR_LAG, WINDOW
 from tests.chaos.trial import imbalances
 from tests.chaos.volume import Volume, volume
@@ -26,7 +32,10 @@ from tests.oracle.record import Identity, identities, identity_of_change
 from tests.oracle.repeats import repeats_by_life
 from tests.support import wait_until
 
-__all__ = ["AWAY", "Outcome", "cut_power"]
+__all__ = ["AWAY", "WAYS", "Outcome", "Way", "cut_power"]
+
+Way = Callable[[Volume, BridgeProcess], None]
+"""How the power is cut under a bridge, which has ended afterwards."""
 
 AWAY: Sequence[frozenset[str]] = (
     frozenset({"kafka"}),
@@ -57,6 +66,7 @@ class _Run:
     disk: Volume
     wires: Wires
     dice: Random
+    way: Way
     sent: list[list[Identity]] = field(default_factory=list)
     """What the hub sent before each cut and after it, in order."""
     accepted: list[int] = field(default_factory=list)
@@ -74,8 +84,7 @@ class _Run:
         burst = world.hub.burst(int(_RATE * _BURST_SECONDS), rate=_RATE, resources=FIRST)
         time.sleep(self.dice.uniform(*_CUT_SECONDS))
         accepted = int(bridge.metric(_ACCEPTED) - before)
-        self.disk.cut_power()
-        bridge.kill9()
+        self.way(self.disk, bridge)
         quiet(self.wires)
         self.ends.append(world.kafka_reader.ends() | {"mqtt": world.mqtt_reader.count()})
         world.hub.wait_burst(burst, 30)
@@ -150,17 +159,33 @@ def _counted(away: Sequence[frozenset[str]]) -> str:
     return ", ".join(f"{count} with {'+'.join(sorted(names)) or 'none'} away" for names, count in Counter(away).items())
 
 
-def cut_power(kafka: KafkaBroker, mqtt: MqttBroker, cuts: int, seed: str, script: str = "") -> Outcome:
+def _with_the_disk(disk: Volume, bridge: BridgeProcess) -> None:
+    """Let the bridge meet a disk that is gone, as it does on a volume of the network."""
+    disk.cut_power()
+    bridge.kill9()
+
+
+def _by_shutdown(disk: Volume, bridge: BridgeProcess) -> None:
+    """Kill the bridge without waiting for its end, so that a sync may be under way."""
+    os.kill(bridge.pid, SIGKILL)
+    disk.shut_down()
+    bridge.kill9()
+
+
+WAYS: Mapping[str, Way] = {"power cut": _with_the_disk, "power cut by EXT4_IOC_SHUTDOWN": _by_shutdown}
+
+
+def cut_power(kafka: KafkaBroker, mqtt: MqttBroker, way: Way, cuts: int, seed: str, script: str = "") -> Outcome:
     """Cut the power so many times, and judge. `script` is another console script than the installed one."""
     dice = Random(seed)  # noqa: S311 - the moment of a power cut is no secret
     with ExitStack() as stack:
-        disk = stack.enter_context(volume())
+        disk = stack.enter_context(volume(seed=seed))
         wires, wiring = stack.enter_context(wired(kafka, mqtt))
         hub = start_hub()
         stack.callback(hub.close)
         settings = wiring | {"JOURNAL__PATH": str(disk.folder / "journal.db"), "JOURNAL__MAX_BYTES": str(64 << 20)}
         world = stack.enter_context(opened(hub, kafka, mqtt, settings, qos=0, script=script))
-        run = _Run(world, disk, wires, dice)
+        run = _Run(world, disk, wires, dice, way)
         for number in range(cuts):
             run.cut(AWAY[number % len(AWAY)])
         missed = run.end()

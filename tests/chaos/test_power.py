@@ -6,7 +6,7 @@ import pytest
 
 from tests.brokers import KafkaBroker, MqttBroker
 from tests.chaos.mutants import UNSYNCED, mutant
-from tests.chaos.power import AWAY, cut_power
+from tests.chaos.power import AWAY, WAYS, Way, cut_power
 
 pytestmark = [
     pytest.mark.hub,
@@ -15,12 +15,15 @@ pytestmark = [
     pytest.mark.loop,
     pytest.mark.slow,
     pytest.mark.timeout(240),
+    pytest.mark.parametrize("way", WAYS.values(), ids=WAYS),
 ]
 
 
-def test_a_power_cut_costs_nothing_that_was_accepted(faulty_kafka: KafkaBroker, faulty_mqtt: MqttBroker) -> None:
+def test_a_power_cut_costs_nothing_that_was_accepted(
+    way: Way, faulty_kafka: KafkaBroker, faulty_mqtt: MqttBroker
+) -> None:
     """About 25 s: four cuts, with each sink away, with both away and with none; nothing is lost, order is kept."""
-    outcome = cut_power(faulty_kafka, faulty_mqtt, len(AWAY), "1")
+    outcome = cut_power(faulty_kafka, faulty_mqtt, way, len(AWAY), "1")
     print(outcome.summary)
 
     assert outcome.problems == []
@@ -28,10 +31,10 @@ def test_a_power_cut_costs_nothing_that_was_accepted(faulty_kafka: KafkaBroker, 
 
 
 def test_a_journal_that_is_not_synced_is_found_out(
-    faulty_kafka: KafkaBroker, faulty_mqtt: MqttBroker, tmp_path: Path
+    way: Way, faulty_kafka: KafkaBroker, faulty_mqtt: MqttBroker, tmp_path: Path
 ) -> None:
     """About 20 s: with `synchronous` lowered each cut loses what had been accepted, and the test says so."""
-    outcome = cut_power(faulty_kafka, faulty_mqtt, 3, "1", mutant(tmp_path, UNSYNCED))
+    outcome = cut_power(faulty_kafka, faulty_mqtt, way, 3, "1", mutant(tmp_path, UNSYNCED))
     print(outcome.problems)
 
     for sink, what in (("kafka", "cut 1 with kafka away"), ("mqtt", "cut 2 with mqtt away")):
