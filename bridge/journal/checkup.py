@@ -100,6 +100,8 @@ def _complete(db: sqlite3.Connection, path: Path) -> str | None:
     accepted, passed = recorded_places(notes.get("ledger"))
     of, noted = read_mark(path) or (None, 0)
     head = max(*places.values(), accepted, noted if of == notes.get("id") else 0, 0)
+    if db.execute("SELECT 1 FROM chunk WHERE typeof(last) <> 'integer' LIMIT 1").fetchone() is not None:
+        return "the last number of a commit is no number"
     first, last = db.execute("SELECT min(first), max(last) FROM chunk").fetchone()
     settled = min((place for place in places.values()), default=0) if passed is None else passed
     holes = db.execute(_HOLES).fetchall()
@@ -118,7 +120,7 @@ def _complete(db: sqlite3.Connection, path: Path) -> str | None:
 
 def _last_is_whole(db: sqlite3.Connection, first: int, last: int) -> bool:
     """Say whether the newest chunk holds as many rows as it says, as far as their lengths tell."""
-    begin, rows = db.execute("SELECT first, rows FROM chunk ORDER BY first DESC LIMIT 1").fetchone()
+    begin, rows = db.execute("SELECT first, CAST(rows AS BLOB) FROM chunk ORDER BY first DESC LIMIT 1").fetchone()
     at = count = 0
     while at + 8 <= len(rows):
         at += 8 + int.from_bytes(rows[at : at + 4], "little")

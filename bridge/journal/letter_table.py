@@ -6,7 +6,8 @@ The only file besides `bridge.journal.store` that knows SQL; it is given that on
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import Any
 
 from bridge.journal.chunk import decode
 from bridge.journal.letter import DeadLetter, Edits, Letter, Which
@@ -38,7 +39,10 @@ _FIELDS = (
     " version"
 )
 _INSERT = f"INSERT INTO dead_letter ({_FIELDS}) VALUES ({', '.join('?' * 14)})"  # noqa: S608 - constants and marks
+_WITH_DATA = _FIELDS.replace("data", "CAST(data AS BLOB)")
 _WITHOUT_DATA = _FIELDS.replace("data", "x''")
+_DEFAULTS = astuple(DeadLetter("", "sink", "", "", 0, 0.0, 0.0, b""))
+_KINDS = (*map(type, _DEFAULTS[:8]), int, str, str, str, str, int)
 _OVERTAKE = (
     "UPDATE dead_letter SET overtaken_by = ? WHERE sink = ? AND resource = ? AND resource_id = ? AND seq < ?"
     " AND version IS NOT NULL AND (version <= ? OR ?) AND overtaken_by IS NULL"
@@ -73,7 +77,7 @@ def migrate(db: sqlite3.Connection) -> None:
     db.execute("UPDATE dead_letter SET stage = 'journal' WHERE reason = 'corrupt' AND sink <> ?", (SOURCE,))
     events = db.execute("SELECT id, seq FROM dead_letter WHERE stage = 'sink' AND seq IS NOT NULL").fetchall()
     for number, seq in events:
-        (data,) = db.execute("SELECT data FROM dead_letter WHERE id = ?", (number,)).fetchone()
+        (data,) = db.execute("SELECT CAST(data AS BLOB) FROM dead_letter WHERE id = ?", (number,)).fetchone()
         match decode(data, seq, seq):
             case [Message() as message]:
                 overtaken = None if message.version is None else _UNKNOWN
@@ -131,9 +135,9 @@ def edits(changed: Edits) -> Iterator[Statement]:
 def kept(db: sqlite3.Connection) -> dict[str, Kept]:
     """Count the letters of every sink that has any."""
     marked: dict[str, list[int]] = defaultdict(list)
-    for sink, number in db.execute("SELECT sink, id FROM dead_letter WHERE retry_at IS NOT NULL"):
+    for sink, number in db.execute("SELECT CAST(sink AS TEXT), id FROM dead_letter WHERE retry_at IS NOT NULL"):
         marked[sink].append(number)
-    counted = db.execute("SELECT sink, count(*), total(length(data)) FROM dead_letter GROUP BY sink")
+    counted = db.execute("SELECT CAST(sink AS TEXT), count(*), total(length(data)) FROM dead_letter GROUP BY 1")
     return {sink: Kept(count, int(size), marked[sink]) for sink, count, size in counted}
 
 
@@ -141,7 +145,8 @@ def keys(db: sqlite3.Connection) -> list[Key]:
     """Name what letters are about that could be overtaken yet."""
     query = (
         "SELECT sink, resource, resource_id, max(version), max(seq) FROM dead_letter WHERE overtaken_by IS NULL"
-        " AND version IS NOT NULL AND seq IS NOT NULL AND resource IS NOT NULL AND resource_id IS NOT NULL"
+        " AND typeof(version) = 'integer' AND typeof(seq) = 'integer'"
+        " AND resource IS NOT NULL AND resource_id IS NOT NULL"
         " GROUP BY sink, resource, resource_id"
     )
     return db.execute(query).fetchall()
@@ -168,7 +173,7 @@ def letters(  # noqa: PLR0913 - each is a choice of its own
         where, order = f"{where} AND retry_at IS NOT NULL", "seq"
     elif queue == "copy":
         where = f"{where} AND copied = 0 AND stage = 'sink' AND length(data) > 0"
-    fields = _FIELDS if bodies else _WITHOUT_DATA
+    fields = _WITH_DATA if bodies else _WITHOUT_DATA
     query = (
         f"SELECT id, {fields}, length(data), overtaken_by, retry_at FROM dead_letter"  # noqa: S608 - constants and marks
         f" WHERE {where} AND id > ? ORDER BY {order} LIMIT ?"
@@ -179,8 +184,17 @@ def letters(  # noqa: PLR0913 - each is a choice of its own
         size += length if bodies else 0
         if found and size > max_bytes:
             break
-        found.append(Letter(number, DeadLetter(*fields_), length, overtaken_by, retry_at))
+        found.append(Letter(number, _read(fields_), length, overtaken_by, retry_at))
     return found
+
+
+def _read(fields: Sequence[Any]) -> DeadLetter:
+    """Read a letter; in the place of a value that the disk has turned into one of another kind stands none."""
+    whole: list[Any] = [
+        value if isinstance(value, kind) else default
+        for value, kind, default in zip(fields, _KINDS, _DEFAULTS, strict=True)
+    ]
+    return DeadLetter(*whole)
 
 
 def _where(which: Which) -> tuple[str, tuple[object, ...]]:

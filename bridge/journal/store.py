@@ -15,7 +15,7 @@ from typing import Any
 from bridge.errors import StorageFailed
 from bridge.journal import letter_table
 from bridge.journal.change import Change, Chunk, Places, State, statements
-from bridge.journal.file import opened_to_read
+from bridge.journal.file import connected, opened_to_read
 from bridge.journal.letter import LETTER_BYTES, Letter, Which
 from bridge.journal.mark import Mark, read_mark
 from bridge.journal.schema import check, migrate
@@ -126,7 +126,7 @@ class Store:
             ledger=session.get("ledger"),
             dead_letters=letters,
             letter_keys=keys,
-            corrupt_letters=[seq for (seq,) in corrupt if seq is not None],
+            corrupt_letters=[seq for (seq,) in corrupt if isinstance(seq, int)],
             forgotten=bool(session.get("forgotten")) and "proved_at" not in session,
         )
 
@@ -155,7 +155,7 @@ class Store:
     def records(self) -> list[tuple[int, bytes]]:
         """Read every record of what is remembered, oldest first: up to which sequence number, and what it says."""
         try:
-            return self._db.execute("SELECT upto, data FROM memory ORDER BY upto").fetchall()
+            return self._db.execute("SELECT upto, CAST(data AS BLOB) FROM memory ORDER BY upto").fetchall()
         except sqlite3.Error as error:
             raise self._failed("reading", error) from error
 
@@ -214,7 +214,7 @@ class Store:
         size = 0
         try:
             for row in self._db.execute(
-                "SELECT first, last, body_bytes, rows FROM chunk WHERE last > ? ORDER BY first", (after,)
+                "SELECT first, last, body_bytes, CAST(rows AS BLOB) FROM chunk WHERE last > ? ORDER BY first", (after,)
             ):
                 chunks.append(Chunk(*row))
                 size += len(chunks[-1].rows)
@@ -284,7 +284,7 @@ def _size(change: Change) -> int:
 
 def _opened(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))  # it may hold personal data
-    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
+    return connected(str(path))
 
 
 def _sealed(rows: Iterable[tuple[str, Any, object]]) -> Iterator[tuple[str, Any]]:
