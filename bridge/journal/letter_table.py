@@ -38,7 +38,7 @@ _FIELDS = (
     "sink, stage, reason, error, attempts, first_at, failed_at, data, seq, event_id, target, resource, resource_id,"
     " version"
 )
-_INSERT = f"INSERT INTO dead_letter ({_FIELDS}) VALUES ({', '.join('?' * 14)})"  # noqa: S608 - constants and marks
+_INSERT = f"INSERT INTO dead_letter ({_FIELDS}, copied) VALUES ({', '.join('?' * 15)})"  # noqa: S608 - constants and marks
 _WITH_DATA = _FIELDS.replace("data", "CAST(data AS BLOB)")
 _WITHOUT_DATA = _FIELDS.replace("data", "x''")
 _DEFAULTS = astuple(DeadLetter("", "sink", "", "", 0, 0.0, 0.0, b""))
@@ -107,6 +107,7 @@ def insertion(letter: DeadLetter) -> Statement:
         letter.resource,
         letter.resource_id,
         letter.version,
+        int(not letter.data),  # there is nothing to copy, and whoever looks for the next copy is not to meet it
     )
 
 

@@ -9,10 +9,12 @@ import msgspec
 import pytest
 
 from bridge.errors import Rejected
-from bridge.journal import Buried, Journal, Letter, Page
+from bridge.journal import Buried, Journal, Letter, Page, Which
+from bridge.journal.change import Change
 from bridge.journal.letter import DeadLetter
 from bridge.journal.letter_box import LetterBox
 from bridge.journal.room import Room
+from bridge.journal.store import Store
 from bridge.labels import SOURCE
 from bridge.message import VERSION_RESET, Message
 from tests.unit.journal.conftest import Opening, message
@@ -148,6 +150,18 @@ async def test_a_letter_says_what_it_is_about(opening: Opening, path: Path) -> N
 
 def letter(size: int, sink: str = "kafka") -> DeadLetter:
     return DeadLetter(sink, "sink", "too_large", "", 1, 1.0, 1.0, b"x" * size, 1)
+
+
+def test_a_letter_without_its_event_is_none_to_copy(path: Path) -> None:
+    """Or whoever copies would meet all of them each time it looks for the next."""
+    store = Store(path, 2**24)
+
+    store.write(Change(dead_letters=[letter(0), letter(5)]))
+    found = store.letters(Which(), 9, queue="copy")
+    store.close()
+
+    assert [one.size for one in found] == [5]
+    assert rows(path, "SELECT copied FROM dead_letter") == [(1,), (0,)]
 
 
 def kept_as(one: DeadLetter, number: int = 1) -> Letter:
