@@ -74,7 +74,7 @@ class Silent(Broker):
 @asynccontextmanager
 async def delivering(journal: Journal, catalogue: Catalogue, broker: Broker, window: int = 10) -> AsyncIterator[None]:
     state = link()
-    async with kept(state, broker.connect, Delivery("kafka", journal, catalogue, state, window, 0.3).run):
+    async with kept(state, broker.connect, Delivery("kafka", journal, catalogue, state, window, 30.0).run):
         yield
 
 
@@ -285,6 +285,36 @@ async def test_no_letter_is_sent_while_something_newer_may_have_arrived(journal:
 
     assert len(letters) == 1
     assert broker.held in (["a1", "a2", "a2"], ["a2", "a2"])
+
+
+async def test_a_letter_waits_for_what_was_on_its_way_when_it_was_marked(
+    journal: Journal, catalogue: Catalogue
+) -> None:
+    broker = Silent()
+    broker.answer.set()
+    broker.refused = {"a1"}
+    await journal.append([change("a", 1)])
+    lost = [Unavailable("reset", reason="network")]
+    async with delivering(journal, catalogue, broker):
+        await settled(journal)
+        broker.answer.clear()
+        broker.refused.clear()
+
+        def fails(name: str) -> Unavailable | None:
+            if name == "a2" and lost:
+                broker.held.append(name)
+                return lost.pop()
+            return None
+
+        broker.error = fails
+        await journal.append([change("a", 2)])
+        await until(lambda: broker.held == ["a2"], 10, "it has arrived")
+        await journal.desk.retry(ALL, 1.0)
+        broker.answer.set()
+        await until(lambda: not journal.letters.marked("kafka"), 10, "no letter is marked")
+
+    assert broker.held == ["a2", "a2"]
+    assert redriven(catalogue, "overtaken") == 1
 
 
 async def test_after_a_crash_letters_wait_for_what_may_have_been_delivered(
