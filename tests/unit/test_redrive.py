@@ -20,6 +20,7 @@ from bridge.ports import Outcome
 from tests.oracle.journal import copy
 from tests.support import until
 from tests.unit.journal.conftest import message
+from tests.unit.journal.test_damage import change as damage
 from tests.unit.loops import kept, link, value
 
 ALL = Which()
@@ -146,6 +147,45 @@ async def test_what_is_overtaken_after_it_was_marked_is_skipped_and_said_so(
     assert [letter.retry_at for letter in await journal.desk.letters(ALL, 10)] == [None]
 
 
+async def test_what_is_delivered_now_overtakes_the_letters_before_it(journal: Journal, catalogue: Catalogue) -> None:
+    broker = Broker(refused={"a1", "a2"})
+    await journal.append([change("a", 1), change("a", 2)])
+    async with delivering(journal, catalogue, broker):
+        await settled(journal)
+        broker.refused.clear()
+
+        await retried(journal, Which(numbers=(2,)))
+        rest = await retried(journal)
+
+    assert broker.held == ["a2"]
+    assert (rest.marked, rest.overtaken) == (0, 1)
+
+
+async def test_a_letter_that_the_disk_has_spoilt_is_not_sent_and_stays(
+    tmp_path: Path, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+    path = tmp_path / "j.db"
+    broker = Broker(refused={"a1", "b1"})
+    async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS) as journal:
+        await journal.append([change("a", 1), change("b", 1)])
+        async with delivering(journal, catalogue, broker):
+            await settled(journal)
+    damage(path, lambda database: database.execute("UPDATE dead_letter SET data = x'00' WHERE id = 1"))
+    broker.refused.clear()
+
+    async with (
+        open_journal(path, ["kafka"], 64 * 2**20, LIMITS) as journal,
+        delivering(journal, catalogue, broker),
+    ):
+        await retried(journal)
+        assert await numbers(journal) == ["a1"]
+
+    assert broker.held == ["b1"]
+    assert (redriven(catalogue, "unreadable"), redriven(catalogue, "delivered")) == (1, 1)
+    assert "1 dead letters are damaged" in caplog.text
+
+
 async def test_what_is_refused_again_keeps_its_letter_and_counts_its_attempts(
     journal: Journal, catalogue: Catalogue
 ) -> None:
@@ -243,6 +283,31 @@ async def test_a_letter_that_is_thrown_away_on_its_way_is_counted_once(journal: 
     assert purged == 1
     assert await numbers(journal) == ["b1"]
     assert (journal.letters.numbers("kafka")["events"], journal.letters.marked("kafka")) == (1, 0)
+
+
+async def test_each_letter_has_attempts_of_its_own(
+    journal: Journal, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two that fail twice are both delivered in the end."""
+    caplog.set_level(logging.CRITICAL)
+    broker = Broker(refused={"a1", "b1", "c1"})
+    await journal.append([change(name, 1) for name in "abc"])
+    failing = ["b1", "b1", "c1", "c1"]
+    async with delivering(journal, catalogue, broker):
+        await settled(journal)
+        broker.refused.clear()
+
+        def fails(name: str) -> Unavailable | None:
+            if failing and name == failing[0]:
+                failing.pop(0)
+                return Unavailable("reset", reason="network")
+            return None
+
+        broker.error = fails
+        await retried(journal)
+
+    assert broker.held == ["a1", "b1", "c1"]
+    assert redriven(catalogue, "stopped") == 0
 
 
 async def test_a_connection_that_is_lost_between_letters_sends_none_twice(
