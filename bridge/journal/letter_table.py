@@ -173,7 +173,7 @@ def letters(  # noqa: PLR0913 - each is a choice of its own
     if queue == "retry":
         where, order = f"{where} AND retry_at IS NOT NULL", "seq"
     elif queue == "copy":
-        where = f"{where} AND copied = 0 AND stage = 'sink' AND length(data) > 0"
+        where = f"{where} AND copied = 0 AND stage = 'sink'"
     fields = _WITH_DATA if bodies else _WITHOUT_DATA
     query = (
         f"SELECT id, {fields}, length(data), overtaken_by, retry_at FROM dead_letter"  # noqa: S608 - constants and marks
