@@ -51,6 +51,7 @@ _REFUSE_AGAIN = (
     "UPDATE dead_letter SET attempts = attempts + 1, reason = ?, error = ?, failed_at = ?, retry_at = NULL, copied = 0"
     " WHERE id = ?"
 )
+_MOST_VALUES = 10_000  # SQLite takes 32,766 in a statement
 
 Statement = tuple[str, tuple[object, ...]]
 
@@ -129,8 +130,9 @@ def edits(changed: Edits) -> Iterator[Statement]:
         ("UPDATE dead_letter SET copied = 1", changed.copied),
         ("DELETE FROM dead_letter", changed.gone),
     ):
-        if named:
-            yield f"{column} WHERE id IN ({', '.join('?' * len(named))})", tuple(named)
+        for start in range(0, len(named), _MOST_VALUES):
+            some = named[start : start + _MOST_VALUES]
+            yield f"{column} WHERE id IN ({', '.join('?' * len(some))})", tuple(some)
 
 
 def kept(db: sqlite3.Connection) -> dict[str, Kept]:

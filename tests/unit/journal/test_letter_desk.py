@@ -87,3 +87,14 @@ def test_of_what_is_overtaken_nothing_is_remembered(path: Path) -> None:
     store.close()
 
     assert known == [("kafka", "tickets", "b", 1, 1)]
+
+
+def test_any_number_of_letters_goes_at_once(path: Path) -> None:
+    """A window of a sink may hold more than SQLite takes values in a statement."""
+    store = kept(path, [LETTER] * 3)
+
+    store.write(Change(edits=Edits(gone=[*range(3, 300_000), 1])))
+    left = store.letters(ALL, 9)
+    store.close()
+
+    assert [one.number for one in left] == [2]
