@@ -6,10 +6,12 @@ import sqlite3
 from functools import partial
 from pathlib import Path
 
+import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
+from bridge import row_routes as routes_module
 from bridge.__main__ import main
 from bridge.admin import admin
 from bridge.door import Door
@@ -209,6 +211,24 @@ async def test_behind_the_last_number_there_is_nothing(path: Path) -> None:
         pages = [await journal.inspection.page(after, 10) for after in (11, 12, 2**70)]
 
     assert [len(chunks) for _, chunks in pages] == [1, 0, 0]
+
+
+async def test_a_page_of_rows_has_a_limit_whatever_is_asked_for(
+    path: Path, port: int, command: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes_module, "_MOST", 1)
+    async with open_journal(path, ["kafka", "mqtt"], 64 * 2**20, LIMITS) as journal:
+        await write(journal)
+        routes = row_routes(journal.inspection, str(path), Door(SecretStr(TOKEN)))
+        async with (
+            admin("127.0.0.1", port, CollectorRegistry(), list, list, dict, routes),
+            aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http,
+        ):
+            page = await (await http.get("/journal/rows?limit=1000000")).text()
+            exported = await asyncio.to_thread(command, "export")
+
+    assert len(page.splitlines()) == 4, "a commit goes as a whole"
+    assert len(lines(exported[1])) == len({row["seq"] for row in lines(exported[1])}) == 8
 
 
 async def test_bodies_of_a_bridge_that_runs_need_its_token(

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
+from bridge import letter_routes as routes_module
 from bridge.admin import admin
 from bridge.door import Door
 from bridge.errors import Rejected
@@ -175,7 +176,33 @@ async def test_a_retry_is_told_in_the_log_and_once_in_the_stream(
     ]
     assert "2 dead letters are sent again" in caplog.text
     assert value(catalogue, "events_generated_total", site="default", type="dlq_redriven") == 1
+    assert value(catalogue, "events_accepted_total", site="default") == 1
     assert journal.ledger.generated == 1
+
+
+async def test_a_retry_that_the_stream_has_no_room_for_is_carried_out_and_said_so(
+    journal: Journal, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    await bury(journal, 0)
+    journal.room.capacity_bytes = 1
+    async with served(journal, catalogue) as http:
+        done = await (await http.post("/dlq/retry", json={"all": True}, headers=BEARER)).json()
+
+    assert done["marked"] == 1
+    assert "the stream does not tell of the retry" in caplog.text
+    assert (journal.head, journal.ledger.generated) == (4, 0)
+    assert value(catalogue, "events_accepted_total", site="default") == 0
+
+
+async def test_a_page_has_a_limit_whatever_is_asked_for(
+    journal: Journal, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes_module, "_MOST", 2)
+    await bury(journal, 0, 1, 2)
+    async with served(journal, catalogue) as http:
+        assert len(await listed(http, "?limit=1000000")) == 2
+        assert len(await listed(http, "?limit=-5")) == 1
 
 
 async def test_purged_letters_are_gone_and_counted_off(journal: Journal, catalogue: Catalogue) -> None:
