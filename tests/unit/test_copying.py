@@ -11,6 +11,7 @@ from bridge import copying
 from bridge.copying import Copying
 from bridge.errors import Rejected, Unavailable
 from bridge.journal import Buried, Journal
+from bridge.journal.store import Store
 from bridge.message import Message
 from bridge.ports import Outcome
 from tests.support import until
@@ -24,9 +25,11 @@ class Topic:
 
     answers: list[Outcome] = field(default_factory=list)
     held: list[Message] = field(default_factory=list)
+    connections: int = 0
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator["Topic"]:
+        self.connections += 1
         yield self
 
     async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
@@ -42,11 +45,15 @@ async def copied(journal: Journal, topic: Topic) -> AsyncIterator[None]:
         yield
 
 
-async def bury(journal: Journal, first: int, count: int, sink: str = "kafka") -> None:
+async def bury(journal: Journal, first: int, count: int, sink: str = "kafka", text: str = "2 MB") -> None:
     await journal.append(messages(first, count))
     page = await journal.read(sink, count)
-    why = Buried(Rejected("2 MB", reason="too_large", target="portos.tickets"), 3, 5.0)
+    why = Buried(Rejected(text, reason="too_large", target="portos.tickets"), 3, 5.0)
     await journal.settle(sink, page, count, dict.fromkeys(range(count), why))
+
+
+def spoil(store: Store) -> None:
+    store._db.execute("UPDATE dead_letter SET data = x'00'")
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +110,30 @@ async def test_a_copy_that_fails_is_made_on_the_next_connection(journal: Journal
         await until(lambda: len(topic.held) == 3, 10, "all copies")
 
     assert [one.id for one in topic.held] == ["id-1", "id-2", "id-3"]
+    assert topic.connections == 2
+
+
+async def test_a_letter_that_the_disk_has_spoilt_is_passed_over(journal: Journal) -> None:
+    topic = Topic()
+    await bury(journal, 1, 1)
+    await journal._writer.call(spoil)
+    await bury(journal, 2, 1)
+
+    async with copied(journal, topic):
+        await until(lambda: topic.held, 10, "the other one")
+        left = await journal.desk.uncopied("kafka", 10)
+
+    assert ([one.id for one in topic.held], left) == (["id-2"], [])
+
+
+async def test_a_long_reason_is_cut_and_the_copy_is_not(journal: Journal) -> None:
+    topic = Topic()
+    await bury(journal, 1, 1, text="x" * 100_000)
+
+    async with copied(journal, topic):
+        await until(lambda: topic.held, 10, "the copy")
+
+    assert len(dict(topic.held[0].flags)["bridge-dlq-error"]) == 1_000
 
 
 async def test_no_copy_stands_in_the_way_of_events(journal: Journal) -> None:
