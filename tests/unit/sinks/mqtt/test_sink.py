@@ -148,15 +148,37 @@ async def test_the_window_opens_with_each_confirmation() -> None:
     assert sink._window == 8
 
 
-async def test_a_packet_above_the_broker_s_limit_is_never_sent() -> None:
+@pytest.mark.parametrize("resource_ids", ["abc", "aaa"], ids=["of three resources", "of one"])
+async def test_a_packet_above_the_broker_s_limit_is_never_sent(resource_ids: str) -> None:
     """What the broker would close the connection for is rejected, and its neighbours are delivered."""
-    batch = [sample(0), sample(1, body=b"x" * 2000), sample(2)]
+    batch = [sample(number, resource_id=identity) for number, identity in enumerate(resource_ids)]
+    batch[1] = sample(1, resource_id=resource_ids[1], body=b"x" * 2000)
     async with FakeBroker(connack=b"\x20\x08\x00\x00\x05\x27\x00\x00\x03\xe8") as broker, connection(broker) as sink:
-        outcomes = await sink.deliver(batch)
+        outcomes = await asyncio.wait_for(sink.deliver(batch), 10)
 
     assert isinstance(outcomes[1], Rejected)
     assert (outcomes[0], outcomes[1].reason, outcomes[2]) == (None, "too_large", None)
     assert len(broker.bodies) == 2
+
+
+@pytest.mark.parametrize(("together", "blamed"), [(1, 3), (2, None)])
+async def test_who_is_not_alone_is_not_blamed_for_a_disconnect(together: int, blamed: int | None) -> None:
+    """With two on their way nobody knows of which of them the broker speaks."""
+    waiting: list[int] = []
+
+    def answer(number: int, mid: int) -> bytes:
+        if number < 4:
+            return puback(mid)
+        waiting.append(mid)
+        return b"\xe0\x02\x99\x00" if len(waiting) == together else b""
+
+    async with FakeBroker(answer=answer) as broker, connection(broker) as sink:
+        await sink.deliver([sample(number, resource_id=f"{number}") for number in range(4)])
+        last = [sample(number, resource_id=f"{number}") for number in range(4, 4 + together)]
+        outcomes = await asyncio.wait_for(sink.deliver(last), 10)
+
+    assert len(waiting) == together
+    assert [isinstance(one, Unavailable) and one.bury_after for one in outcomes] == [blamed] * together
 
 
 async def test_the_own_limit_holds_where_the_broker_has_none() -> None:

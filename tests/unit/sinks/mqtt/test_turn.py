@@ -56,6 +56,14 @@ def test_what_was_let_in_comes_before_what_is_higher() -> None:
     assert [turns.take() for _ in turns.ready[:]] == [1, 2, 3, 4]
 
 
+def test_what_was_let_in_waits_for_what_is_lower() -> None:
+    turns = Turns(batch([0, 1, 2, 0]))
+    turns.take()
+    turns.answered(0)
+
+    assert [turns.take() for _ in turns.ready[:]] == [1, 2, 3]
+
+
 @pytest.mark.parametrize("resource", ["tickets", "orders"])
 def test_a_resource_is_its_name_and_its_id(resource: str) -> None:
     """The same id of another resource is another resource."""
