@@ -165,7 +165,10 @@ class Delivery:
             self._link.proved()
 
     async def _read(self, sink: Sink, deadline: Deadline) -> Page:
-        """Wait for a page; ask the sink now and then whether its connection still stands, so that a loss is seen."""
+        """Wait for a page; ask the sink now and then whether its connection still stands, so that a loss is seen.
+
+        None is returned when letters are due instead.
+        """
         while True:
             try:
                 async with asyncio.timeout(_IDLE_SECONDS):
@@ -173,6 +176,8 @@ class Delivery:
             except TimeoutError:
                 with deadline.within(self._answer_seconds, "answering"):
                     await sink.deliver([])
+                if self._redrive.due:
+                    return Page((), ())
 
     async def _deliver(self, sink: Sink, page: Page, deadline: Deadline) -> Sequence[Outcome]:
         try:

@@ -38,6 +38,8 @@ class Redrive:
     @property
     def due(self) -> bool:
         """Whether a letter is to be sent now."""
+        if self._journal.room.lacking:  # what has overtaken a letter may not be on disk, where it is looked up
+            return False
         return self._journal.letters.marked(self._name) > 0 and self._journal.cursor(self._name) >= self.handed_to
 
     async def send(self, deliver: Callable[[Page], Awaitable[Sequence[Outcome]]]) -> None:
@@ -46,6 +48,8 @@ class Redrive:
         Raises `Unavailable` when the connection is of no more use.
         """
         letters = await self._journal.desk.due(self._name, self._window_events)
+        if not self.due:
+            return
         edits = Edits()
         ready = self._ready(letters, edits)
         verdict = Verdict(0, {}, None)

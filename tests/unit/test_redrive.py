@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bridge import pipeline
 from bridge.errors import Rejected, Unavailable
 from bridge.journal import Edits, Journal, Limits, Retried, Which, open_journal
 from bridge.message import Message
@@ -21,7 +22,10 @@ from tests.oracle.journal import copy
 from tests.support import until
 from tests.unit.journal.conftest import message
 from tests.unit.journal.test_damage import change as damage
+from tests.unit.journal.test_full_disk import Disk, disk
 from tests.unit.loops import kept, link, value
+
+__all__ = ["disk"]  # a fixture
 
 ALL = Which()
 LIMITS = Limits(60 * 2**20, 2**20, 100, 0.02)
@@ -379,6 +383,31 @@ async def test_a_letter_waits_for_what_was_on_its_way_when_it_was_marked(
         await until(lambda: not journal.letters.marked("kafka"), 10, "no letter is marked")
 
     assert broker.held == ["a2", "a2"]
+    assert redriven(catalogue, "overtaken") == 1
+
+
+async def test_no_letter_is_sent_while_it_is_not_on_disk_what_has_overtaken_it(
+    journal: Journal, catalogue: Catalogue, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no room, that is known in memory alone; letters go when there is room again."""
+    monkeypatch.setattr(pipeline, "_IDLE_SECONDS", 0.05)
+    broker = Broker(refused={"a1", "b1"})
+    await journal.append([change("a", 1), change("b", 1)])
+    async with delivering(journal, catalogue, broker):
+        await settled(journal)
+    broker.refused.clear()
+    await journal.append([change("a", 2)])
+    await journal.desk.retry(ALL, 1.0)
+    disk.full = True
+
+    async with delivering(journal, catalogue, broker):
+        await settled(journal)
+        await until(lambda: disk.refused > 3, 10, "it is tried again and again")
+        assert broker.held == ["a2"]
+        disk.full = False
+        await until(lambda: not journal.letters.marked("kafka"), 10, "no letter is marked")
+
+    assert broker.held == ["a2", "b1"]
     assert redriven(catalogue, "overtaken") == 1
 
 
