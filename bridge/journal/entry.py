@@ -1,6 +1,6 @@
 """What is stored: messages laid out in chunks, and what becomes a dead letter.
 
-Used by `bridge.journal.log`.
+Used by `bridge.journal.log` and by whatever else stores events.
 """
 
 import time

@@ -1,6 +1,6 @@
 """Dead letters in SQLite: their table, what is written to it, and what is asked of it.
 
-The only file besides `bridge.journal.store` that knows SQL; it is given that one's connection. Used by the store.
+Used by `bridge.journal.store`, whose connection it is given, and for what is written by `bridge.journal.change`.
 """
 
 import sqlite3

@@ -2,7 +2,8 @@
 
 A damaged write-ahead log ends early without a word, and takes with it whatever the journal itself could say of what is
 missing. So the last number stands in a file of its own, written after each commit and not synced: it can be older than
-the journal, never ahead of it, unless the journal has lost something. Used by `bridge.journal.store`.
+the journal, never ahead of it, unless the journal has lost something. Written by `bridge.journal.store`, read
+by whoever has to know how far the numbers of a file should go.
 
     magic (4 bytes) | identity of the journal (8 bytes) | last number (8 bytes) | CRC-32 of these (4 bytes)
 """

@@ -3,7 +3,7 @@
 Pure. A record of SQLite says how long each of its values is, and that of a chunk, a cursor or a note has a shape that
 chance does not have; what is found proves itself by the checksums inside. So no page needs to say what it is, and none
 has to be reached from another one, but for the overflow pages of a long record: these are chained, and the pointer map
-says the same a second time. Used by `bridge.journal.salvage`.
+says the same a second time. Used by `bridge.journal.rebuild`.
 
 Format: https://sqlite.org/fileformat2.html, sections 1.5 to 1.8 and 2.1 (as of SQLite 3.40).
 """

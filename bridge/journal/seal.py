@@ -1,7 +1,7 @@
 """Checksums of the small rows: places and notes, whose damage SQLite would not see.
 
-Pure. A cursor with a flipped bit would skip events, a moment would hide a window. Used by `bridge.journal.store` and
-`bridge.journal.salvage`.
+Pure. A cursor with a flipped bit would skip events, a moment would hide a window. Used by whatever writes
+these rows, reads them, or looks for them in a damaged file.
 """
 
 import zlib

@@ -1,9 +1,10 @@
 """The journal's engine: SQLite, used by one thread through one connection.
 
-Nothing outside this file, `bridge.journal.schema`, `bridge.journal.change` and `bridge.journal.letter_table` knows that
-there is SQL. `write` is one transaction and returns when it is on disk (`synchronous=FULL`: WAL with NORMAL loses
-everything since the last checkpoint at a power cut); a failed write or sync is final for the process, since a second
-fsync after a failed one proves nothing. Used by `bridge.journal.writer`.
+What is written as SQL stands in this file, `bridge.journal.schema`, `bridge.journal.change` and
+`bridge.journal.letter_table`; a damaged file is looked at with a few questions of its own. `write` is one transaction
+and returns when it is on disk (`synchronous=FULL`: WAL with NORMAL loses everything since the last checkpoint at a
+power cut); a failed write or sync is final for the process, since a second fsync after a failed one proves nothing.
+Used by `bridge.journal.writer`.
 """
 
 import os
