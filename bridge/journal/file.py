@@ -1,13 +1,32 @@
-"""A journal's file and its log as they lie on disk: their names, and how they are read without changing either.
+"""A journal's file and its log as they lie on disk: their names, and how they are opened, to be changed or not.
 
 Used by `bridge.journal.store` and by whatever looks at a file before the store may have it.
 """
 
+import os
 import sqlite3
 from pathlib import Path
 from urllib.parse import quote
 
-__all__ = ["connected", "log_of", "opened_to_read"]
+from bridge.errors import StorageFailed
+from bridge.journal.wal import PAGE_BYTES
+
+__all__ = ["log_of", "opened_to_read", "opened_to_write"]
+
+_WAL_PAGES = 1024  # 4 MiB: a flipped bit in the WAL cuts its tail, so the tail is kept short
+# In this order: auto_vacuum after journal_mode is ignored silently, and an exclusive lock first leaves no -shm file.
+_WANTED = (
+    ("locking_mode", "EXCLUSIVE", "exclusive"),
+    ("page_size", PAGE_BYTES, PAGE_BYTES),
+    ("auto_vacuum", "INCREMENTAL", 2),
+    ("journal_mode", "WAL", "wal"),
+    ("synchronous", "FULL", 2),
+    ("wal_autocheckpoint", _WAL_PAGES, _WAL_PAGES),
+    ("journal_size_limit", _WAL_PAGES * PAGE_BYTES, _WAL_PAGES * PAGE_BYTES),
+    ("temp_store", "MEMORY", 2),
+    ("mmap_size", 0, 0),
+    ("secure_delete", 0, 0),
+)
 
 
 def log_of(path: Path) -> Path:
@@ -15,7 +34,7 @@ def log_of(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
-def connected(database: str, *, uri: bool = False) -> sqlite3.Connection:
+def _connected(database: str, *, uri: bool = False) -> sqlite3.Connection:
     """Connect to a file; a text in it that the disk has spoilt is read with a mark in the place of what is no text.
 
     Else one such text keeps the whole table from being read.
@@ -30,6 +49,30 @@ def opened_to_read(path: Path) -> sqlite3.Connection:
 
     Without locks of SQLite's own: it cannot lock what is open for reading only.
     """
-    db = connected(f"file:{quote(str(path))}?mode=ro&vfs=unix-none", uri=True)
+    db = _connected(f"file:{quote(str(path))}?mode=ro&vfs=unix-none", uri=True)
     db.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()  # its index of the log is not a file then
     return db
+
+
+def opened_to_write(path: Path, max_bytes: int) -> sqlite3.Connection:
+    """Open a journal, made if it is not there, so that a transaction that has returned is on disk.
+
+    The file grows to `max_bytes`. Raises `StorageFailed` where SQLite cannot be set up so.
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))  # it may hold personal data
+    db = _connected(str(path))
+    try:
+        _configure(db, path)
+        db.execute(f"PRAGMA max_page_count={max(max_bytes // PAGE_BYTES, 64)}").fetchall()
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _configure(db: sqlite3.Connection, path: Path) -> None:
+    for name, value, expected in _WANTED:
+        db.execute(f"PRAGMA {name}={value}").fetchall()
+        row = db.execute(f"PRAGMA {name}").fetchone()
+        if row is not None and row[0] != expected:
+            raise StorageFailed(f"journal {path}: SQLite took {name}={row[0]!r} instead of {expected!r}")

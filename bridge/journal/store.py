@@ -7,7 +7,6 @@ power cut); a failed write or sync is final for the process, since a second fsyn
 Used by `bridge.journal.writer`.
 """
 
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,18 +15,17 @@ from typing import Any
 from bridge.errors import StorageFailed
 from bridge.journal import letter_table
 from bridge.journal.change import Change, Chunk, Places, State, statements
-from bridge.journal.file import connected, opened_to_read
+from bridge.journal.file import opened_to_read, opened_to_write
 from bridge.journal.letter import LETTER_BYTES, Letter, Which
 from bridge.journal.mark import Mark, read_mark
 from bridge.journal.schema import check, migrate
 from bridge.journal.seal import seal
 from bridge.journal.volume import what_to_do
+from bridge.journal.wal import PAGE_BYTES
 from bridge.ledger import recorded_cursors, recorded_places
 
 __all__ = ["NoRoom", "Store"]
 
-_PAGE_BYTES = 4096
-_WAL_PAGES = 1024  # 4 MiB: a flipped bit in the WAL cuts its tail, so the tail is kept short
 _MANY_PAGES = 1024
 _STEP_PAGES = 64
 _UNASKED_BYTES = 65_536
@@ -59,40 +57,17 @@ class Store:
         self._shrunk = False
         self._mark = Mark(path)
         try:
-            self._db = opened_to_read(path) if reads else _opened(path)
+            self._db = opened_to_read(path) if reads else opened_to_write(path, max_bytes)
             try:
                 if reads:
                     check(self._db, path)
                 else:
-                    self._configure(max_bytes)
                     migrate(self._db, path)
             except BaseException:
                 self._db.close()  # which also takes back a migration that was begun
                 raise
         except (sqlite3.Error, OSError) as error:
             raise self._failed("opening", error) from error
-
-    def _configure(self, max_bytes: int) -> None:
-        # In this order: auto_vacuum after journal_mode is ignored silently, and an exclusive lock first leaves no
-        # -shm file.
-        wanted = (
-            ("locking_mode", "EXCLUSIVE", "exclusive"),
-            ("page_size", _PAGE_BYTES, _PAGE_BYTES),
-            ("auto_vacuum", "INCREMENTAL", 2),
-            ("journal_mode", "WAL", "wal"),
-            ("synchronous", "FULL", 2),
-            ("wal_autocheckpoint", _WAL_PAGES, _WAL_PAGES),
-            ("journal_size_limit", _WAL_PAGES * _PAGE_BYTES, _WAL_PAGES * _PAGE_BYTES),
-            ("temp_store", "MEMORY", 2),
-            ("mmap_size", 0, 0),
-            ("secure_delete", 0, 0),
-        )
-        for name, value, expected in wanted:
-            self._db.execute(f"PRAGMA {name}={value}").fetchall()
-            row = self._db.execute(f"PRAGMA {name}").fetchone()
-            if row is not None and row[0] != expected:
-                raise StorageFailed(f"journal {self._path}: SQLite took {name}={row[0]!r} instead of {expected!r}")
-        self._db.execute(f"PRAGMA max_page_count={max(max_bytes // _PAGE_BYTES, 64)}").fetchall()
 
     def adopt(self, table: str, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Take rows of a damaged journal over as they are, those that can be."""
@@ -203,7 +178,7 @@ class Store:
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
         self._freed = True  # so that it is asked
-        most = self._db.execute("PRAGMA max_page_count").fetchone()[0] * _PAGE_BYTES
+        most = self._db.execute("PRAGMA max_page_count").fetchone()[0] * PAGE_BYTES
         raise NoRoom(disk=self.used_bytes() + _size(change) + _MARGIN_BYTES < most) from error
 
     def read(self, after: int, limit: int, max_bytes: int) -> Sequence[Chunk]:
@@ -243,7 +218,7 @@ class Store:
         if self._freed or self._grown_bytes > _UNASKED_BYTES:
             pages = self._db.execute("PRAGMA page_count").fetchone()[0]
             free = self._db.execute("PRAGMA freelist_count").fetchone()[0]
-            self._used_bytes = int((pages - free) * _PAGE_BYTES)
+            self._used_bytes = int((pages - free) * PAGE_BYTES)
             self._grown_bytes, self._freed = 0, False
         return self._used_bytes + self._grown_bytes
 
@@ -281,11 +256,6 @@ def _size(change: Change) -> int:
     """Tell about how much a change adds to the file."""
     size = sum(len(chunk.rows) for chunk in change.chunks) + sum(len(record.data) for record in change.records)
     return size + sum(len(letter.data) + LETTER_BYTES for letter in change.dead_letters)
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))  # it may hold personal data
-    return connected(str(path))
 
 
 def _sealed(rows: Iterable[tuple[str, Any, object]]) -> Iterator[tuple[str, Any]]:

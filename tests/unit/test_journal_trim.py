@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bridge.journal import Limits, open_journal, store
+from bridge.journal import Limits, open_journal
 from bridge.journal.checkup import what_is_wrong
 from bridge.ledger import Account
 from bridge.message import RESYNC_REQUIRED, Message
@@ -384,7 +384,7 @@ def test_a_kill_in_the_middle_leaves_all_or_nothing(
     left: list[dict[str, bytes]] = []
     monkeypatch.setattr(_Copied, "copies", lambda: left.append(files(path)), raising=False)
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_opened", lambda file: sqlite3.connect(file, isolation_level=None, factory=_Copied))
+        patch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=_Copied))
         trim("--before", "305", "--yes")
 
     done = []
