@@ -35,12 +35,14 @@ def trim(limit: float, *, yes: bool, dry_run: bool, as_json: bool) -> int:
     settings = configured().settings
     journal = settings.journal
     with open_trim(journal.path, journal.max_bytes) as held:
-        given_up, letters = held.plan(_older(limit), Progress("events")), held.dead_letters()
+        progress = Progress("events")
+        given_up, letters = held.plan(_older(limit), progress), held.dead_letters()
         if not as_json:
             say(_lines(given_up, letters))
         done = given_up is not None and not dry_run and (yes or _confirmed())
         if given_up is not None and done:
             memory = VersionMemory(settings.version.mode, settings.site, journal.dedupe_seconds)
+            progress.begin(f"giving up {given_up.events} events")
             held.carry_out(given_up, _notice(given_up, settings), memory)
     if as_json:
         say([json.dumps(_shown(given_up, letters, str(journal.path), done=done))])

@@ -9,6 +9,7 @@ Used by `bridge.journal.writer`.
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ __all__ = ["NoRoom", "Store"]
 
 _MANY_PAGES = 1024
 _STEP_PAGES = 64
+_STEP_CHUNKS = 100
 _UNASKED_BYTES = 65_536
 _MARGIN_BYTES = 262_144  # for what the pages of a change hold beside its data
 
@@ -138,14 +140,14 @@ class Store:
     def write(self, change: Change, *, in_place_of: int = 0) -> None:
         """Carry out a change as one transaction; it is on disk when this returns, and undone at `NoRoom`.
 
-        All chunks go, in the same transaction, that begin at the number `in_place_of` or before.
+        The chunk that holds the number `in_place_of` goes in the same transaction.
 
         Few statements, and one alone without BEGIN and COMMIT: each of them gives up the interpreter's lock and has to
         get it back from a busy event loop.
         """
         orders = list(statements(change))
         if in_place_of:
-            orders.insert(0, ("DELETE FROM chunk WHERE first <= ?", (in_place_of,)))
+            orders.insert(0, ("DELETE FROM chunk WHERE first <= ? AND last >= ?", (in_place_of, in_place_of)))
         try:
             if len(orders) == 1:
                 self._db.execute(*orders[0])
@@ -228,18 +230,40 @@ class Store:
         A step writes at most 64 pages. The last one folds the log into the file, by which that grows shorter.
         """
         pages, free = (self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
-        try:
+        with self._if_there_is_room("shrinking"):
             if free >= _MANY_PAGES and free * 4 >= pages:
                 self._db.executescript(f"PRAGMA incremental_vacuum({_STEP_PAGES})")  # `execute` frees one page
                 self._shrunk = True
                 return True
             if self._shrunk:
-                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                self.fold()
                 self._shrunk = False
+        return False
+
+    def free(self, upto: int) -> bool:
+        """Delete some of the chunks that end at a number or before, oldest first; say whether there may be more.
+
+        In WAL mode what is deleted has to be written, half of all pages of small chunks: so it is done in steps.
+        """
+        oldest = "SELECT first FROM chunk WHERE last <= ? ORDER BY first LIMIT ?"
+        with self._if_there_is_room("freeing"):
+            values = upto, _STEP_CHUNKS
+            return self._db.execute(f"DELETE FROM chunk WHERE first IN ({oldest})", values).rowcount > 0  # noqa: S608
+        return False
+
+    def fold(self) -> None:
+        """Fold the log into the file, so that it takes no room."""
+        with self._if_there_is_room("folding"):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    @contextmanager
+    def _if_there_is_room(self, doing: str) -> Iterator[None]:
+        """Leave undone what finds no room, and can be done at another time."""
+        try:
+            yield
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
-                raise self._failed("shrinking", error) from error
-        return False
+                raise self._failed(doing, error) from error
 
     def close(self) -> None:
         """Give the file back, with the WAL folded into it where that still works."""

@@ -1,13 +1,13 @@
 """Events that no sink will get any more, because an operator gives them up: what that would be, and doing it.
 
-All up to a number is replaced, in one transaction, by one event that says so, in the place of the last of them. Each
-sink that was behind it goes on there, so that it is told first; what is given up counts as skipped. Used by
-`portos-bridge journal trim`, on a journal that no bridge runs on.
+In one transaction an event that says so takes the place of the last of them, and each sink that was behind it goes on
+there, so that it is told first; what is given up counts as skipped. What lies before is settled then, and freed step by
+step. Used by `portos-bridge journal trim`, on a journal that no bridge runs on.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -69,8 +69,8 @@ class Trim:
             except NoRoom as error:
                 text = f"journal {self._path}: there is no room for writing what is given up; nothing is changed"
                 raise StorageFailed(f"{text}{what_to_do(self._path)}") from error
-            while store.shrink():
-                pass
+            while store.free(given_up.last - 1) or store.shrink():
+                store.fold()
 
 
 @contextmanager
@@ -135,7 +135,7 @@ def _change(store: Store, given_up: GivenUp, notice: Message, memory: Memory, ma
         account.skipped += after[sink] - before[sink]
     record = asyncio.run(recalled(partial(_asked, store), state, memory, max_bytes)).next(state.head, last)
     return Change(
-        chunks=[*chunks_of([notice], last), *_rest(store, last)],
+        chunks=_around(store, notice, last),
         cursors=after,
         ledger=ledger.record(state.head, after),
         records=[] if record is None else [record],
@@ -147,13 +147,20 @@ async def _asked(store: Store, function: Callable[[Store], T]) -> T:
     return function(store)
 
 
-def _rest(store: Store, last: int) -> Sequence[Chunk]:
-    """Give what stays of a chunk that only some rows of are given up."""
-    match store.read(last, 1, 0):
+def _around(store: Store, notice: Message, last: int) -> list[Chunk]:
+    """Give the chunk that holds the last number in up to three parts: before it, the notice in its place, behind it."""
+    (told,) = chunks_of([notice], last)
+    match store.read(last - 1, 1, 0):
         case [Chunk(first=first) as chunk] if first <= last:
-            rows = tail_of(chunk.rows, first, chunk.last, last + 1)
-            left = decode(rows, last + 1, chunk.last)
-            body_bytes = sum(len(row.body) for row in left if isinstance(row, Message))
-            return [Chunk(last + 1, chunk.last, body_bytes, rows)]
+            of_last = tail_of(chunk.rows, first, chunk.last, last)
+            before = chunk.rows[: len(chunk.rows) - len(of_last)]
+            behind = tail_of(of_last, last, chunk.last, last + 1)
+            parts = [_part(first, last - 1, before), told, _part(last + 1, chunk.last, behind)]
+            return [part for part in parts if part.first <= part.last]
         case _:
-            return []
+            return [told]
+
+
+def _part(first: int, last: int, rows: bytes) -> Chunk:
+    body_bytes = sum(len(row.body) for row in decode(rows, first, last) if isinstance(row, Message))
+    return Chunk(first, last, body_bytes, rows)

@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import pytest
 
 from bridge.journal import Limits, open_journal
 from bridge.journal.checkup import what_is_wrong
+from bridge.journal.salvage import made_usable
+from bridge.journal.store import NoRoom, Store
 from bridge.ledger import Account
 from bridge.message import RESYNC_REQUIRED, Message
 from bridge.portos.memory import VersionMemory
@@ -343,7 +346,7 @@ def test_a_sink_that_is_off_loses_no_word(
     said = trim("--before", "411", "--yes")[1]
 
     if salvaged:
-        break_tree(path)
+        path.write_bytes(bytes(16) + path.read_bytes()[16:])
 
     assert "behind" not in said
     assert {sink: got[0] for sink, got in shapes(path).items()} == dict.fromkeys(SINKS, "lost 10")
@@ -396,6 +399,7 @@ def test_a_kill_in_the_middle_leaves_all_or_nothing(
         got = shapes(path)["behind"]
         done.append(got == ["lost 279", *range(305, 401)])
         assert done[-1] or got == list(range(26, 401))
+        assert not beside(path, "journal.db.corrupt-*")
 
     assert done == sorted(done)
     assert done.count(False) > 5
@@ -434,6 +438,62 @@ def test_a_damaged_file_has_to_be_repaired_first(
 
     assert (status, files(path)) == (74, before)
     assert "`portos-bridge journal repair` puts it right" in said
+
+
+def test_without_room_nothing_is_changed(path: Path, trim: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(path)
+
+    def full(*_: object, **__: object) -> None:
+        raise NoRoom(disk=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "write", full)
+        status, said = trim("--before", "301", "--yes")
+
+    assert status == 74
+    assert "nothing is changed" in said
+    assert shapes(path)["behind"] == list(range(26, 401))
+
+
+def test_it_needs_little_room(path: Path, trim: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or it would be of no use on a full volume: half of the pages of small commits have to be written to be freed."""
+    sizes = []
+    fold = Store.fold
+
+    async def make() -> None:
+        async with OPEN(path, SINKS) as journal:
+            journal.ledger.received = 4000
+            await asyncio.gather(*(journal.append([one]) for one in messages(1, 4000, LONG * 10)))
+
+    def watched(store: Store) -> None:
+        sizes.append(path.with_name("journal.db-wal").stat().st_size)
+        fold(store)
+
+    asyncio.run(make())
+    size = path.stat().st_size
+    monkeypatch.setattr(Store, "fold", watched)
+
+    trim("--before", "3990", "--yes")
+
+    assert max(sizes) < size // 10
+    assert {sink: len(got) for sink, got in delivered(path).items()} == dict.fromkeys(SINKS, 12)
+
+
+def test_what_is_left_of_a_hole_is_told_behind_it(path: Path, trim: CommandLine) -> None:
+    """It was there before, is known, and no reason to salvage the file again."""
+    fill(path)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("DELETE FROM chunk WHERE first = 101")
+    made_usable(path, 2**26)
+
+    trim("--before", "105", "--yes")
+
+    async def read() -> list[Message]:
+        async with OPEN(path, SINKS) as journal:
+            return await read_to_the_end(journal, "behind")
+
+    assert what_is_wrong(path) is None
+    assert shape(asyncio.run(read())) == ["lost 79", "lost 6", *range(111, 401)]
 
 
 def test_where_there_is_no_journal_none_is_made(path: Path, trim: CommandLine) -> None:
