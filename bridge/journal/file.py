@@ -47,8 +47,11 @@ def _connected(database: str, *, uri: bool = False) -> sqlite3.Connection:
 def opened_to_read(path: Path) -> sqlite3.Connection:
     """Open a journal, its log included, without changing either; the owner lock is the caller's.
 
-    Without locks of SQLite's own: it cannot lock what is open for reading only.
+    Without locks of SQLite's own: it cannot lock what is open for reading only. An empty file is an error, since SQLite
+    deletes its log, also where it may only read.
     """
+    if not path.stat().st_size:
+        raise sqlite3.DatabaseError("the file is empty")
     db = _connected(f"file:{quote(str(path))}?mode=ro&vfs=unix-none", uri=True)
     db.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()  # its index of the log is not a file then
     return db

@@ -59,7 +59,7 @@ class Found:
 
     def ask(self, path: Path) -> None:
         """Let SQLite read what has no checksums, as far as it can, and the places of a journal that never had any."""
-        if not path.exists():
+        if not path.exists() or not path.stat().st_size:
             return
         try:
             with closing(opened_to_read(path)) as db:

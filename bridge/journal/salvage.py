@@ -93,12 +93,14 @@ def foreseen(path: Path, watch: Watch = _unwatched) -> Repair:
 
 def needs_mending(path: Path) -> bool:
     """Say whether SQLite would take less from a journal's log than there is, and so lose the rest of it."""
+    if not path.exists() or not path.stat().st_size:
+        return log_of(path).exists()
     return _better_log(path) is not None
 
 
 def is_there(path: Path) -> bool:
     """Say whether there is anything of a journal, be it only what says that there was one."""
-    return any(file.exists() for file in (path, log_of(path), marked(path), *_ready(path)))
+    return any(file.exists() and file.stat().st_size for file in (path, log_of(path), marked(path), *_ready(path)))
 
 
 def _ready(path: Path) -> Sequence[Path]:

@@ -249,6 +249,27 @@ def test_what_lies_behind_a_damage_in_the_log_is_used(path: Path, repair: Comman
     assert delivered(path) == {"kafka": list(range(26, 401)), "mqtt": list(range(1, 401))}
 
 
+def empty(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+@pytest.mark.parametrize("arguments", [("journal", "verify"), ("journal", "repair", "--dry-run"), ("dlq", "list")])
+def test_the_log_of_an_empty_file_is_left_where_it_is(
+    path: Path, command_line: CommandLine, arguments: tuple[str, ...]
+) -> None:
+    """SQLite deletes it, also where it may only read; all events are in it."""
+    kill(path)
+    empty(path)
+    before = files(path)
+
+    command_line(*arguments)
+
+    assert files(path) == before
+    shown = json.loads(command_line("journal", "repair", "--json")[1])
+    assert shown["wrong"] == ["the file is empty, and its log is not"]
+    assert (shown["events"], len(shown["aside"])) == (400, 2)
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [

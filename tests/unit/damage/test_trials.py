@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bridge.journal import checkup, chunk, store
-from bridge.journal.salvage import Repair
+from bridge.journal.salvage import Repair, foreseen, made_usable
 from tests.unit.damage.trial import PARTS, Master, Outcome, copied, flipped, opened, written
 
 LONG = bool(os.environ.get("TEST_DAMAGE"))
@@ -121,6 +121,35 @@ async def test_a_start_succeeds_with_any_file_and_keeps_what_it_finds_aside(
             problems.append(f"seed {seed}, {what}: the old file is not kept aside: {aside}")
         if not found.forgotten and not found.lost:
             problems.append(f"seed {seed}, {what}: nothing is told")
+
+    assert problems == []
+
+
+def spoilt(master: Master, folder: Path, seed: int) -> tuple[Path, str]:
+    """Flip a bit, cut a file or put something else in its place, by turns."""
+    dice = random.Random(seed)  # noqa: S311 - a schedule
+    if seed % 4 < 2:
+        return flipped(master, folder, dice, PARTS[seed % 2])
+    path = copied(master, folder)
+    return path, (cut, foreign)[seed % 2](path, dice)
+
+
+def test_what_was_repaired_is_not_wrong_again(masters: list[Master], folder: Path) -> None:
+    """Or each start would put another file aside; and a repair that is only foreseen says the same."""
+    problems: list[str] = []
+    for seed in range(FLIPS // 2):
+        path, what = spoilt(masters[seed // 4 % len(masters)], folder / "repaired", seed)
+
+        planned = foreseen(path)
+        done = made_usable(path, 2**26)
+        again = made_usable(path, 2**26)
+
+        if again.wrong:
+            problems.append(f"seed {seed}, {what}: {done.wrong}, and then {again.wrong}")
+        if list(planned.wrong) != list(done.wrong[:1]):
+            problems.append(f"seed {seed}, {what}: {planned.wrong} was foreseen, and {done.wrong} found")
+        if done.salvaged is not None and len(done.wrong) == 1 and planned.salvaged != done.salvaged:
+            problems.append(f"seed {seed}, {what}: {planned.salvaged} was foreseen, and {done.salvaged} came")
 
     assert problems == []
 
