@@ -25,12 +25,13 @@ class Failures:
     """The latest failure of each broker that could not be connected with since, by its address.
 
     `lasts` tells whether a failure goes on until somebody acts: such a broker is not tried again. `noted` is called
-    after each failure.
+    after each failure. `given_up` is set, by whom it concerns, when there is no broker left.
     """
 
     def __init__(self, lasts: Callable[[str, BaseException], bool]) -> None:
         self.by_address: dict[str, BaseException] = {}
         self.noted: Callable[[], None] = lambda: None
+        self.given_up = False
         self._lasts = lasts
 
     def lasting(self) -> dict[str, BaseException]:

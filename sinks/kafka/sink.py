@@ -17,10 +17,9 @@ The only file that imports aiokafka. Why it is written as it is (aiokafka 0.14.0
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, cast
 
 from aiokafka import AIOKafkaProducer
@@ -38,7 +37,7 @@ from bridge.message import Message
 from bridge.ports import Outcome, Sink
 from sinks.kafka.batch import Batch
 from sinks.kafka.config import KafkaConfig
-from sinks.kafka.connection import noting_failures
+from sinks.kafka.connection import Failures, noting_failures
 from sinks.kafka.ending import abandon, watched
 from sinks.kafka.meaning import FURTHER_CODES, meaning, no_connection, not_connected
 from sinks.kafka.records import Record, partition_of, record_of, too_large
@@ -87,14 +86,14 @@ async def connect(config: KafkaConfig, to_record: ToRecord | None = None) -> Asy
             servers = ", ".join(config.bootstrap_servers)
             if isinstance(error, KafkaConnectionError) and not failures.by_address:
                 failures.by_address.update(dict.fromkeys(config.bootstrap_servers, error))
-            raise _explained(error, f"connecting to {servers}", failures.by_address, config) from error
+            raise _explained(error, f"connecting to {servers}", failures, config) from error
         # Epoch and producer id are those of the transactional id, and transactions are of no use here: only the id is
         # taken out again, else aiokafka would ask for one around each batch.
         producer._txn_manager.transactional_id = None  # noqa: SLF001 - see above
         # The one sends, the other asks for metadata: without either no answer ever comes.
         workers = (producer._sender.sender_task, producer.client._sync_task)  # noqa: SLF001 - as in `abandon`
         with watched(workers[0], producer._message_accumulator):  # noqa: SLF001 - as in `abandon`
-            yield _KafkaSink(producer, config, workers, to_record, failures.by_address)
+            yield _KafkaSink(producer, config, workers, to_record, failures)
     finally:
         await abandon(producer)
 
@@ -116,9 +115,9 @@ class _KafkaSink:
         config: KafkaConfig,
         workers: Sequence[asyncio.Task[Any]] = (),
         to_record: ToRecord | None = None,
-        failures: Mapping[str, BaseException] = MappingProxyType({}),
+        failures: Failures | None = None,
     ) -> None:
-        self._failures = failures
+        self._failures = failures or Failures(lambda *_: False)
         self._to_record = to_record or (lambda message: record_of(message, config.topic_template, config.site))
         self._producer = producer
         self._workers = workers
@@ -132,6 +131,8 @@ class _KafkaSink:
         """Hand a batch over, all partitions at once, and wait for every answer of the brokers."""
         if any(worker.done() for worker in self._workers):
             raise Unavailable("a task of the producer has ended", reason="session", at_once=self._progress)
+        if self._failures.given_up:
+            raise _explained(KafkaConnectionError(), "the cluster", self._failures, self._config)
         outcomes: dict[int, Outcome] = {}
         lanes, stop = await self._sorted(batch, outcomes)
         if not self._progress and lanes:
@@ -265,7 +266,7 @@ def _after(outcome: Rejected | Unavailable) -> Unavailable:
     return Unavailable("the producer is of no more use after a refused event", reason="session", at_once=True)
 
 
-def _explained(error: Exception, where: str, failures: Mapping[str, BaseException], config: KafkaConfig) -> Unavailable:
+def _explained(error: Exception, where: str, failures: Failures, config: KafkaConfig) -> Unavailable:
     """Give the meaning of an error that met no batch."""
     found = meaning(type(error).__name__, str(error), where, records=0, progress=False, login=config.login)
     if isinstance(found, Rejected):
@@ -273,8 +274,8 @@ def _explained(error: Exception, where: str, failures: Mapping[str, BaseExceptio
     return _at_its_cause(found, failures, config)
 
 
-def _at_its_cause(found: Unavailable, failures: Mapping[str, BaseException], config: KafkaConfig) -> Unavailable:
+def _at_its_cause(found: Unavailable, failures: Failures, config: KafkaConfig) -> Unavailable:
     """Say why there is no connection, where that is all that an error can mean."""
     if found.reason in ("network", "timeout"):
-        return no_connection(failures, config.login) or found
+        return no_connection(failures.by_address, config.login) or found
     return found

@@ -40,6 +40,7 @@ async def start(producer: Any, failures: Failures) -> None:
 
     def stop_waiting() -> None:
         if _hopeless(producer, failures):
+            failures.given_up = True
             producer._message_accumulator.fail_all(KafkaConnectionError("no broker can be used"))  # noqa: SLF001 - as in `ending`
 
     failures.noted = stop_waiting

@@ -58,7 +58,6 @@ class SecuredKafka(OnProgram):
         first = free_port(neighbours=len(_PROTOCOLS) - 1)
         self._ports = {name: first + place for place, name in enumerate(_PROTOCOLS)}
         self.bootstrap = self.address("PLAINTEXT")
-        self._admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
         everything = " ".join([*self._listeners(), *_logins(), properties])
         environment = os.environ | {"KAFKA_PROPERTIES": everything, "KAFKA_AUTO_CREATE": "false"}
         command = [script, str(first), str(self.folder / "data")]
@@ -67,6 +66,11 @@ class SecuredKafka(OnProgram):
 
     def _start(self) -> None:
         self.program.start(lambda: "Kafka Server started" in self.program.output(), 120)
+
+    @property
+    def _admin(self) -> AdminClient:
+        """Give a client for one errand: a connection kept for the next one would be idle meanwhile, and closed."""
+        return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
 
     def address(self, listener: str) -> str:
         return f"localhost:{self._ports[listener]}"
@@ -93,7 +97,8 @@ class SecuredKafka(OnProgram):
         ]
 
     def create(self, topic: str) -> None:
-        self._admin.create_topics([NewTopic(topic, 3, 1)])[topic].result(30)
+        admin = self._admin
+        admin.create_topics([NewTopic(topic, 3, 1)])[topic].result(30)
         wait_until(lambda: self._led(topic), 30, f"{topic} created")
 
     def _led(self, topic: str) -> bool:
@@ -108,19 +113,23 @@ class SecuredKafka(OnProgram):
             incremental_operation=AlterConfigOpType.SET,
         )
         broker = ConfigResource(ResourceType.BROKER, "1", incremental_configs=[change])
-        self._admin.incremental_alter_configs([broker])[broker].result(30)
+        admin = self._admin
+        admin.incremental_alter_configs([broker])[broker].result(30)
         shown = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
-        wait_until(lambda: self._certificate(listener) == shown, 30, f"{listener} shows its new certificate")
+        wait_until(lambda: self._shows(listener, shown), 30, f"{listener} shows its new certificate")
 
-    def _certificate(self, listener: str) -> x509.Certificate:
+    def _shows(self, listener: str, certificate: x509.Certificate) -> bool:
+        """Look twice at what each of the listener's three threads shows: they take a new one up one by one."""
         address = ("127.0.0.1", self._ports[listener])
-        return x509.load_pem_x509_certificate(ssl.get_server_certificate(address, timeout=10).encode())
+        shown = (ssl.get_server_certificate(address, timeout=10).encode() for _ in range(6))
+        return all(x509.load_pem_x509_certificate(each) == certificate for each in shown)
 
     def set_password(self, user: str, password: str) -> None:
         """Make a user of the SCRAM mechanisms, or change its password for logins to come."""
+        admin = self._admin
         for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
             change = UserScramCredentialUpsertion(user, ScramCredentialInfo(mechanism, 4096), password.encode())
-            self._admin.alter_user_scram_credentials([change])[user].result(30)
+            admin.alter_user_scram_credentials([change])[user].result(30)
         wait_until(lambda: self._lets_in(user, password), 30, f"{user} logs in with the new password")
 
     def _lets_in(self, user: str, password: str) -> bool:
