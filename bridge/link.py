@@ -90,8 +90,8 @@ class Link:
         self._set(connected=False, held=self.held)
 
     def log_failure(self, error: Unavailable, seconds: float) -> None:
-        """Say once an attempt what failed and what follows: at error level when somebody must act."""
-        level = logging.ERROR if error.hold else logging.WARNING
+        """Say once an attempt what failed and what follows: an error when somebody must act, less when planned."""
+        level = logging.ERROR if error.hold else logging.INFO if error.reason == "planned" else logging.WARNING
         text = "%s: %s (%s); next attempt in %.1f s"
         _log.log(level, text, self.name, error, error.reason, seconds, extra={"failures": self.failures})
 

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Literal, TextIO
 from urllib.parse import quote, quote_plus
 
-__all__ = ["configure", "configured", "one_line", "redact", "redacted"]
+__all__ = ["configure", "configured", "one_line", "redact", "redact_for", "redacted"]
 
 _MASK = "**********"
 _FOREIGN = ("SignalRCoreClient", "aiohttp", "aiokafka", "amqtt", "asyncio", "kafka", "paho", "transitions")
@@ -34,10 +34,11 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class _Redaction:
-    """The known secrets: those of the configuration for good, tokens obtained at run time while they are recent."""
+    """The known secrets: those of the configuration for good, those that somebody has now, and what is recent."""
 
     def __init__(self) -> None:
         self._fixed: set[str] = set()
+        self._held: dict[str, frozenset[str]] = {}
         self._recent: deque[str] = deque(maxlen=16)
         self._pattern: re.Pattern[str] | None = None
 
@@ -47,9 +48,16 @@ class _Redaction:
                 self._recent.append(secret)
             elif not recent:
                 self._fixed.add(secret)
-        spellings = {spelling for secret in (*self._fixed, *self._recent) for spelling in _spellings(secret)}
+        held = (secret for secrets in self._held.values() for secret in secrets)
+        spellings = {spelling for secret in (*self._fixed, *held, *self._recent) for spelling in _spellings(secret)}
         longest_first = sorted(spellings, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+    def replace(self, holder: str, secrets: Iterable[str]) -> None:
+        before, now = self._held.get(holder, frozenset()), frozenset(filter(None, secrets))
+        if before != now:
+            self._held[holder] = now
+            self.add(before - now, recent=True)
 
     def apply(self, text: str) -> str:
         if self._pattern is not None:
@@ -78,6 +86,11 @@ _redaction = _Redaction()
 def redact(secret: str) -> None:
     """Keep a secret obtained at run time out of all logs from now on; only the latest few are remembered."""
     _redaction.add([secret], recent=True)
+
+
+def redact_for(holder: str, secrets: Iterable[str]) -> None:
+    """Keep what somebody has now out of all logs; what the same one had before counts as obtained at run time."""
+    _redaction.replace(holder, secrets)
 
 
 def redacted(text: str) -> str:

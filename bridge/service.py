@@ -17,7 +17,7 @@ from bridge.audit import Audit
 from bridge.blind import CORRUPTION, JOURNAL_LOST, Sight, Window, corruption
 from bridge.copying import Copying
 from bridge.door import Door
-from bridge.errors import Rejected
+from bridge.errors import Rejected, Unavailable
 from bridge.health import Heartbeat
 from bridge.intake import Intake
 from bridge.journal import Journal, Limits, Lost, capacity, open_journal, within_volume
@@ -32,6 +32,7 @@ from bridge.portos.feed import feed, hub_times
 from bridge.portos.memory import VersionMemory
 from bridge.portos.minimisation import minimisation, scope
 from bridge.ports import Connect, Sink, SinkPlugin, SourceActivity
+from bridge.renewal import Renewal
 from bridge.row_routes import row_routes
 from bridge.settings import Settings, SinkConfig
 from bridge.settings.core import LARGEST_PART_OF_A_VOLUME
@@ -206,7 +207,8 @@ class _Bridge:
             self._settings.delivery.answer_seconds,
             partial(_target, plugin, config),
         )
-        await keep(link, partial(plugin.connect, config), delivery.run)
+        renewal = Renewal(name, config, self._configuration.secret_files)
+        await keep(link, partial(renewal.connect, plugin.connect), delivery.run)
 
     async def _copy(self, name: str, connect: Connect[Sink], journal: Journal) -> None:
         link = Link(f"copies of dead letters of sink {name}", _delivery_times(self._settings), _NO_GAUGES)
@@ -215,9 +217,9 @@ class _Bridge:
     def _copies(self) -> Iterator[tuple[str, Connect[Sink]]]:
         """Give the sinks whose dead letters are copied, and how to connect to where."""
         for name, (plugin, config) in self._configuration.sinks.items():
-            connect = None if plugin.copies is None else plugin.copies(config)
-            if connect is not None:
-                yield name, connect
+            if plugin.copies is not None and plugin.copies(config) is not None:
+                renewal = Renewal(name, config, self._configuration.secret_files)
+                yield name, partial(renewal.connect, partial(_connect_copies, plugin))
 
     async def _drain(self, journal: Journal) -> None:
         """Let the sinks go on for a while with what is stored; what is left is delivered after the next start."""
@@ -230,6 +232,15 @@ class _Bridge:
         except TimeoutError:
             left = {name: journal.lag(name).events for name in self._sink_links}
             _log.warning("not everything was delivered before the stop; it stays in the journal: %s", left)
+
+
+@asynccontextmanager
+async def _connect_copies(plugin: SinkPlugin[Any], config: SinkConfig) -> AsyncIterator[Sink]:
+    connect = None if plugin.copies is None else plugin.copies(config)
+    if connect is None:  # what its files hold does not make it so
+        raise Unavailable("there is nowhere to copy dead letters to", reason="unexpected")
+    async with connect() as sink:
+        yield sink
 
 
 _NO_GAUGES = Gauges(lambda _: None, lambda _: None, lambda _: None, lambda _: None)

@@ -4,9 +4,9 @@ Read by the command line alone; every component is given its own part. Names of 
 ones are an argument. Nothing on disk is written, and no value of a variable is ever part of a problem.
 """
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from bridge.settings.base import SinkConfig
 from bridge.settings.check import cautions, contradictions, unusable_files
 from bridge.settings.core import Settings
 from bridge.settings.reference import PREFIX, Variable, sink_prefix, variables
-from bridge.settings.resolver import Names, resolve
+from bridge.settings.resolver import Names, UnreadableSecret, read_secret, resolve
 
 __all__ = ["Configuration", "load", "load_admin_token", "secret_values"]
 
@@ -29,13 +29,17 @@ _OF_THE_FIELD_ALONE = ("literal_error", "enum")  # pydantic's texts that list wh
 _QUOTED = re.compile(r"['\"]([^'\"]+)['\"]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Configuration:
-    """What the bridge runs with: the core's settings, each sink's kind and settings by name, and lines to be logged."""
+    """What the bridge runs with: the core's settings, each sink's kind and settings by name, and lines to be logged.
+
+    `secret_files` are the files that secrets were read from, by variable.
+    """
 
     settings: Settings
     sinks: Mapping[str, tuple[SinkPlugin[Any], SinkConfig]]
     warnings: Sequence[str] = ()
+    secret_files: Mapping[str, Path] = dataclasses.field(default_factory=dict)
 
     def secrets(self) -> frozenset[str]:
         """Collect every secret value, so that the log can be kept free of them."""
@@ -79,7 +83,7 @@ def load(environ: Mapping[str, str], installed: Mapping[str, Callable[[], SinkPl
     problems += (line for line in wrong if line.partition(":")[0] not in resolved.unreadable)
     if settings is None or problems:
         raise ConfigError([_without_secrets(problem, resolved.values, known) for problem in dict.fromkeys(problems)])
-    return Configuration(settings, sinks, (*resolved.warnings, *cautions(settings, sinks)))
+    return Configuration(settings, sinks, (*resolved.warnings, *cautions(settings, sinks)), resolved.files)
 
 
 def load_admin_token(environ: Mapping[str, str]) -> str | None:
@@ -104,6 +108,32 @@ def secret_values(part: BaseModel) -> Iterator[str]:
                 yield secret.get_secret_value()
             case BaseModel() as section:
                 yield from secret_values(section)
+
+
+def reread(name: str, config: SinkConfig, files: Mapping[str, Path]) -> SinkConfig:
+    """Give a sink's settings with what the files of its secrets hold now.
+
+    `files` are all of `Configuration.secret_files`. Blocks; raises `ConfigError` with what is wrong, by variable.
+    """
+    prefix = sink_prefix(name)
+    known = {variable.name: variable for variable in variables(type(config), prefix)}
+    secrets: dict[str, str] = {}
+    problems: list[str] = []
+    for variable in known.keys() & files.keys():
+        try:
+            secrets[variable] = read_secret(files[variable])
+        except UnreadableSecret as error:
+            problems.append(f"{variable}: its file {error}")
+    data = config.model_dump()
+    for path, value in ((known[variable].path, value) for variable, value in secrets.items()):
+        section = data
+        for part in path[:-1]:
+            section = section[part]
+        section[path[-1]] = value
+    read = None if problems else _validated(type(config), data, prefix, known, problems)
+    if read is None:
+        raise ConfigError([_without_secrets(problem, secrets, known) for problem in problems])
+    return read
 
 
 def _plugins(
@@ -214,11 +244,12 @@ def _without_input(text: str, place: Sequence[int | str], data: Any) -> str:
 
 def _texts(data: Any) -> Iterator[str]:
     """Walk nested values and yield the texts."""
-    if isinstance(data, Mapping):
-        for value in data.values():
-            yield from _texts(value)
-    else:
-        yield data
+    match data:
+        case str():
+            yield data
+        case Mapping():
+            for value in data.values():
+                yield from _texts(value)
 
 
 def _without_secrets(problem: str, values: Mapping[str, str], known: Mapping[str, Variable]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bridge.settings.reference import PREFIX, Variable
 
-__all__ = ["Names", "Resolved", "resolve"]
+__all__ = ["Names", "Resolved", "UnreadableSecret", "read_secret", "resolve"]
 
 _LARGEST_SECRET_BYTES = 65_536
 
@@ -44,9 +44,13 @@ class Names:
 
 @dataclass(slots=True)
 class Resolved:
-    """The merged values by variable name, and what was found on the way; `unreadable` is set, to what nobody knows."""
+    """The merged values by variable name, and what was found on the way.
+
+    `files` are those that secrets were read from; `unreadable` is set, to what nobody knows.
+    """
 
     values: dict[str, str] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     unreadable: set[str] = field(default_factory=set)
@@ -122,30 +126,33 @@ def _take_directory(folder: Path, names: Names, resolved: Resolved, ways: dict[s
 def _read(path: Path, origin: str, name: str, resolved: Resolved) -> None:
     """Take one secret from its file, or note why not."""
     try:
-        resolved.values.setdefault(name, _secret(path))
-    except UnicodeDecodeError:
-        problem = "is not UTF-8"
-    except ValueError as error:
-        problem = str(error)
+        resolved.values.setdefault(name, read_secret(path))
+        resolved.files.setdefault(name, path)
+    except UnreadableSecret as error:
+        resolved.problems.append(f"{origin}: the file for {name} {error}")
+        resolved.unreadable.add(name)
+
+
+class UnreadableSecret(Exception):
+    """The file of a secret is of no use."""
+
+
+def read_secret(path: Path) -> str:
+    """Read a secret; only a newline at the very end is not part of it. Raises `UnreadableSecret`."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe could wait for ever
+            raise UnreadableSecret("is no regular file")
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_SECRET_BYTES + 1)
+        secret = content.decode().removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise UnreadableSecret("is not UTF-8") from error
     except OSError as error:
-        problem = f"cannot be read: {error.strerror}"
-    else:
-        return
-    resolved.problems.append(f"{origin}: the file for {name} {problem}")
-    resolved.unreadable.add(name)
-
-
-def _secret(path: Path) -> str:
-    """Read a secret; only a newline at the very end is not part of it."""
-    if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe could wait for ever
-        raise ValueError("is no regular file")
-    with path.open("rb") as file:
-        content = file.read(_LARGEST_SECRET_BYTES + 1)
+        raise UnreadableSecret(f"cannot be read: {error.strerror}") from error
     if len(content) > _LARGEST_SECRET_BYTES:
-        raise ValueError(f"is larger than {_LARGEST_SECRET_BYTES} bytes")
-    secret = content.decode().removesuffix("\n")
+        raise UnreadableSecret(f"is larger than {_LARGEST_SECRET_BYTES} bytes")
     if not secret:
-        raise ValueError("is empty")
+        raise UnreadableSecret("is empty")
     return secret
 
 

@@ -13,12 +13,15 @@ from bridge.contract import sample
 from bridge.message import Message
 from bridge.policy import Pauses
 from sinks.kafka import KafkaConfig, plugin
+from tests.brokers import Hub
 from tests.brokers.certificates import Authority
 from tests.brokers.secured import IDLE_SECONDS, SecuredKafka
 from tests.brokers.tokens import TokenEndpoint, token_endpoint, unsecured
+from tests.chaos.bridge_process import BridgeProcess
 from tests.delivery import Run, delivering, disordered
 from tests.oracle.kafka import KafkaReader
-from tests.support import until
+from tests.oracle.record import identities, identity_of_change
+from tests.support import until, wait_until
 
 pytestmark = pytest.mark.kafka
 
@@ -170,18 +173,17 @@ async def test_what_is_wrong_is_held_and_told_until_it_is_right(
 async def test_a_password_that_changes_at_the_broker_does_not_lead_to_a_storm(
     broker: SecuredKafka, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """aiokafka logs in again by itself, ten times a second; here once, and then the sink is held."""
+    """aiokafka logs in again by itself, ten times a second; here once, and then the sink is held, idle or not."""
     config = config_for(broker, "LOGIN", **SCRAM)
     messages = [sample(number) for number in range(600)]
 
     async with delivering(tmp_path, plugin, config, pauses=_PATIENT) as run:
         await run.append(messages[:300])
         await run.settled(30)
-        await asyncio.to_thread(broker.set_password, "scram", "another one")
-        await asyncio.sleep(IDLE_SECONDS + 2)
         caplog.set_level(logging.ERROR, "aiokafka")
+        await asyncio.to_thread(broker.set_password, "scram", "another one")
+        await until(lambda: run.link.held, IDLE_SECONDS + 20, "held, with nothing to deliver")
         await run.append(messages[300:])
-        await until(lambda: run.link.held, 20, "held")
         assert "SASL_PASSWORD" in run.link.last_error
         refused = [record for record in caplog.records if "SaslAuthenticationFailed" in record.getMessage()]
         assert len(refused) < 20
@@ -250,3 +252,80 @@ async def test_a_token_of_a_file_lets_in(broker: SecuredKafka, tmp_path: Path) -
         await run.settled(30)
 
     await judge(broker, config, messages, run)
+
+
+def rotating(broker: SecuredKafka, hub: Hub, folder: Path) -> tuple[BridgeProcess, str]:
+    """Make a bridge whose password, certificate and key for Kafka are files; give the prefix of its topics as well."""
+    config = config_for(broker, "LOGIN", **SCRAM)
+    broker.create("portos.bridge.gaps")
+    cert, key = broker.authority.client("bridge")
+    shutil.copy(cert, folder / "bridge.pem")
+    shutil.copy(key, folder / "bridge.key")
+    kafka = {
+        "BOOTSTRAP_SERVERS": config.bootstrap_servers[0],
+        "TOPIC_TEMPLATE": config.topic_template,
+        "SECURITY_PROTOCOL": "SASL_SSL",
+        "SASL_MECHANISM": "SCRAM-SHA-512",
+        "SASL_USERNAME": "rotated",
+        "SASL_PASSWORD_FILE": str(folder / "password"),
+        "CA_FILE": str(broker.authority.ca_file),
+        "CLIENT_CERT_FILE": str(folder / "bridge.pem"),
+        "CLIENT_KEY_FILE": str(folder / "bridge.key"),
+    }
+    usual = {
+        "SINKS": "kafka",
+        "HUB__URL": hub.url,
+        "AUTH__USERNAME": hub.username,
+        "AUTH__PASSWORD": hub.password,
+        "AUTH__DEVICE_NAME": "BRIDGE1",
+        "SUBSCRIBE__RESOURCES": "tickets",
+        "SUBSCRIBE__LICENCE": "false",
+        "DELIVERY__HOLD_PAUSE_SECONDS": "1",
+        **{f"SINK__KAFKA__{name}": value for name, value in kafka.items()},
+    }
+    return BridgeProcess(folder, usual), config.topic_template.partition(".")[0]
+
+
+@pytest.mark.hub
+def test_secrets_are_corrected_and_rotated_without_a_restart(broker: SecuredKafka, hub: Hub, tmp_path: Path) -> None:
+    """Wrong, right, and three times another one under 200/s, with a new certificate: 0 lost, 0 blind."""
+    (tmp_path / "password").write_text("wrong-C4nary\n")
+    broker.set_password("rotated", "first-C4nary")
+    bridge, prefix = rotating(broker, hub, tmp_path)
+    try:
+        bridge.start()
+        wait_until(lambda: bridge.status()["sinks"]["kafka"]["held"], 30, "held")
+        assert "SASL_PASSWORD" in bridge.status()["sinks"]["kafka"]["lastError"]
+        (tmp_path / "password").write_text("first-C4nary\n")
+        wait_until(lambda: bridge.status()["sinks"]["kafka"]["connected"], 30, "let in")
+        windows = bridge.metric("portos_bridge_source_blind_windows_total")
+        load = hub.burst(2400, rate=200, size=600, resources=("tickets",))
+        for number, secret in enumerate(("second-C4nary", "third-C4nary", "fourth-C4nary"), start=1):
+            broker.set_password("rotated", secret)
+            (tmp_path / "password").write_text(secret)
+            cert, key = broker.authority.client(f"renewed-{number}")
+            shutil.copy(cert, tmp_path / "bridge.pem")
+            shutil.copy(key, tmp_path / "bridge.key")
+            wait_until(lambda: planned(bridge) >= number, 30, f"{number} connections are over")  # noqa: B023 - at once
+            wait_until(lambda: bridge.status()["sinks"]["kafka"]["connected"], 30, "and the next one is there")
+        hub.wait_burst(load, 120)
+        wait_until(lambda: bridge.metric("portos_bridge_events_received_total") >= 2400, 30, "all received")
+        wait_until(lambda: bridge.status()["sinks"]["kafka"]["lagEvents"] == 0, 60, "all delivered")
+        ledger = {identity_of_change(change) for change in hub.ledger()}
+        windows = bridge.metric("portos_bridge_source_blind_windows_total") - windows
+        lost = bridge.metric("portos_bridge_sink_disconnects_total", sink="kafka") - planned(bridge)
+        assert bridge.terminate() == 0
+    finally:
+        bridge.kill9()
+
+    records = KafkaReader(broker.bootstrap, prefix).read()
+    print(f"{len(ledger)} changes, {len(records)} records, {windows:g} windows, {lost:g} lost connections")
+    assert len(ledger) == 2400
+    assert ledger - identities(records) == set()
+    assert windows == 0
+    assert len(records) - 2400 <= 200 * lost
+    assert "C4nary" not in bridge.log()
+
+
+def planned(bridge: BridgeProcess) -> float:
+    return bridge.metric("portos_bridge_sink_disconnects_total", sink="kafka", reason="planned")

@@ -1,6 +1,9 @@
 """The state of one peer's connections: how long the series of failures is, and what an operator is told."""
 
+import logging
 from dataclasses import dataclass, field
+
+import pytest
 
 from bridge.errors import Unavailable
 from bridge.link import Gauges, Link, Times
@@ -84,3 +87,20 @@ def test_a_hold_lasts_until_the_connection_has_done_what_it_is_for() -> None:
 
     state.proved()
     assert (counts.connected, counts.held) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [
+        (HELD, logging.ERROR),
+        (LOST, logging.WARNING),
+        (Unavailable("a new password", reason="planned", at_once=True), logging.INFO),
+    ],
+)
+def test_how_loud_a_loss_is(error: Unavailable, level: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Loud where somebody must act, quiet where it was meant to be."""
+    caplog.set_level(logging.INFO)
+
+    link(Counts()).log_failure(error, 0.0)
+
+    assert [record.levelno for record in caplog.records] == [level]

@@ -1,0 +1,119 @@
+"""Secrets and certificates that change while the bridge runs: read for each connection, and a reason for a new one.
+
+Stands between a sink's connections and the loop that keeps them, so that no sink knows of it. Used by `bridge.service`.
+"""
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+from bridge import log
+from bridge.errors import ConfigError, Unavailable
+from bridge.message import Message
+from bridge.ports import Outcome, Sink
+from bridge.settings import SinkConfig, TlsFiles
+from bridge.settings.loading import reread, secret_values
+from bridge.settings.reference import sink_prefix
+from bridge.tls import UnusableFile
+
+__all__ = ["Renewal"]
+
+_log = logging.getLogger(__name__)
+_LOOK_SECONDS = 1.0
+
+
+class Renewal:
+    """The files of one sink: those of its secrets (all `secret_files` there are, by variable) and of its TLS."""
+
+    def __init__(self, name: str, config: SinkConfig, secret_files: Mapping[str, Path]) -> None:
+        self._name = name
+        self._config = config
+        self._secret_files = secret_files
+        prefix = sink_prefix(name)
+        paths = {variable: path for variable, path in secret_files.items() if variable.startswith(prefix)}
+        if isinstance(config, TlsFiles):
+            paths |= {f"{prefix}{name.upper()}": value for name, value in config if isinstance(value, Path)}
+        self._paths = paths
+
+    @asynccontextmanager
+    async def connect(self, connect: Callable[[SinkConfig], AbstractAsyncContextManager[Sink]]) -> AsyncIterator[Sink]:
+        """Open a connection with what the files hold now; it ends between two batches once they hold something else.
+
+        Raises `Unavailable`, held, where a file is of no use.
+        """
+        try:
+            contents, config = await asyncio.to_thread(self._read)
+        except ConfigError as error:
+            raise Unavailable("; ".join(error.problems), reason="unauthorized", hold=True) from error
+        log.redact_for(self._name, secret_values(config))
+        async with connect(config) as sink:
+            yield _Renewed(sink, self._name, self, contents) if self._paths else sink
+
+    async def contents(self) -> Mapping[str, bytes]:
+        """Give what tells one content of the files from another, by variable."""
+        return await asyncio.to_thread(self._contents)
+
+    async def problem(self) -> str:
+        """Say why a connection with what the files hold now would come to nothing, as far as this can be known."""
+        try:
+            await asyncio.to_thread(self._try)
+        except ConfigError as error:
+            return "; ".join(error.problems)
+        except UnusableFile as error:
+            return f"{sink_prefix(self._name)}{error.field.upper()} {error}"
+        return ""
+
+    def _read(self) -> tuple[Mapping[str, bytes], SinkConfig]:
+        return self._contents(), reread(self._name, self._config, self._secret_files)
+
+    def _try(self) -> None:
+        config = self._read()[1]
+        if isinstance(config, TlsFiles):
+            config.try_files()
+
+    def _contents(self) -> dict[str, bytes]:
+        return {variable: _content(path) for variable, path in self._paths.items()}
+
+
+def _content(path: Path) -> bytes:
+    """Give what tells one content of a file from another, without keeping it."""
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError as error:
+        return str(error.errno).encode()
+
+
+class _Renewed:
+    """A sink that has enough of its connection once its files, as they were in `contents`, hold something else."""
+
+    def __init__(self, sink: Sink, name: str, renewal: Renewal, contents: Mapping[str, bytes]) -> None:
+        self._sink = sink
+        self._name = name
+        self._renewal = renewal
+        self._contents = self._seen = self._useless = contents
+        self._look_at = time.monotonic() + _LOOK_SECONDS
+
+    async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+        """Deliver, unless the files have changed: then nothing is handed over any more."""
+        if time.monotonic() >= self._look_at:
+            await self._look()
+            self._look_at = time.monotonic() + _LOOK_SECONDS
+        return await self._sink.deliver(batch)
+
+    async def _look(self) -> None:
+        """Raise `Unavailable` for a change that stands: of files that belong together one comes first."""
+        now = await self._renewal.contents()
+        seen, self._seen = self._seen, now
+        if now != seen or now in (self._contents, self._useless):
+            return
+        changed = ", ".join(variable for variable in now if now[variable] != self._contents[variable])
+        if problem := await self._renewal.problem():
+            text = "sink %s goes on with what it had: %s changed, and a new connection would come to nothing: %s"
+            _log.error(text, self._name, changed, problem)
+            self._useless = now
+            return
+        raise Unavailable(f"{changed} changed: a new connection", reason="planned", at_once=True)
