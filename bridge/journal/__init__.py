@@ -6,11 +6,12 @@ from bridge.journal.entry import Buried
 from bridge.journal.inspection import Inspection
 from bridge.journal.letter import Edits, Letter, Refusal, Which
 from bridge.journal.letter_desk import LetterDesk, Retried
-from bridge.journal.log import Journal, Lag, Limits, Previous
+from bridge.journal.log import Journal, Lag, Previous
 from bridge.journal.memory import Memory, Recorded
 from bridge.journal.opening import capacity, open_journal
 from bridge.journal.reader import Page
 from bridge.journal.rebuild import Salvaged
+from bridge.journal.recorder import Limits
 from bridge.journal.salvage import Repair
 from bridge.journal.stopped import StoppedJournal, open_repaired, open_stopped
 from bridge.journal.tally import GivenUp

@@ -15,11 +15,12 @@ from bridge.journal.change import Change, Chunk, State
 from bridge.journal.chunk import decode
 from bridge.journal.damage import Damage, Lost, Telling, told_plainly
 from bridge.journal.letter_box import LetterBox
-from bridge.journal.log import Journal, Limits, Previous
+from bridge.journal.log import Journal, Previous
 from bridge.journal.memory import Memory
 from bridge.journal.owner import owned
 from bridge.journal.reader import Reader
 from bridge.journal.recall import recalled
+from bridge.journal.recorder import Limits, Recorder
 from bridge.journal.room import Room
 from bridge.journal.salvage import Repair, made_usable
 from bridge.journal.schema import SCHEMA_VERSION
@@ -69,9 +70,8 @@ async def open_journal(  # noqa: PLR0913 - opened in one place, by `bridge.servi
             room = Room(limits.capacity_bytes, blocks=limits.blocks_when_full)
             room.used_bytes = await writer.call(lambda store: store.used_bytes())
             letters = LetterBox(state.dead_letters, state.letter_keys, room)
-            journal = Journal(
-                writer, state.head, readers, limits, on_commit, previous, ledger, records, letters, damage
-            )
+            recorder = Recorder(writer, state.head, readers, limits, ledger, records, letters, on_commit)
+            journal = Journal(writer, recorder, readers, limits, previous, ledger, letters, damage)
         except BaseException:
             await writer.close()
             raise

@@ -190,7 +190,7 @@ async def test_a_bridge_that_runs_is_asked(path: Path, port: int, command: Comma
     """It goes on storing meanwhile, and what comes after the beginning is not waited for."""
     async with open_journal(path, ["kafka", "mqtt"], 64 * 2**20, LIMITS) as journal:
         await write(journal)
-        await journal._cursors_written()
+        await journal._recorder.all_written()
         routes = row_routes(journal.inspection, str(path), Door(SecretStr(TOKEN)))
         async with admin("127.0.0.1", port, CollectorRegistry(), list, list, dict, routes):
             verified = await asyncio.to_thread(command, "verify")
@@ -254,7 +254,7 @@ async def test_a_bridge_elsewhere_needs_no_configuration_here(
     configure_nothing_but_the_token(monkeypatch)
     async with open_journal(path, ["kafka", "mqtt"], 64 * 2**20, LIMITS) as journal:
         await write(journal)
-        await journal._cursors_written()
+        await journal._recorder.all_written()
         routes = row_routes(journal.inspection, str(path), Door(SecretStr(TOKEN)))
         async with admin("127.0.0.1", port, CollectorRegistry(), list, list, dict, routes):
             url = f"http://127.0.0.1:{port}"

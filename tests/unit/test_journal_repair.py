@@ -58,7 +58,7 @@ def kill(path: Path) -> None:
     async def make() -> None:
         async with open_journal(path, SINKS, 2**26, LIMITS) as journal:
             await write(journal)
-            await journal._cursors_written()
+            await journal._recorder.all_written()
             await journal._writer.call(lambda _: None)
             for file in beside(path, "journal.db*"):
                 shutil.copy(file, left)

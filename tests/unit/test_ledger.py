@@ -369,7 +369,7 @@ async def test_what_became_of_events_is_recorded_with_their_deletion(tmp_path: P
         page = await journal.read("kafka", 3)
         journal.ledger.sinks["kafka"].delivered, journal.ledger.sinks["kafka"].dead_lettered = 2, 1
         await journal.settle("kafka", page, 3, {})
-        await journal._cursors_written()
+        await journal._recorder.all_written()
 
     async with killed(tmp_path, settle) as copied:
         assert (copied.ledger.received, copied.ledger.duplicate) == (5, 2)
@@ -381,7 +381,7 @@ async def test_what_became_of_events_is_recorded_with_a_proof(tmp_path: Path) ->
 
     async def prove(journal: Journal) -> None:
         journal.prove(5.0)
-        await journal._cursors_written()
+        await journal._recorder.all_written()
 
     async with killed(tmp_path, prove) as copied:
         assert copied.previous.proved_at == 5.0

@@ -300,7 +300,7 @@ async def test_a_sink_that_confirms_too_little_is_not_believed(journal: Journal,
 
 
 async def test_a_failing_disk_stops_the_loop(journal: Journal, catalogue: Catalogue) -> None:
-    journal.failure = StorageFailed("disk I/O error")
+    journal._recorder.failure = StorageFailed("disk I/O error")
     state = link()
     delivery = Delivery("kafka", journal, catalogue, state, 10, 1)
 

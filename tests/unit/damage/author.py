@@ -39,7 +39,7 @@ async def write(path: Path, seed: int, count: int) -> None:
                     await journal.settle(sink, page, taken, {})
                     journal.ledger.sinks[sink].delivered += taken
                     settled[sink] = page.seqs[taken - 1]
-        await journal._cursors_written()
+        await journal._recorder.all_written()
         await journal._writer.call(lambda _: None)  # the mark is written behind the last answer
         print(stored, *settled.values(), flush=True)
         await asyncio.Event().wait()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import Rejected, StorageFailed
-from bridge.journal import Buried, Journal, Limits, log, open_journal, upkeep, within_volume
+from bridge.journal import Buried, Journal, Limits, open_journal, recorder, upkeep, within_volume
 from bridge.journal import volume as volume_module
 from bridge.journal.change import Change
 from bridge.journal.store import NoRoom, Store
@@ -44,7 +44,7 @@ class Disk:
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     made = Disk()
     monkeypatch.setattr(Store, "write", lambda store, change: made.write(store, change))  # noqa: PLW0108 - bound to the store
-    monkeypatch.setattr(log, "_DISK_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(recorder, "_AGAIN_SECONDS", 0.05)
     return made
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import Rejected
-from bridge.journal import Buried, Journal, log
+from bridge.journal import Buried, Journal, recorder
 from bridge.journal.change import Change
 from bridge.journal.letter import LETTER_BYTES, DeadLetter, Edits, Overtaking
 from tests.support import until
@@ -20,7 +20,7 @@ MIB = 2**20
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log, "_DISK_AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr(recorder, "_AGAIN_SECONDS", 0.02)
 
 
 async def fill(journal: Journal, body: bytes) -> int:

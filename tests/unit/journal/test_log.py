@@ -132,7 +132,7 @@ async def test_cursors_and_deletions_do_not_ride_on_commits_of_events(
             await read_all(journal, "kafka", 1)
         assert [change for change in changes if change[0]] == [(1, 0, 0)] * 90
 
-        await journal._cursors_written()
+        await journal._recorder.all_written()
         assert changes[-1] == (0, 1, 90)
 
 

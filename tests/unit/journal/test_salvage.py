@@ -95,7 +95,7 @@ async def test_what_was_settled_after_the_last_ledger_is_not_missed(opening: Ope
                 page = await journal.read(sink, 5)
                 journal.ledger.sinks[sink].delivered += 5
                 await journal.settle(sink, page, 5, {})
-            await journal._cursors_written()
+            await journal._recorder.all_written()
         await journal._writer.call(lambda _: None)
         for file in beside(path, "journal.db*"):
             shutil.copy(file, left)

@@ -10,6 +10,7 @@ from bridge import pipeline
 from bridge.blind import Sight
 from bridge.journal import Journal, Page
 from bridge.journal import log as log_module
+from bridge.journal.recorder import Recorder
 from bridge.policy import Verdict
 from bridge.portos.memory import VersionMemory
 from tests.unit.model.seeds import BLOCKS, check
@@ -54,7 +55,7 @@ def cursor_durable_before_the_answer(patch: Patch) -> None:
     async def read(self: Journal, sink: str, limit: int) -> Page:
         page = await whole(self, sink, limit)
         if page.seqs:
-            self._moved[sink] = page.seqs[-1]
+            self._recorder._moved[sink] = page.seqs[-1]
         return page
 
     patch.setattr(Journal, "read", read)
@@ -83,7 +84,7 @@ def no_send_gate(patch: Patch) -> None:
 
 
 def freed_when_the_fastest_sink_has_passed(patch: Patch) -> None:
-    patch.setattr(Journal, "_floor", lambda self: max(reader.cursor for reader in self._readers.values()))
+    patch.setattr(Recorder, "floor", lambda self: max(reader.cursor for reader in self._readers.values()))
 
 
 def a_loss_is_not_noticed(patch: Patch) -> None:
