@@ -59,10 +59,11 @@ class Change:
         `head` is the last number that is stored. What was set aside came with the events and goes with them. The ledger
         counts on all of it: the next change has to bring another.
         """
-        if self.chunks:
+        kept = [letter for letter in self.dead_letters if letter.sink != SOURCE]
+        if self.chunks or len(kept) < len(self.dead_letters):
             self.chunks, self.proved_at, self.scope = [], None, None
+        self.dead_letters = kept
         self.ledger = None
-        self.dead_letters = [letter for letter in self.dead_letters if letter.sink != SOURCE]
         self.records = [replace(record, upto=min(record.upto, head)) for record in self.records]
 
     def frugal(self) -> "Change":

@@ -268,7 +268,7 @@ class Journal:
         while True:
             given = self._recorder.given
             await asyncio.sleep(_IDLE_SECONDS)
-            while given == self._recorder.given and await self._writer.call(lambda store: store.shrink()):
+            while given == self._recorder.given and await self._writer.call(lambda store: store.shrink(), writes=True):
                 pass
 
     async def close(self) -> None:

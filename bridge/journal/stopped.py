@@ -21,7 +21,7 @@ from bridge.journal.rebuild import Watch
 from bridge.journal.room import Room
 from bridge.journal.salvage import Repair, foreseen, is_there, made_usable, needs_mending
 from bridge.journal.schema import EarlierSchema
-from bridge.journal.store import Store
+from bridge.journal.store import NoRoom, Store
 from bridge.message import Message
 
 __all__ = ["StoppedJournal", "open_repaired", "open_stopped"]
@@ -42,14 +42,20 @@ class StoppedJournal:
 
     def append(self, messages: Sequence[Message]) -> None:
         """Put events behind all that is stored; the sinks get them after the next start."""
-        self._store.write(Change(chunks=chunks_of(messages, self._head + 1)))
+        self._write(Change(chunks=chunks_of(messages, self._head + 1)))
         self._head += len(messages)
 
     async def _ask(self, function: Callable[[Store], T]) -> T:
         return function(self._store)
 
     async def _edit(self, edits: Edits) -> None:
-        self._store.write(Change(edits=edits))
+        self._write(Change(edits=edits))
+
+    def _write(self, change: Change) -> None:
+        try:
+            self._store.write(change)
+        except NoRoom as error:
+            raise StorageFailed(f"nothing was changed: {error}") from error
 
 
 @contextmanager

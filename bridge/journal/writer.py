@@ -52,6 +52,7 @@ class _Write:
 class _Call(Generic[T]):
     function: Callable[[Store], T]
     done: "asyncio.Future[T]"
+    writes: bool
 
 
 class Writer:
@@ -78,9 +79,9 @@ class Writer:
         self._jobs.put(job)
         return job.done
 
-    def call(self, function: Callable[[Store], T]) -> "asyncio.Future[T]":
-        """Ask for anything else that needs the store."""
-        job = _Call(function, self._loop.create_future())
+    def call(self, function: Callable[[Store], T], *, writes: bool = False) -> "asyncio.Future[T]":
+        """Ask for anything else that needs the store; after one that `writes` and failed nothing else is written."""
+        job = _Call(function, self._loop.create_future(), writes)
         self._jobs.put(job)
         return job.done
 
@@ -174,7 +175,10 @@ class Writer:
         try:
             result = job.function(self._store)
         except Exception as error:  # noqa: BLE001 - whatever it is: a thread that ended would let all wait for ever
-            self._post(_fail, [job.done], _final(error))
+            failed = _final(error)
+            if job.writes:
+                self._failed = failed
+            self._post(_fail, [job.done], failed)
         else:
             self._post(_resolve, [job.done], result)
 

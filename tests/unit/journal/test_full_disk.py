@@ -106,6 +106,20 @@ async def test_what_was_not_accepted_is_not_there_and_what_was_is(opening: Openi
         assert [m.version for m in await read_all(again, "kafka", 5)] == [1, 2, 3, 4, 5]
 
 
+async def test_what_is_set_aside_alone_and_finds_no_room_proves_nothing(
+    opening: Opening, path: Path, disk: Disk
+) -> None:
+    async with opening("kafka") as journal:
+        await journal.append(messages(1, 1), proved_at=5.0)
+        disk.full = True
+        assert not await journal.append((), [Unreadable("json", "cut", b"{", 9.0)], proved_at=10.0)
+        disk.full = False
+        await until(lambda: not journal.room.full, 5, "room")
+
+    async with opening("kafka") as again:
+        assert again.previous.proved_at == 5.0
+
+
 async def test_cursors_and_dead_letters_that_found_no_room_are_recorded_later(
     opening: Opening, path: Path, disk: Disk
 ) -> None:

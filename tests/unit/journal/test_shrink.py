@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from bridge.errors import StorageFailed
 from bridge.journal import log
+from bridge.journal.store import Store
 from tests.support import until
 from tests.unit.journal.conftest import Opening, messages
 from tests.unit.journal.test_log import read_all
@@ -50,3 +52,25 @@ async def test_nothing_is_shrunk_while_events_come(
 
         await until(lambda: steps, 5, "a step once it is quiet")
         shrinking.cancel()
+
+
+async def test_after_a_shrinking_that_failed_nothing_is_accepted(
+    opening: Opening, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been the sync: what is written after it proves nothing."""
+
+    def fail(store: Store) -> bool:
+        raise StorageFailed("shrinking failed")
+
+    monkeypatch.setattr(log, "_IDLE_SECONDS", 0.02)
+    async with opening("kafka") as journal:
+        await journal.append(messages(1, 1))
+        monkeypatch.setattr(Store, "shrink", fail)
+        with pytest.raises(StorageFailed, match="shrinking"):
+            await journal.shrink()
+
+        with pytest.raises(StorageFailed, match="shrinking"):
+            await journal.append(messages(2, 1))
+
+    async with opening("kafka") as journal:
+        assert (journal.head, journal.previous.clean) == (1, False)
