@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from bridge.journal.letter import LETTER_BYTES, DeadLetter, Edits, Letter, Overtaking
-from bridge.journal.letter_table import Kept, Key
+from bridge.journal.letter_table import MOST_KEYS, Kept, Key
 from bridge.journal.reader import Page
 from bridge.journal.room import Room
 from bridge.labels import SOURCE
@@ -28,7 +28,8 @@ class _Pile:
 
     `keys` has, by resource and id, the highest version and the last sequence number of those that a newer version may
     overtake; `ids` counts in how many keys an id stands, since a page is held against ids alone in a fifth of the time.
-    `marked` are the numbers of those to be sent again. `shed` and `expired` count since the start.
+    `any_key`: there are too many to know, so that any event may overtake one; the disk knows. `marked` are the numbers
+    of those to be sent again. `shed` and `expired` count since the start.
     """
 
     events: int = 0
@@ -37,16 +38,29 @@ class _Pile:
     expired: int = 0
     keys: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     ids: dict[str | None, int] = field(default_factory=dict)
+    any_key: bool = False
     marked: set[int] = field(default_factory=set)
 
     def know(self, resource: str, resource_id: str, version: int, seq: int) -> None:
         """Learn what a letter is about."""
+        if self.any_key:
+            return
         key = resource, resource_id
         if (before := self.keys.get(key)) is None:
+            if len(self.keys) >= MOST_KEYS:
+                self.forget_all()
+                self.any_key = True
+                return
             self.ids[resource_id] = self.ids.get(resource_id, 0) + 1
             self.keys[key] = version, seq
         else:
             self.keys[key] = max(version, before[0]), max(seq, before[1])
+
+    def forget_all(self) -> None:
+        """Forget all of them."""
+        self.keys.clear()
+        self.ids.clear()
+        self.any_key = False
 
     def forget(self, key: tuple[str, str]) -> None:
         """Forget it: no letter of it can be overtaken any more."""
@@ -85,27 +99,29 @@ class LetterBox:
     def settle(self, sink: str, page: Page, count: int, buried: Mapping[int, DeadLetter]) -> None:
         """Keep what a sink has refused of the first `count` of a page, and note which letters the others overtake."""
         pile = self._piles.get(sink)
-        if not buried and (pile is None or not pile.keys):
+        if not buried and (pile is None or not (pile.keys or pile.any_key)):
             return
         pile = self._pile(sink)
         settled = page.messages[:count]
-        if not buried and pile.ids.keys().isdisjoint([message.resource_id for message in settled]):
+        ids = [message.resource_id for message in settled]
+        if not buried and not pile.any_key and pile.ids.keys().isdisjoint(ids):
             return
         for index, message in enumerate(settled):
             if (letter := buried.get(index)) is not None:
                 self.add(letter)
-            elif message.resource_id in pile.ids:
+            elif pile.any_key or message.resource_id in pile.ids:
                 self._overtaken(pile, sink, message, page.seqs[index])
 
     def _overtaken(self, pile: _Pile, sink: str, message: Message, seq: int) -> None:
         resource, resource_id, version = message.resource, message.resource_id, message.version
         if resource is None or resource_id is None or version is None:
             return
-        if (known := pile.keys.get((resource, resource_id))) is None:
+        known = pile.keys.get((resource, resource_id))
+        if known is None and not pile.any_key:
             return
         reset = any(name == VERSION_RESET for name, _ in message.flags)
         self._edits.overtaken.append(Overtaking(sink, resource, resource_id, version, seq, reset=reset))
-        if version >= known[0] and seq > known[1]:
+        if known is not None and version >= known[0] and seq > known[1]:
             pile.forget((resource, resource_id))
 
     def add(self, letter: DeadLetter) -> bool:
@@ -174,8 +190,7 @@ class LetterBox:
         pile.expired += expired
         self._bytes -= letter.size + LETTER_BYTES
         if not pile.events:
-            pile.keys.clear()
-            pile.ids.clear()
+            pile.forget_all()
         if self._bytes < self.most_bytes // 2:
             self._told = False
 

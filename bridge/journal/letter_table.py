@@ -14,7 +14,7 @@ from bridge.journal.letter import DeadLetter, Edits, Letter, Which
 from bridge.labels import SOURCE
 from bridge.message import Message
 
-__all__ = ["Kept", "Key", "edits", "insertion", "kept", "keys", "letters", "migrate"]
+__all__ = ["MOST_KEYS", "Kept", "Key", "edits", "insertion", "kept", "keys", "letters", "migrate"]
 
 _UNKNOWN = -1
 """Stands for the version that overtook a letter of schema 1: whatever was delivered after it was not noted."""
@@ -65,6 +65,8 @@ class Kept:
     marked: Sequence[int] = ()
 
 
+MOST_KEYS = 20_000
+"""How many keys of one sink are held in memory, at half a KiB each."""
 Key = tuple[str, str, str, int, int]
 """Sink, resource and id of letters that a newer version may overtake, their highest version and last seq."""
 
@@ -145,14 +147,15 @@ def kept(db: sqlite3.Connection) -> dict[str, Kept]:
 
 
 def keys(db: sqlite3.Connection) -> list[Key]:
-    """Name what letters are about that could be overtaken yet."""
+    """Name what letters are about that could be overtaken yet; of a sink one more than `MOST_KEYS` at most."""
     query = (
-        "SELECT sink, resource, resource_id, max(version), max(seq) FROM dead_letter WHERE overtaken_by IS NULL"
-        " AND typeof(version) = 'integer' AND typeof(seq) = 'integer'"
+        "SELECT sink, resource, resource_id, max(version), max(seq) FROM dead_letter WHERE sink = ? AND"
+        " overtaken_by IS NULL AND typeof(version) = 'integer' AND typeof(seq) = 'integer'"
         " AND resource IS NOT NULL AND resource_id IS NOT NULL"
-        " GROUP BY sink, resource, resource_id"
+        " GROUP BY sink, resource, resource_id LIMIT ?"
     )
-    return db.execute(query).fetchall()
+    sinks = db.execute("SELECT DISTINCT sink FROM dead_letter").fetchall()
+    return [key for (sink,) in sinks for key in db.execute(query, (sink, MOST_KEYS + 1))]
 
 
 def letters(  # noqa: PLR0913 - each is a choice of its own

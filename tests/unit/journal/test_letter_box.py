@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from bridge.errors import Rejected
-from bridge.journal import Buried, Journal, Letter, Page, Which
+from bridge.journal import Buried, Journal, Letter, Page, Which, letter_box, letter_table
 from bridge.journal.change import Change
 from bridge.journal.letter import DeadLetter
 from bridge.journal.letter_box import LetterBox
@@ -146,6 +146,27 @@ async def test_a_letter_says_what_it_is_about(opening: Opening, path: Path) -> N
         "SELECT sink, stage, reason, error, attempts, first_at, target, resource, resource_id, version FROM dead_letter"
     )
     assert rows(path, query) == [("kafka", "sink", "too_large", "2 MB", 3, 70.0, "portos.tickets", "tickets", "a", 4)]
+
+
+async def test_letters_of_too_many_resources_to_know_are_overtaken_all_the_same(
+    opening: Opening, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk knows them, also after a start; once all are gone, events cost nothing again."""
+    for module in (letter_box, letter_table):
+        monkeypatch.setattr(module, "MOST_KEYS", 3)
+    async with opening("kafka") as journal:
+        await deliver(journal, [change(name, 4) for name in "abcde"], 0, 1, 2, 3, 4)
+        assert not journal.letters._pile("kafka").keys
+        await deliver(journal, [change("b", 5), change("x", 9), change("c", 3)])
+    assert rows(path, OVERTAKEN) == [(1, None), (2, 5), (3, None), (4, None), (5, None)]
+
+    async with opening("kafka") as journal:
+        await deliver(journal, [change("e", 5)])
+        (of_e,) = await journal.desk.letters(Which(id="e"), 10)
+        assert of_e.overtaken_by == 5
+        await journal.desk.purge(Which())
+        await deliver(journal, [change("e", 6)], 0)
+        assert journal.letters._pile("kafka").keys == {("tickets", "e"): (6, 10)}
 
 
 def letter(size: int, sink: str = "kafka") -> DeadLetter:
