@@ -21,8 +21,8 @@ class Inspection:
         self._ask = ask
 
     async def state(self) -> State:
-        """Read everything but the messages."""
-        return await self._ask(lambda store: store.load())
+        """Read everything but the messages and what dead letters are about."""
+        return await self._ask(lambda store: store.load(keys=False))
 
     async def page(self, after: int, limit: int) -> tuple[Places, Sequence[Chunk]]:
         """Read the chunks with the messages behind a number, about `limit` of them, and the places at that moment."""

@@ -82,13 +82,13 @@ class Store:
         except sqlite3.Error as error:
             raise self._failed("writing", error) from error
 
-    def load(self) -> State:
-        """Read what is there, without the messages."""
+    def load(self, *, keys: bool = True) -> State:
+        """Read what is there, without the messages; what dead letters are about only with `keys`, which takes long."""
         try:
             session = self._session()
             places = self._places(session)
             letters = letter_table.kept(self._db)
-            keys = letter_table.keys(self._db)
+            letter_keys = letter_table.keys(self._db) if keys else []
             corrupt = self._db.execute("SELECT seq FROM dead_letter WHERE reason = 'corrupt'").fetchall()
         except sqlite3.Error as error:
             raise self._failed("reading", error) from error
@@ -103,7 +103,7 @@ class Store:
             scope=session.get("scope"),
             ledger=session.get("ledger"),
             dead_letters=letters,
-            letter_keys=keys,
+            letter_keys=letter_keys,
             corrupt_letters=[seq for (seq,) in corrupt if isinstance(seq, int)],
             forgotten=bool(session.get("forgotten")) and "proved_at" not in session,
         )

@@ -98,3 +98,14 @@ def test_any_number_of_letters_goes_at_once(path: Path) -> None:
     store.close()
 
     assert [one.number for one in left] == [2]
+
+
+async def test_who_looks_at_a_journal_reads_of_its_letters_how_many_there_are(opening: Opening) -> None:
+    """What each is about takes a second for some hundred thousand, in which no event is stored."""
+    async with opening("kafka") as journal:
+        await bury(journal, 3)
+
+        state = await journal.inspection.state()
+
+    assert state.dead_letters["kafka"].events == 3
+    assert state.letter_keys == []
