@@ -47,7 +47,8 @@ class Remote:
         """Ask for a path, or post a body to it; raises `Refused`, or `ConfigError` where it is the token."""
         request = Request(f"{self.url}{path}", data=body)  # noqa: S310 - the scheme is checked above
         if self._token:
-            request.add_header("Authorization", f"Bearer {self._token}")
+            # As UTF-8, which is what the bridge reads; the library writes text as Latin-1.
+            request.add_header("Authorization", f"Bearer {self._token}".encode().decode("latin-1"))
         try:
             with urlopen(request, timeout=_DEADLINE_SECONDS) as answer:  # noqa: S310 - checked above
                 found: bytes = answer.read()
