@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from bridge.contract import sample
 from bridge.message import Message
+from bridge.portos.gaps import body_shed
 from sinks.mqtt.turn import Turns
 
 
@@ -70,6 +71,16 @@ def test_a_resource_is_its_name_and_its_id(resource: str) -> None:
     turns = Turns([sample(0, resource_id="7"), sample(1, resource=resource, resource_id="7")])
 
     assert len(turns.ready) == (1 if resource == "tickets" else 2)
+
+
+def test_a_gap_is_of_its_resource_and_holds_up_no_other() -> None:
+    """In a journal that is nearly full all changes are told as gaps: one at a time would keep it full."""
+    one, two, three = batch([0, 1, 0])
+    turns = Turns([body_shed(one, "default"), body_shed(two, "default"), three])
+
+    assert [turns.take() for _ in turns.ready[:]] == [0, 1]
+    turns.answered(0)
+    assert turns.take() == 2
 
 
 def test_where_nothing_can_be_refused_nobody_waits() -> None:
