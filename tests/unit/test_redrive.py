@@ -314,6 +314,23 @@ async def test_each_letter_has_attempts_of_its_own(
     assert redriven(catalogue, "stopped") == 0
 
 
+async def test_a_mark_whose_letter_is_gone_is_forgotten(journal: Journal, catalogue: Catalogue) -> None:
+    """Or its sink would look for it for ever."""
+    broker = Broker(refused={"a1"})
+    await journal.append([change("a", 1)])
+    async with delivering(journal, catalogue, broker):
+        await settled(journal)
+        letters = await journal.desk.letters(ALL, 1)
+        await journal.edit(Edits(gone=[letters[0].number]))
+        journal.letters.mark(letters)
+
+        await journal.append([change("b", 1)])
+        await until(lambda: not journal.letters.marked("kafka"), 10, "no letter is marked")
+        await settled(journal)
+
+    assert broker.held == ["b1"]
+
+
 async def test_a_connection_that_is_lost_between_letters_sends_none_twice(
     journal: Journal, catalogue: Catalogue
 ) -> None:
