@@ -204,10 +204,10 @@ async def test_a_token_lets_in_and_is_renewed(broker: SecuredKafka, tmp_path: Pa
     async with token_endpoint() as endpoint:
         endpoint.seconds = seconds
         config = config_for(broker, "LOGIN", **by_token(endpoint))
-        messages = [sample(number) for number in range(1200)]
+        messages = [sample(number) for number in range(1000)]
 
         async with delivering(tmp_path, plugin, config, pauses=_PATIENT) as run:
-            for start in range(0, 1200, 20):
+            for start in range(0, 1000, 20):
                 await run.append(messages[start : start + 20])
                 await asyncio.sleep(0.2 if seconds == 5 else 0)
             await run.settled(30)
