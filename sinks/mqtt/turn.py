@@ -2,7 +2,8 @@
 
 Pure. A broker may refuse a message and take the next one of the same resource; sent again, the first would come out
 behind the second. So of one resource only one message is on its way at a time, and all others need not wait for it.
-What the bridge tells of a gap is of the resource that has it.
+What the bridge tells of a gap is of the resource that has it; a window waits for nobody, since it has its place before
+whatever was heard after it.
 """
 
 from bisect import insort
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bridge.message import GAP_CLOSED, GAP_DETECTED, Message
+from bridge.message import GAP_CLOSED, GAP_DETECTED, RESYNC_REQUIRED, Message
 
 __all__ = ["Turns"]
 
@@ -59,7 +60,9 @@ class Turns:
 
 
 def _key(message: Message) -> _Key:
-    """Say which resource a message is about; all that is about none is as of one."""
+    """Say which resource a message is about; all that is about none is as of one, but for windows."""
+    if message.event == RESYNC_REQUIRED:
+        return message.event, message.id
     if message.resource is None and message.event in (GAP_DETECTED, GAP_CLOSED):
         gap = _gap(message.body)
         return gap.resource, gap.id

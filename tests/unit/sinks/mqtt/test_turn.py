@@ -1,11 +1,12 @@
 """Of one resource only one message is on its way at a time."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.contract import sample
-from bridge.message import Message
+from bridge.message import RESYNC_REQUIRED, Message
 from bridge.portos.gaps import body_shed
 from sinks.mqtt.turn import Turns
 
@@ -81,6 +82,15 @@ def test_a_gap_is_of_its_resource_and_holds_up_no_other() -> None:
     assert [turns.take() for _ in turns.ready[:]] == [0, 1]
     turns.answered(0)
     assert turns.take() == 2
+
+
+def test_a_window_keeps_its_place() -> None:
+    """The second in a batch is not held back behind what was heard after it."""
+    told = {"event": RESYNC_REQUIRED, "resource": None, "resource_id": None}
+    windows = [msgspec.structs.replace(sample(at), **told) for at in (1, 3)]
+    turns = Turns([sample(0, resource_id="7"), windows[0], sample(2, resource_id="8"), windows[1], sample(4)])
+
+    assert [turns.take() for _ in turns.ready[:]] == [0, 1, 2, 3, 4]
 
 
 def test_where_nothing_can_be_refused_nobody_waits() -> None:
