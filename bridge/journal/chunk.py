@@ -9,6 +9,7 @@ The CRC covers the row's sequence number and the message; its seed is the number
 found, and the rows behind a damaged length are found again.
 """
 
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ __all__ = ["CorruptRow", "decode", "encode", "tail_of"]
 
 _ROW = Struct("<II")
 _LEAST_BYTES = 12  # a message of eleven fields is longer
+_BEGIN = re.compile(rb"[\x90-\x9f]")  # a message is an array of fewer than 16 fields; text has no such byte in ASCII
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Message).decode
 
@@ -100,7 +102,8 @@ def _searched(chunk: bytes, at: int, seq: int, last: int) -> list[Message | Corr
 
 def _next_row(chunk: bytes, damaged: int, seq: int, last: int) -> tuple[int, int] | None:
     """Find the first whole row behind a damaged one: its place and its sequence number."""
-    for at in range(damaged + _ROW.size, len(chunk) - _ROW.size - _LEAST_BYTES + 1):
+    for begin in _BEGIN.finditer(chunk, damaged + 2 * _ROW.size, len(chunk) - _LEAST_BYTES + 1):
+        at = begin.start() - _ROW.size
         size, crc = _ROW.unpack_from(chunk, at)
         if _LEAST_BYTES <= size <= len(chunk) - at - _ROW.size:
             data = chunk[at + _ROW.size : at + _ROW.size + size]
