@@ -17,6 +17,7 @@ from tests.brokers.cluster import KafkaCluster
 from tests.chaos import (
     coverage,
     crashes,
+    damage,
     deaf,
     discards,
     disk,
@@ -29,6 +30,7 @@ from tests.chaos import (
     versions,
 )
 from tests.chaos.trial import Report
+from tests.chaos.vandalism import KINDS
 
 __all__ = ["LONG_RUNS", "LongRun"]
 
@@ -113,6 +115,10 @@ def _cut_power(way: power.Way, kafka: KafkaBroker, mqtt: MqttBroker, seed: str) 
     return [power.cut_power(kafka, mqtt, way, _POWER_CUTS, seed)]
 
 
+def _damage(kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[damage.Outcome]:
+    return [damage.damage(kafka, mqtt, KINDS, seed)]
+
+
 def _discard(kafka: KafkaBroker, mqtt: MqttBroker, _: str) -> list[discards.Leftovers]:
     brokers = KafkaConfig(bootstrap_servers=(kafka.bootstrap,), topic_template="discards.{resource}")
     broker = MqttConfig(url=mqtt.url, client_id="discards", base_topic="discards")
@@ -155,6 +161,7 @@ LONG_RUNS = (
     LongRun("other sink", _stay_a_neighbour),
     LongRun("kill -9", _kill),
     *(LongRun(name, partial(_cut_power, way)) for name, way in power.WAYS.items()),
+    LongRun("damage", _damage, each_round=True),
     *(LongRun(kind.name, partial(_trouble, kind)) for kind in disk.TROUBLES),
     LongRun("deaf under sparse traffic", _forget_sparsely, asked=True),
     LongRun("calm for an hour", _be_calm, asked=True),

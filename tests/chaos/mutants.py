@@ -6,7 +6,7 @@ A mutant is a console script of its own that changes the program or a library be
 import sys
 from pathlib import Path
 
-__all__ = ["FORGETFUL", "UNSYNCED", "mutant"]
+__all__ = ["FORGETFUL", "UNMARKED", "UNSYNCED", "mutant"]
 
 UNSYNCED = """
 import sqlite3
@@ -41,6 +41,14 @@ class Forgetful(sinks.mqtt.sink.MqttSink):
 sinks.mqtt.sink.MqttSink = Forgetful
 """
 """The MQTT sink confirms the second version of every resource and never sends it."""
+
+UNMARKED = """
+import sys
+from bridge.journal import checkup, rebuild, store
+
+checkup.read_mark = rebuild.read_mark = store.read_mark = lambda _: None
+"""
+"""What the file beside the journal says of its last number is not looked at."""
 
 _PROGRAM = """
 from bridge.__main__ import main
