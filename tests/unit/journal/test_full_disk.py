@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,6 +121,34 @@ async def test_what_is_set_aside_alone_and_finds_no_room_proves_nothing(
         assert again.previous.proved_at == 5.0
 
 
+async def test_numbers_that_were_given_before_a_refusal_was_known_are_given_anew(
+    opening: Opening, monkeypatch: pytest.MonkeyPatch, disk: Disk
+) -> None:
+    """What has the numbers behind the refused ones would leave a hole if it were written by itself."""
+    asked, answer = threading.Event(), threading.Event()
+
+    def refuse_the_first(store: Store, change: Change) -> None:
+        if change.chunks and not asked.is_set():
+            asked.set()
+            answer.wait(10)
+            raise NoRoom(disk=True)
+        _write(store, change)
+
+    async with opening("kafka") as journal:
+        monkeypatch.setattr(disk, "write", refuse_the_first)
+        first = asyncio.create_task(journal.append(messages(1, 5)))
+        await until(asked.is_set, 10, "the first is on its way")
+        second = asyncio.create_task(journal.append(messages(6, 1)))
+        await until(lambda: journal._recorder.given == 6, 10, "the second is asked for")
+        answer.set()
+
+        assert list(await asyncio.gather(first, second)) == [False, False]
+        await until(lambda: not journal.room.full, 10, "room")
+        assert await journal.append(messages(1, 3))
+        assert [m.version for m in await read_all(journal, "kafka", 3)] == [1, 2, 3]
+        assert journal.head == 3
+
+
 async def test_cursors_and_dead_letters_that_found_no_room_are_recorded_later(
     opening: Opening, path: Path, disk: Disk
 ) -> None:
@@ -208,6 +237,21 @@ async def test_what_is_deleted_is_still_remembered_when_a_record_found_no_room(
     async with open_journal(path.parent / "killed" / path.name, ["kafka"], 64 * 2**20, journal.limits, memory=after):
         again = after.sift(messages(1, 200))
         assert (again.messages, again.exact + again.stale) == ([], 200)
+
+
+async def test_a_record_is_none_of_events_that_were_the_first_and_found_no_room(
+    opening: Opening, path: Path, disk: Disk
+) -> None:
+    """The next events have their numbers, and would not be learnt after a kill."""
+    memory = VersionMemory("monotonic", "default", 1e9)
+    async with opening("kafka", memory=memory) as journal:
+        disk.full = True
+        assert not await journal.append(memory.sift(messages(1, 4001)).messages)
+        memory.forget()
+        disk.full = False
+        await until(lambda: not journal.room.full, 5, "room")
+
+    assert rows(path, "SELECT upto FROM memory WHERE upto > 0") == []
 
 
 async def test_what_was_asked_for_before_a_refusal_was_known_is_refused_as_well(path: Path, disk: Disk) -> None:
