@@ -64,7 +64,10 @@ class Change:
             self.chunks, self.proved_at, self.scope = [], None, None
         self.dead_letters = kept
         self.ledger = None
-        self.records = [replace(record, upto=min(record.upto, head)) for record in self.records]
+        self.records = [
+            replace(record, upto=min(record.upto, head), keep_from=min(record.keep_from, head))
+            for record in self.records
+        ]
 
     def frugal(self) -> "Change":
         """Take out what needs no room or makes some: what became of letters, and the places of the sinks.

@@ -239,6 +239,26 @@ async def test_what_is_deleted_is_still_remembered_when_a_record_found_no_room(
         assert (again.messages, again.exact + again.stale) == ([], 200)
 
 
+async def test_a_record_that_found_no_room_takes_no_earlier_one_with_it(
+    opening: Opening, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "_ANY_SECONDS", 0)
+    memory, after = (VersionMemory("monotonic", "default", 1e9) for _ in range(2))
+    async with opening("kafka", memory=memory) as journal:
+        assert await journal.append(memory.sift(messages(1, 10)).messages)
+        await read_all(journal, "kafka", 10)
+        await until(lambda: journal._recorder._upkeep._freed == 10, 5, "deleted")
+        disk.full = True
+        assert not await journal.append(memory.sift(messages(11, 4001)).messages)
+        memory.forget()
+        disk.full = False
+        await until(lambda: not journal.room.full, 5, "room")
+
+    async with opening("kafka", memory=after):
+        again = after.sift(messages(1, 10))
+        assert (again.messages, again.exact + again.stale) == ([], 10)
+
+
 async def test_a_record_is_none_of_events_that_were_the_first_and_found_no_room(
     opening: Opening, path: Path, disk: Disk
 ) -> None:
