@@ -132,6 +132,10 @@ class Recorder:
                 return
             await asyncio.sleep(_AGAIN_SECONDS)
             self.write(Change())
+        if reader.durable == durable:
+            await asyncio.sleep(
+                0
+            )  # it is on disk, and `_written` has still to run: waiting for what is done takes no time
 
     def write(self, change: Change, messages: Sequence[Message] = ()) -> "asyncio.Future[Written]":
         """Ask for a change, with everything that waits for the next transaction; nobody need await the answer."""

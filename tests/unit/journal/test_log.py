@@ -235,6 +235,23 @@ async def test_recording_goes_on_beside_the_next_delivery_and_never_falls_behind
     assert most <= window + unrecorded
 
 
+@pytest.mark.timeout(20)
+async def test_whoever_waits_for_a_place_lets_others_note_that_it_is_on_disk(opening: Opening) -> None:
+    """The write is done and those whom it wakes have not run yet: waiting for it takes no time, and must not spin."""
+    async with opening("kafka", cursor_every_events=10, cursor_every_seconds=3600) as journal:
+        await journal.append(messages(1, 100))
+        await read_all(journal, "kafka", 20, 20)
+        await journal._recorder.all_written()
+        reader = journal._readers["kafka"]
+        reader.durable, noted = 0, reader.durable
+        reading = asyncio.ensure_future(journal.read("kafka", 10))
+        asyncio.get_running_loop().call_soon(lambda: setattr(reader, "durable", noted))
+
+        page = await asyncio.wait_for(reading, 5)
+
+    assert page.seqs[0] == 21
+
+
 async def test_a_settled_cursor_reaches_the_disk_in_time_without_any_event(opening: Opening) -> None:
     async with opening("kafka", cursor_every_seconds=0.02) as journal:
         await journal.append(messages(1, 5))
