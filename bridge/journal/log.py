@@ -66,7 +66,7 @@ class Previous:
 
 
 class Journal:
-    """See the module. One task appends; one task per sink reads and settles. Any failure of the disk is final."""
+    """See the module. One task per sink reads and settles; any may append. Any failure of the disk is final."""
 
     def __init__(  # noqa: PLR0913 - opened in one place, by `bridge.journal.opening`
         self,
