@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, cast
+from weakref import ref
 
 import aiokafka.client
 from aiokafka.conn import AIOKafkaConnection, OAuthAuthenticator
@@ -44,13 +45,16 @@ class Failures:
         self.noted()
 
 
-_failures: ContextVar[Failures | None] = ContextVar("failures", default=None)
+_failures: ContextVar[Callable[[], Failures | None]] = ContextVar("failures", default=lambda: None)
 
 
 def noting_failures(lasts: Callable[[str, BaseException], bool]) -> Failures:
-    """Give what notes the failures of every producer that is started in this task from now on."""
+    """Give what notes the failures of every producer that is started in this task from now on, as long as it is kept.
+
+    The context has no more than a weak reference: a timer keeps its context, and after it was cancelled too.
+    """
     failures = Failures(lasts)
-    _failures.set(failures)
+    _failures.set(ref(failures))
     return failures
 
 
@@ -61,10 +65,10 @@ class Connection(AIOKafkaConnection):
 
     async def connect(self) -> Any:
         """Connect and log in, or note why not."""
-        failures = _failures.get()
+        failures = _failures.get()()
         connect: Any = super().connect
         if failures is None:
-            return await connect()
+            return await self._without_token(connect)
         address = f"{self.host}:{self.port}"
         if (known := failures.lasting().get(address)) is not None:
             await asyncio.sleep(_REPEAT_SECONDS)
