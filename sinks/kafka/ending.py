@@ -15,6 +15,7 @@ __all__ = ["abandon", "close_first_connection", "watched"]
 
 _CLOSE_SECONDS = 2.0
 _CLOSE_ATTEMPTS = 10
+_endings: set[asyncio.Task[None]] = set()
 
 
 def close_first_connection(cancelled: BaseException) -> None:
@@ -46,12 +47,18 @@ def watched(sender: asyncio.Task[Any], accumulator: Any) -> Iterator[None]:
 
 
 async def abandon(producer: Any) -> None:
-    """Close a producer without waiting for its brokers, whatever state it is in.
+    """Close a producer without waiting for its brokers, whatever state it is in; to the end, also when cancelled.
 
     `AIOKafkaProducer.stop()` of an idempotent producer never returns when its brokers are gone (aiokafka#1101), and
     cancelling it leaves tasks. Nothing is lost by not flushing: what was not confirmed is handed over again anyway.
-    Private names of aiokafka 0.14.0; `tests/unit/sinks/kafka/test_plugin.py` says if they change.
     """
+    ending = asyncio.ensure_future(_end(producer))
+    _endings.add(ending)  # else nothing but the loop would know it, which may forget it
+    ending.add_done_callback(_endings.discard)
+    await asyncio.shield(ending)
+
+
+async def _end(producer: Any) -> None:
     producer._closed = True  # noqa: SLF001 - see above; else its finalizer complains
     for connection in producer.client._conns.values():  # noqa: SLF001 - see above
         if connection._writer is not None:  # noqa: SLF001 - see above
