@@ -42,6 +42,7 @@ async def write(journal: Journal) -> None:
         journal.ledger.sinks[sink].delivered += count
         await journal.settle(sink, page, count, {})
     journal.ledger.received += 12
+    await journal._recorder.all_written()  # and what is settled for both is deleted
 
 
 def fill(path: Path) -> None:
