@@ -112,30 +112,28 @@ class Recorder:
 
     async def all_written(self) -> None:
         """Wait until every cursor and dead letter up to now is on disk."""
-        if self._moved or self._letters or self._last is None:
-            self.write(Change())
+        self._write_what_waits()
         await self.last_written()
 
-    async def last_written(self) -> None:
-        """Wait until what was asked for last is on disk, and all that was refused before it."""
-        while self._last is not None and (await asyncio.shield(self._last)).refused:
+    async def last_written(self, enough: Callable[[], bool] = lambda: False) -> None:
+        """Wait until what was asked for last is on disk, and all that was refused before it, or it is `enough`."""
+        while self._last is not None and (await asyncio.shield(self._last)).refused and not enough():
             await asyncio.sleep(_AGAIN_SECONDS)
             self.write(Change())
 
     async def moved_on(self, reader: Reader) -> None:
         """Wait until a sink's place on disk is a later one, whatever else finds no room."""
         durable = reader.durable
-        if self._moved or self._letters or self._last is None:
-            self.write(Change())
-        while self._last is not None and (await asyncio.shield(self._last)).refused:
-            if reader.durable != durable:
-                return
-            await asyncio.sleep(_AGAIN_SECONDS)
-            self.write(Change())
+        self._write_what_waits()
+        await self.last_written(lambda: reader.durable != durable)
         if reader.durable == durable:
             await asyncio.sleep(
                 0
             )  # it is on disk, and `_written` has still to run: waiting for what is done takes no time
+
+    def _write_what_waits(self) -> None:
+        if self._moved or self._letters or self._last is None:
+            self.write(Change())
 
     def write(self, change: Change, messages: Sequence[Message] = ()) -> "asyncio.Future[Written]":
         """Ask for a change, with everything that waits for the next transaction; nobody need await the answer."""
