@@ -13,7 +13,7 @@ import msgspec
 
 from bridge.errors import StorageFailed
 from bridge.journal.file import log_of, opened_to_read
-from bridge.journal.mark import read_mark
+from bridge.journal.mark import noted, read_mark
 from bridge.journal.schema import SCHEMA_VERSION, of_a_later_release
 from bridge.journal.seal import seal
 from bridge.journal.volume import what_to_do
@@ -98,8 +98,7 @@ def _complete(db: sqlite3.Connection, path: Path) -> str | None:
     notes: dict[str, Any] = {name: value for name, value, _ in session}
     known = known_holes(notes)
     accepted, passed = recorded_places(notes.get("ledger"))
-    of, noted = read_mark(path) or (None, 0)
-    head = max(*places.values(), accepted, noted if of == notes.get("id") else 0, 0)
+    head = max(*places.values(), accepted, noted(path, notes.get("id")), 0)
     if db.execute("SELECT 1 FROM chunk WHERE typeof(last) <> 'integer' LIMIT 1").fetchone() is not None:
         return "the last number of a commit is no number"
     first, last = db.execute("SELECT min(first), max(last) FROM chunk").fetchone()

@@ -15,7 +15,7 @@ import zlib
 from pathlib import Path
 from struct import Struct
 
-__all__ = ["Mark", "marked", "read_mark"]
+__all__ = ["Mark", "marked", "noted", "read_mark"]
 
 _log = logging.getLogger(__name__)
 _MAGIC = b"PBM1"
@@ -40,6 +40,12 @@ def read_mark(journal: Path) -> tuple[str, int] | None:
     if magic != _MAGIC or _CRC.unpack_from(data, _FIELDS.size)[0] != zlib.crc32(data[: _FIELDS.size]):
         return None
     return identity.hex(), last
+
+
+def noted(journal: Path, identity: object) -> int:
+    """Tell how far the numbers of the journal of this identity went, as far as its mark says; 0 if it does not."""
+    of, last = read_mark(journal) or (None, 0)
+    return last if of == identity else 0
 
 
 class Mark:

@@ -19,7 +19,7 @@ from bridge.journal.chunk import CorruptRow
 from bridge.journal.entry import chunks_of, corrupt_letter
 from bridge.journal.file import log_of
 from bridge.journal.found import Found
-from bridge.journal.mark import read_mark
+from bridge.journal.mark import noted
 from bridge.journal.remains import Cell, Pages, Read, rows_of
 from bridge.journal.store import Store
 from bridge.journal.wal import PAGE_BYTES, frames
@@ -180,12 +180,11 @@ def _conclude(into: Store | _Nowhere, path: Path, found: Found) -> Salvaged:
         for names, row in rows:
             into.adopt(table, names, [row])
     settled = found.floor
-    mark = read_mark(path)
+    mark = noted(path, found.notes["id"])
     ledger = found.notes.get("ledger")
     record = ledger if isinstance(ledger, bytes) else None
     accepted, _ = recorded_places(record)
-    noted = mark[1] if mark and mark[0] == found.notes["id"] and (found.cursors or found.taken) else 0
-    head = max(*found.taken, *found.cursors.values(), accepted, noted, 0)
+    head = max(*found.taken, *found.cursors.values(), accepted, mark if found.cursors or found.taken else 0, 0)
     lowest = settled if found.cursors or settled else min(found.taken, default=head + 1) - 1
     holes = _holes(found.taken, lowest, head)
     change = Change(clean=False, notes={name: value for name, value in found.notes.items() if name != "clean"})
@@ -201,7 +200,7 @@ def _conclude(into: Store | _Nowhere, path: Path, found: Found) -> Salvaged:
         if seq > settled and seq not in found.taken
     ]
     into.write(change)
-    head = max(head, mark[1] if mark and mark[0] == found.notes["id"] else 0)
+    head = max(head, mark)
     letters = Counter([str(row[names.index("sink")]) for names, row in found.letters])
     letters.update(letter.sink for letter in change.dead_letters)
     return Salvaged(len(found.taken), holes, head, found.cursors, letters, "proved_at" not in found.notes)

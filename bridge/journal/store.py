@@ -18,7 +18,7 @@ from bridge.journal import letter_table
 from bridge.journal.change import Change, Chunk, Places, State, statements
 from bridge.journal.file import opened_to_read, opened_to_write
 from bridge.journal.letter import LETTER_BYTES, Letter, Which
-from bridge.journal.mark import Mark, read_mark
+from bridge.journal.mark import Mark, noted
 from bridge.journal.schema import check, migrate
 from bridge.journal.seal import seal
 from bridge.journal.volume import what_to_do
@@ -125,8 +125,7 @@ class Store:
         for sink, seq in _sealed(self._db.execute("SELECT sink, seq, crc FROM cursor")):
             cursors[sink] = max(seq, cursors.get(sink, 0))
         accepted, passed = recorded_places(ledger)
-        of, noted = read_mark(self._path) or (None, 0)
-        head = max(last or 0, *cursors.values(), accepted, noted if of == session.get("id") else 0)
+        head = max(last or 0, *cursors.values(), accepted, noted(self._path, session.get("id")))
         before = first - 1 if first else head
         return Places(head, before if passed is None else min(before, passed), cursors)
 

@@ -44,9 +44,9 @@ sinks.mqtt.sink.MqttSink = Forgetful
 
 UNMARKED = """
 import sys
-from bridge.journal import checkup, rebuild, store
+from bridge.journal import checkup, mark
 
-checkup.read_mark = rebuild.read_mark = store.read_mark = lambda _: None
+checkup.read_mark = mark.read_mark = lambda _: None
 """
 """What the file beside the journal says of its last number is not looked at."""
 

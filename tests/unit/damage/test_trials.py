@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.journal import checkup, chunk, store
+from bridge.journal import checkup, chunk, mark, store
 from bridge.journal.salvage import Repair, foreseen, made_usable
 from tests.unit.damage.trial import PARTS, Master, Outcome, copied, flipped, opened, written
 
@@ -164,7 +164,7 @@ async def test_the_trials_find_what_is_not_looked_at(
         assert (await flip_trials(masters, folder, 8))[0]
     elif mutant == "no mark":
         monkeypatch.setattr(checkup, "read_mark", lambda _: None)
-        monkeypatch.setattr(store, "read_mark", lambda _: None)
+        monkeypatch.setattr(mark, "read_mark", lambda _: None)
         path = copied(masters[0], folder / "mutant")
         os.truncate(path.with_name(path.name + "-wal"), 20_000)
         assert (await trial(masters[0], path)).problems
