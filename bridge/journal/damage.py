@@ -23,8 +23,8 @@ _log = logging.getLogger(__name__)
 class Lost:
     """A run of sequence numbers that cannot be read any more, in the journal of this identity.
 
-    `since` is when the readable row before it was received, None if that is unknown, and `until` the one behind it, or
-    now; in seconds since the epoch.
+    `since` is when the readable row before it was received, None if that is unknown, and `until` the one behind it,
+    or when the journal was opened if that was before; in seconds since the epoch.
     """
 
     journal: str

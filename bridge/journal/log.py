@@ -88,6 +88,7 @@ class Journal:
         self._writer = writer
         self._recorder = recorder
         self._readers = readers
+        self._opened = recorder.head, time.time()
         self._tail = Tail(recorder.head, limits.memory_max_bytes)
         self._arrived = asyncio.Event()
         self._settled = asyncio.Event()
@@ -199,7 +200,7 @@ class Journal:
         chunks = await self._writer.call(lambda store: store.read(after, _READ_AHEAD_EVENTS, _READ_AHEAD_BYTES))
         enough = bool(chunks) and chunks[-1].last - after >= _READ_AHEAD_EVENTS
         cut = enough or sum(len(chunk.rows) for chunk in chunks) >= _READ_AHEAD_BYTES
-        ahead = Ahead(chunks, upto, not cut, self._tail.received_at(upto + 1) or time.time())
+        ahead = Ahead(chunks, upto, not cut, self._tail.received_at(upto + 1) or time.time(), self._opened)
         runs, remains = reader.take(ahead, self._damage.journal, self._damage.tell)
         if runs:
             for row in self._damage.note(runs, remains, self._recorder.floor()):

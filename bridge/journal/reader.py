@@ -32,13 +32,24 @@ class Page:
 class Ahead:
     """Chunks read ahead, in order, and how far they should reach if none is missing.
 
-    `whole` says that there is nothing else up to there. `until` is when the row behind was received, or now.
+    `whole` says that there is nothing else up to there. `until` is when the row behind was received, or now. `opened`
+    is the last number that was given before this start, and the moment of the start.
     """
 
     chunks: Sequence[Chunk]
     upto: int
     whole: bool
     until: float
+    opened: tuple[int, float]
+
+    def end_of_loss(self, last: int, behind: float) -> float:
+        """Tell until when a run up to the number `last` lasts, if the row behind it was received at `behind`.
+
+        What was lost at the journal's end was received before the start, for all sinks alike: also for one that reads
+        before there is a row behind it.
+        """
+        number, at = self.opened
+        return min(at, behind) if last <= number else behind
 
 
 @dataclass(slots=True)
@@ -96,7 +107,8 @@ class Reader:
                     continue
                 if seq >= expected:
                     if begun:
-                        runs.append(self._place(Lost(journal, begun, seq - 1, since, row.received_at), tell))
+                        ended = ahead.end_of_loss(seq - 1, row.received_at)
+                        runs.append(self._place(Lost(journal, begun, seq - 1, since, ended), tell))
                         begun = 0
                     self._seqs.append(seq)
                     self._messages.append(row)
@@ -105,7 +117,8 @@ class Reader:
         if ahead.whole and expected <= ahead.upto:
             begun, expected = begun or expected, ahead.upto + 1
         if begun and (ahead.whole or not self._seqs):
-            runs.append(self._place(Lost(journal, begun, expected - 1, since, ahead.until), tell))
+            ended = ahead.end_of_loss(expected - 1, ahead.until)
+            runs.append(self._place(Lost(journal, begun, expected - 1, since, ended), tell))
         return runs, [row for row in remains if row.data and row.seq <= self._seqs[-1]]
 
     def _place(self, lost: Lost, tell: Telling) -> Lost:

@@ -71,8 +71,12 @@ class KafkaCluster:
         return bool(found) and all(each.leader > 0 and len(each.isrs) == _SIZE for each in found)
 
     def leader(self, topic: str, partition: int) -> int:
-        """Name the broker that leads a partition."""
-        return int(self._admin.list_topics(topic, timeout=10).topics[topic].partitions[partition].leader)
+        """Name the broker that leads a partition; -1 while none does, or none can say."""
+        try:
+            found = self._admin.list_topics(topic, timeout=10).topics[topic].partitions
+        except KafkaException:
+            return -1
+        return int(found[partition].leader) if partition in found else -1
 
     def kill(self, node: int) -> None:
         self._programs[node].kill()

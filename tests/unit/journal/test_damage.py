@@ -2,18 +2,20 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from bridge.journal import Journal, Lost, log
 from bridge.journal.damage import Damage
 from bridge.message import RESYNC_REQUIRED, Message
 from tests.support import until
-from tests.unit.journal.conftest import Opening, messages
+from tests.unit.journal.conftest import Opening, message, messages
 from tests.unit.journal.test_log import rows
 
 LONG = b"0123456789" * 10
@@ -223,6 +225,21 @@ async def test_new_events_follow_a_lost_end(opening: Opening, path: Path) -> Non
         await journal.append(messages(7, 2))
 
         assert shape(await read_to_the_end(journal, "kafka")) == [1, 2, 3, 4, "lost 2", 7, 8]
+
+
+async def test_a_lost_end_is_told_alike_to_a_sink_that_reads_it_before_anything_follows(
+    opening: Opening, path: Path
+) -> None:
+    """The first sink has nothing behind the loss yet, the second has, and it lasts to the start for both."""
+    await stored(opening, 3, 3)
+    spoil_rows(path, 5, 6)
+
+    async with opening() as journal:
+        (*_, early) = await read_to_the_end(journal, "kafka")
+        await journal.append([replace(message(7), received_at=time.time() + 1)])
+        (*_, late, _) = await read_to_the_end(journal, "mqtt")
+
+    assert late == early
 
 
 def test_overlapping_runs_count_each_number_once() -> None:
