@@ -5,7 +5,7 @@ Used by `bridge.service`.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -62,10 +62,10 @@ async def open_journal(  # noqa: PLR0913 - opened in one place, by `bridge.servi
             readers = {sink: await _reader(writer, state, sink) for sink in sinks}
             records = await recalled(writer.call, state, memory, max_bytes)
             identity = state.identity or uuid4().hex[:16]
-            await _begin(writer, path, identity)
+            cursors = {sink: reader.cursor for sink, reader in readers.items()}
+            await _begin(writer, path, identity, cursors)
             damage = Damage(identity, state.corrupt_letters, tell, on_lost)
             previous = Previous(state.clean, state.proved_at, state.scope, state.forgotten)
-            cursors = {sink: reader.cursor for sink, reader in readers.items()}
             ledger = restored(state.ledger, state.head, cursors, state.cursors)
             room = Room(limits.capacity_bytes, blocks=limits.blocks_when_full)
             room.used_bytes = await writer.call(lambda store: store.used_bytes())
@@ -82,12 +82,14 @@ async def open_journal(  # noqa: PLR0913 - opened in one place, by `bridge.servi
             await asyncio.shield(journal.close())
 
 
-async def _begin(writer: Writer, path: Path, identity: str) -> None:
-    """Record that a session begins; raises `StorageFailed` where even that finds no room.
+async def _begin(writer: Writer, path: Path, identity: str, cursors: Mapping[str, int]) -> None:
+    """Record that a session begins, and where; raises `StorageFailed` where even that finds no room.
 
-    Nothing could be stored or settled then, and supervisors start again until there is room.
+    Nothing could be stored or settled then, and supervisors start again until there is room. A sink that will settle
+    nothing has a place as well: a salvage has to know what it is waiting for.
     """
-    if (await writer.write(Change(clean=False, identity=identity, notes={"schema": SCHEMA_VERSION}))).refused:
+    begun = Change(cursors=dict(cursors), clean=False, identity=identity, notes={"schema": SCHEMA_VERSION})
+    if (await writer.write(begun)).refused:
         raise StorageFailed(f"journal {path}: there is no room for writing anything{what_to_do(path)}")
 
 

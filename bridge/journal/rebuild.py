@@ -41,7 +41,7 @@ class Salvaged:
     """What can be read of a damaged journal: `events` for which some sink waits, its places, its dead letters by sink.
 
     The numbers of `holes`, first to last, are lost; `head` is the last that was given, as far as it shows. A journal
-    that is `forgotten` does not know up to when all was stored.
+    that is `forgotten` does not know up to when all was stored, or what of it is settled.
     """
 
     events: int
@@ -185,14 +185,19 @@ def _conclude(into: Store | _Nowhere, path: Path, found: Found) -> Salvaged:
     record = ledger if isinstance(ledger, bytes) else None
     accepted, _ = recorded_places(record)
     head = max(*found.taken, *found.cursors.values(), accepted, mark if found.cursors or found.taken else 0, 0)
-    lowest = settled if found.cursors or settled else min(found.taken, default=head + 1) - 1
+    known = bool(found.cursors or settled)
+    lowest = settled if known else min(found.taken, default=head + 1) - 1
+    forgotten = "proved_at" not in found.notes or (not known and (lowest if found.taken else mark) > 0)
     holes = _holes(found.taken, lowest, head)
     change = Change(clean=False, notes={name: value for name, value in found.notes.items() if name != "clean"})
     change.notes["holes"] = msgspec.json.encode(holes).decode()
-    if record is not None:  # the places that it knows may be behind, and what lies between is not in this file
-        places = {sink: found.cursors[sink] for sink in recorded_cursors(record)}
+    # The places that the ledger knows may be behind, and what lies between is not in this file. Without one the next
+    # start would take what is missing at the beginning for settled.
+    places = {sink: found.cursors[sink] for sink in recorded_cursors(record)} or found.cursors
+    if places:
         change.notes["ledger"] = restored(record, head, places, places).record(head, places)
-    if "proved_at" not in found.notes:
+    if forgotten:
+        change.notes.pop("proved_at", None)
         change.notes["forgotten"] = 1
     change.dead_letters = [
         corrupt_letter(JOURNAL, CorruptRow(seq, data))
@@ -203,7 +208,7 @@ def _conclude(into: Store | _Nowhere, path: Path, found: Found) -> Salvaged:
     head = max(head, mark)
     letters = Counter([str(row[names.index("sink")]) for names, row in found.letters])
     letters.update(letter.sink for letter in change.dead_letters)
-    return Salvaged(len(found.taken), holes, head, found.cursors, letters, "proved_at" not in found.notes)
+    return Salvaged(len(found.taken), holes, head, found.cursors, letters, forgotten)
 
 
 def _holes(taken: set[int], settled: int, head: int) -> list[tuple[int, int]]:

@@ -29,6 +29,13 @@ def break_tree(path: Path) -> bytes:
     return bytes(data)
 
 
+def database_as_it_is_now(path: Path) -> None:
+    """Let no page tell what was there before."""
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("VACUUM")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
 def beside(path: Path, pattern: str) -> list[Path]:
     return sorted(path.parent.glob(pattern))
 
@@ -240,3 +247,55 @@ async def test_a_cut_file_gives_what_is_left_of_it(opening: Opening, path: Path)
     told = sum(int(str(one).removeprefix("lost ")) for one in got if isinstance(one, str))
     assert 0 < told < 400
     assert told + sum(isinstance(one, int) for one in got) == 400
+
+
+@pytest.mark.parametrize("gone", [("DELETE FROM session WHERE name = 'ledger'",), ("DELETE FROM cursor",), ()])
+async def test_a_lost_beginning_is_told_from_whichever_place_is_left(
+    opening: Opening, path: Path, gone: tuple[str, ...]
+) -> None:
+    """Where a sink was stands in its cursor and in the ledger, and either alone says that something is missing."""
+    await stored(opening)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("DELETE FROM chunk WHERE first < 101")
+        for statement in gone:
+            database.execute(statement)
+    database_as_it_is_now(path)
+    break_tree(path)
+
+    async with opening() as journal:
+        got = shape(await read_to_the_end(journal, "mqtt"))
+
+        assert got == ["lost 100", *range(101, 401)]
+        assert not journal.previous.forgotten
+
+
+async def test_a_beginning_that_nothing_tells_of_is_told_as_forgotten(opening: Opening, path: Path) -> None:
+    """Without any place it is not known whether what is gone was delivered."""
+    await stored(opening)
+    with closing(sqlite3.connect(path)) as database, database:
+        for statement in (
+            "DELETE FROM chunk WHERE first < 101",
+            "DELETE FROM cursor",
+            "DELETE FROM session WHERE name = 'ledger'",
+        ):
+            database.execute(statement)
+    database_as_it_is_now(path)
+    break_tree(path)
+
+    async with opening() as journal:
+        assert shape(await read_to_the_end(journal, "mqtt")) == list(range(101, 401))
+        assert journal.previous.forgotten
+
+
+async def test_a_file_of_which_no_event_and_no_place_is_left_is_told_as_forgotten(opening: Opening, path: Path) -> None:
+    """Also when it still says up to when all was stored; the mark knows that there were events."""
+    await stored(opening)
+    with closing(sqlite3.connect(path)) as database, database:
+        for statement in ("DELETE FROM chunk", "DELETE FROM cursor", "DELETE FROM session WHERE name = 'ledger'"):
+            database.execute(statement)
+    database_as_it_is_now(path)
+    break_tree(path)
+
+    async with opening() as journal:
+        assert journal.previous.forgotten
+        assert journal.head == 400
