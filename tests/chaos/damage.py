@@ -2,13 +2,14 @@
 
 With both sinks away the bridge takes a burst, so that all of it waits in the journal; it is killed, its files are
 spoilt, and it is started again. All that the hub sent was accepted before, so that each change has to arrive at both
-sinks, or to lie in a loss that is told: over MQTT, which has one stream, in the very place and by number, over Kafka by
-its time. Metrics, log and what is kept aside have to say the same.
+sinks, or to lie in a loss that is told: by its time, and over MQTT, which has one stream, before whatever is behind it.
+Metrics, log and what is kept aside have to say the same.
 """
 
 import json
 import math
 import time
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -140,10 +141,11 @@ class _Run:
         most = max(map(len, missing.values()))
         if not told["mqtt"].forgotten and not most <= lost <= most + _OWN_ROWS:
             yield f"{most} changes are missing, and {lost} events are told to be lost"
-        untold = [change for change in missing["kafka"] if not _covered(change.at, told["kafka"])]
-        if untold:
-            yield f"kafka: {len(untold)} changes are missing and lie in no told loss, the first: {untold[0]}"
-        yield from (f"mqtt: {problem}" for problem in _in_place(sent, received["mqtt"]))
+        for sink in received:
+            untold = [change for change in missing[sink] if not _covered(change.at, told[sink])]
+            if untold:
+                yield f"{sink}: {len(untold)} changes are missing and lie in no told loss, the first: {untold[0]}"
+        yield from (f"mqtt: {problem}" for problem in _in_time(sent, received["mqtt"]))
         yield from (f"the ledger misses {n:g}, {stage}" for stage, n in imbalances(self.world.bridge.metrics()).items())
         self.lost += lost
         self.forgotten += told["mqtt"].forgotten
@@ -169,27 +171,28 @@ def _covered(at: float, told: _Told) -> bool:
     return told.forgotten or any(since - _STAMP_SECONDS <= at <= until + _STAMP_SECONDS for since, until in told.spans)
 
 
-def _in_place(sent: Sequence[Change], records: Sequence[Received]) -> Iterator[str]:
-    """Walk along what was sent: each change comes in its place, or what stands there tells how many are lost."""
+def _in_time(sent: Sequence[Change], records: Sequence[Received]) -> Iterator[str]:
+    """See that each change that is lost was told to be so before any change behind it has come.
+
+    Changes of several resources may come in another order, and a window waits for none that is still due.
+    """
     places = {identity_of_change(change): place for place, change in enumerate(sent)}
-    due, lost = 0, 0.0
+    arrived = sorted({places[identity] for record in records if (identity := identity_of(record.value)) in places})
+    told = 0.0
     for record in records:
         if is_window(record):
             window = read_window(record)
             if window.cause == "corruption":
-                lost += json.loads(record.value)["lostEvents"]
+                told += json.loads(record.value)["lostEvents"]
             elif window.since is None and window.cause in _WITHOUT_BEGINNING:
-                lost = math.inf
-            continue
-        identity = identity_of(record.value)
-        place = None if identity is None else places.get(identity)
-        if place is None or place < due:
-            continue
-        if place - due > lost:
-            yield f"{place - due} changes are missing before {identity}, where {lost:g} are told to be lost"
-        due, lost = place + 1, 0.0
-    if len(sent) - due > lost:
-        yield f"{len(sent) - due} changes are missing at the end, where {lost:g} are told to be lost"
+                told = math.inf
+        elif (place := places.get(identity_of(record.value))) is not None:
+            missing = place - bisect_left(arrived, place)
+            if missing > told:
+                yield f"{missing} changes are missing before {sent[place]}, where {told:g} are told to be lost"
+                return
+    if len(sent) - len(arrived) > told:
+        yield f"{len(sent) - len(arrived)} changes are missing at the end, where {told:g} are told to be lost"
 
 
 def _wrongly_kept(kind: Kind, new: set[Path], found: Sequence[bytes], log: str) -> Iterator[str]:
