@@ -61,9 +61,15 @@ def _text(entry: Mapping[str, Any] | None) -> str:
 
 
 def _commit() -> str:
-    described = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
-    said = subprocess.run(described, cwd=_ROOT, capture_output=True, text=True, check=False)
-    return said.stdout.strip() or "an unknown commit"
+    """Name the commit that was measured, `-dirty` where more than the figures and what shows them differs from it."""
+    described = _git("describe", "--always", "--exclude", "*")
+    others = (f":!{path.relative_to(_ROOT)}" for path in (FIGURES, PAGE))
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *others)
+    return f"{described}-dirty" if changed else described or "an unknown commit"
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=_ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
 
 if __name__ == "__main__":
