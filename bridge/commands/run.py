@@ -4,12 +4,14 @@ import asyncio
 import logging
 
 from bridge.commands.configuration import configured
+from bridge.heap import fix_thresholds
 
 __all__ = ["run"]
 
 
 def run() -> int:
     """Run the bridge with the configuration of this process; the exit status is the service's."""
+    fix_thresholds()
     configuration = configured()
     from bridge.service import run as serve  # noqa: PLC0415 - a wrong configuration is told at once, without all that it imports
 
