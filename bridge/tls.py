@@ -93,29 +93,31 @@ _CERTIFICATES: Mapping[int, str] = {
 
 _TOO_OLD = "it speaks no TLS of version 1.2 or later: enable that on it"
 _NO_TLS = "it speaks no TLS on that port: check {address}, or do not ask for TLS"
-_NOT_TAKEN = "it does not take the certificate of the bridge, or gets none: set CLIENT_CERT_FILE to one that it trusts"
-_NONE_GIVEN = "it asks for a certificate of the bridge: set CLIENT_CERT_FILE"
+_NOT_TAKEN = "it does not take the certificate of the bridge, or gets none: set {cert_file} to one that it trusts"
+_NONE_GIVEN = "it asks for a certificate of the bridge: set {cert_file}"
 _REASONS: Mapping[str, str] = {
     "UNSUPPORTED_PROTOCOL": _TOO_OLD,
     "TLSV1_ALERT_PROTOCOL_VERSION": _TOO_OLD,
     "WRONG_VERSION_NUMBER": _NO_TLS,
     "HTTP_REQUEST": _NO_TLS,
-    "SSLV3_ALERT_HANDSHAKE_FAILURE": "no cipher or certificate is right for both: check CLIENT_CERT_FILE",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "no cipher or certificate is right for both: check {cert_file}",
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": _NONE_GIVEN,
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": _NONE_GIVEN,
     "SSLV3_ALERT_BAD_CERTIFICATE": _NOT_TAKEN,
     "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": _NOT_TAKEN,
     "SSLV3_ALERT_CERTIFICATE_UNKNOWN": _NOT_TAKEN,
-    "SSLV3_ALERT_CERTIFICATE_REVOKED": "the certificate of the bridge is revoked: replace that in CLIENT_CERT_FILE",
-    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "the certificate of the bridge has expired: replace that in CLIENT_CERT_FILE",
-    "TLSV1_ALERT_UNKNOWN_CA": "it does not trust who signed the certificate of the bridge: check CLIENT_CERT_FILE",
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": "the certificate of the bridge is revoked: replace that in {cert_file}",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "the certificate of the bridge has expired: replace that in {cert_file}",
+    "TLSV1_ALERT_UNKNOWN_CA": "it does not trust who signed the certificate of the bridge: check {cert_file}",
     "TLSV1_ALERT_ACCESS_DENIED": _NOT_TAKEN,
 }
 """By OpenSSL's name of the reason."""
 
 
-def trouble(error: ssl.SSLError, address: str, ca_file: str = "CA_FILE") -> Trouble:
-    """Say what a failed handshake means; `address` is the setting that names the server, `ca_file` whom to trust.
+def trouble(
+    error: ssl.SSLError, address: str, ca_file: str = "CA_FILE", cert_file: str = "CLIENT_CERT_FILE"
+) -> Trouble:
+    """Say what a failed handshake means; `address` names the setting with the server, the others those of `TlsFiles`.
 
     What is not known here may pass by itself, as a server that goes away during a handshake does.
     """
@@ -124,5 +126,5 @@ def trouble(error: ssl.SSLError, address: str, ca_file: str = "CA_FILE") -> Trou
         return Trouble(why.format(address=address, ca_file=ca_file), lasts=True)
     reason = getattr(error, "reason", None) or type(error).__name__
     if reason in _REASONS:
-        return Trouble(_REASONS[reason].format(address=address), lasts=True)
+        return Trouble(_REASONS[reason].format(address=address, cert_file=cert_file), lasts=True)
     return Trouble(f"the handshake failed: {reason}", lasts=False)

@@ -55,7 +55,7 @@ class Tokens(Protocol):
 
 
 @asynccontextmanager
-async def tokens(hub: Hub, auth: Auth, activity: SourceActivity, http: aiohttp.ClientSession) -> AsyncIterator[Tokens]:
+async def tokens(hub: Hub, auth: Auth, activity: SourceActivity, http: web.Http) -> AsyncIterator[Tokens]:
     """Provide tokens. Entering does not wait; leaving logs out, within the hub's `close_seconds`."""
     if auth.scheme == "static":
         yield _Given(_revealed(auth.token), activity)
@@ -104,7 +104,7 @@ class _Session:
 class _Login(_Streak):
     """A session of the bridge's own user on its own device."""
 
-    def __init__(self, hub: Hub, auth: Auth, activity: SourceActivity, http: aiohttp.ClientSession) -> None:
+    def __init__(self, hub: Hub, auth: Auth, activity: SourceActivity, http: web.Http) -> None:
         self._hub = hub
         self._auth = auth
         self._activity = activity
@@ -155,7 +155,7 @@ class _Login(_Streak):
         try:
             async with (
                 asyncio.timeout(self._hub.close_seconds),
-                self._http.delete(url, headers=headers, allow_redirects=False) as response,
+                self._http.delete(url, headers=headers) as response,
             ):
                 _log.info("logged out of Portos (status %d)", response.status)
         except (aiohttp.ClientError, OSError) as error:
@@ -208,7 +208,7 @@ class _Login(_Streak):
         """Ask for a token and count the result."""
         doing = f"POST {path}"
         try:
-            async with self._http.post(f"{self._hub.url}{path}", json=request, allow_redirects=False) as response:
+            async with self._http.post(f"{self._hub.url}{path}", json=request) as response:
                 answer = granted(doing, await web.body(response))
                 if not response.ok and not (isinstance(answer, Unavailable) and answer.reason != "protocol"):
                     answer = web.refusal(doing, response.status)

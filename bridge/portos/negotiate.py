@@ -53,7 +53,7 @@ class _Answer(msgspec.Struct, rename="camel"):
     error: str | None = None
 
 
-async def negotiate(http: aiohttp.ClientSession, hub: URL, token: str) -> Endpoint:
+async def negotiate(http: web.Http, hub: URL, token: str) -> Endpoint:
     """Ask the hub for a connection, following redirects; raises `Unavailable`. Waits without a deadline of its own."""
     endpoint = Endpoint(hub, token)
     for _ in range(_MAX_REDIRECTS + 1):
@@ -68,13 +68,13 @@ async def negotiate(http: aiohttp.ClientSession, hub: URL, token: str) -> Endpoi
     raise Unavailable(f"the hub redirected more than {_MAX_REDIRECTS} times", reason="protocol")
 
 
-async def _ask(http: aiohttp.ClientSession, endpoint: Endpoint) -> tuple[_Answer, float | None]:
+async def _ask(http: web.Http, endpoint: Endpoint) -> tuple[_Answer, float | None]:
     url = endpoint.url.with_path(endpoint.url.path.rstrip("/") + "/negotiate", keep_query=True)
     url = url.update_query(negotiateVersion="1")
     headers = {"Authorization": f"Bearer {endpoint.token}"}
     asked_at = time.time()
     try:
-        async with http.post(url, headers=headers, allow_redirects=False) as response:
+        async with http.post(url, headers=headers) as response:
             offset = _offset(response.headers.get("Date"), (asked_at + time.time()) / 2)
             if response.status != _SUCCESS:
                 raise web.refusal("negotiate", response.status)

@@ -34,7 +34,7 @@ async def connect(  # noqa: PLR0913 - each is something of its own; the composit
     site: str,
     tokens: Tokens,
     activity: SourceActivity,
-    http: aiohttp.ClientSession,
+    http: web.Http,
     leaving: asyncio.Event,
     *,
     queue_max_bytes: int = 16_777_216,
@@ -94,7 +94,7 @@ def requests(subscribe: core.Subscribe) -> list[dict[str, object]]:
 
 
 async def _opened(
-    hub: core.Hub, tokens: Tokens, http: aiohttp.ClientSession, activity: SourceActivity
+    hub: core.Hub, tokens: Tokens, http: web.Http, activity: SourceActivity
 ) -> tuple[aiohttp.ClientWebSocketResponse[bool], str]:
     """Get a token, negotiate and open the WebSocket, all under one deadline; gives socket and token."""
     address = URL(hub.url + hub.path)
@@ -118,17 +118,11 @@ async def _opened(
 
 
 async def _upgraded(
-    hub: core.Hub, http: aiohttp.ClientSession, address: URL, token: str, activity: SourceActivity
+    hub: core.Hub, http: web.Http, address: URL, token: str, activity: SourceActivity
 ) -> aiohttp.ClientWebSocketResponse[bool]:
     endpoint = await negotiate(http, address, token)
     activity.clock_offset_seconds = endpoint.clock_offset_seconds
     try:
-        return await http.ws_connect(
-            endpoint.url,
-            headers={"Authorization": f"Bearer {endpoint.token}"},
-            max_msg_size=hub.max_message_bytes,
-            timeout=aiohttp.ClientWSTimeout(ws_close=hub.close_seconds),  # no ws_receive: it costs a timer a message
-            decode_text=False,  # one wrong byte must cost one record, not the connection
-        )
+        return await http.open_socket(hub, endpoint.url, endpoint.token)
     except (aiohttp.ClientError, OSError) as error:
         raise web.failure("the upgrade to a WebSocket (which not every proxy or tunnel lets pass)", error) from None

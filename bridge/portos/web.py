@@ -1,17 +1,22 @@
-"""The HTTP side of the source: its session, bounded answers, and what a failed request means to the pipeline."""
+"""The HTTP side of the source: what sends to Portos, bounded answers, and what a failed request means."""
 
 import asyncio
 import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
 import aiohttp
+from yarl import URL
 
 from bridge.errors import ConfigError, Unavailable
 from bridge.settings.core import Hub
-from bridge.tls import UnusableFile, client_context
+from bridge.settings.reference import PREFIX
+from bridge.tls import UnusableFile, trouble
 
-__all__ = ["body", "failure", "http_session", "refusal"]
+__all__ = ["Http", "body", "failure", "http_session", "refusal"]
 
+_HUB: Final = f"{PREFIX}HUB__"
 _MAX_ANSWER_BYTES: Final = 1_048_576
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
@@ -20,29 +25,62 @@ _SERVER_ERROR: Final = 500
 _NOT_PORTOS: Final = frozenset({404, 405, 501})  # what a web server says to a POST that it has no place for
 
 
-def http_session(hub: Hub) -> aiohttp.ClientSession:
-    """Make the session for everything sent to Portos; the caller closes it.
+class Http:
+    """Sends to Portos over the TLS of the settings: to the login, to the hub, and to where the hub redirects."""
+
+    def __init__(self, session: aiohttp.ClientSession, tls: ssl.SSLContext | None) -> None:
+        self._session = session
+        self._tls: ssl.SSLContext | bool = True if tls is None else tls
+
+    def post(
+        self, url: URL | str, *, json: Mapping[str, str | None] | None = None, headers: Mapping[str, str] | None = None
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Send a POST; a redirect is an answer like any other."""
+        return self._session.post(url, json=json, headers=headers, allow_redirects=False, ssl=self._tls)
+
+    def delete(
+        self, url: URL | str, *, headers: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Send a DELETE."""
+        return self._session.delete(url, headers=headers, allow_redirects=False, ssl=self._tls)
+
+    async def open_socket(self, hub: Hub, url: URL, token: str) -> aiohttp.ClientWebSocketResponse[bool]:
+        """Open a WebSocket that takes messages of up to the hub's `max_message_bytes`."""
+        return await self._session.ws_connect(
+            url,
+            headers={"Authorization": f"Bearer {token}"},
+            max_msg_size=hub.max_message_bytes,
+            timeout=aiohttp.ClientWSTimeout(ws_close=hub.close_seconds),  # no ws_receive: it costs a timer a message
+            decode_text=False,  # one wrong byte must cost one record, not the connection
+            ssl=self._tls,
+        )
+
+
+@asynccontextmanager
+async def http_session(hub: Hub) -> AsyncIterator[Http]:
+    """Provide what sends everything to Portos; leaving closes what is open. Raises `ConfigError` for an unusable file.
 
     No cookies, no proxy from the environment, and a new TCP connection for every request, so that none is tried on a
     socket that died with the last hub. Deadlines are the callers' business.
     """
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=_trust(hub), force_close=True, limit=8),
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(force_close=True, limit=8),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Language": "en-GB"},
         timeout=aiohttp.ClientTimeout(total=None),
         trust_env=False,
-    )
+    ) as session:
+        yield Http(session, _tls(hub))
 
 
-def _trust(hub: Hub) -> ssl.SSLContext | bool:
-    """Say whom to trust: the system's authorities, or those of the file alone."""
-    if hub.ca_file is None:
-        return True
+def _tls(hub: Hub) -> ssl.SSLContext | None:
+    """Make the context that the settings ask for; without any, aiohttp's own is shared and made once."""
+    if not (hub.ca_file or hub.client_cert_file):
+        return None
     try:
-        return client_context(hub.ca_file)
+        return hub.tls_context()
     except UnusableFile as error:
-        raise ConfigError([f"PORTOS_BRIDGE_HUB__CA_FILE: {error}"]) from error
+        raise ConfigError([f"{_HUB}{error.field.upper()}: {error}"]) from error
 
 
 async def body(response: aiohttp.ClientResponse) -> bytes:
@@ -75,20 +113,23 @@ def failure(doing: str, error: aiohttp.ClientError | OSError) -> Unavailable:
     To be raised `from None`: aiohttp's errors hold the URL with the connection's secret id and the headers with the
     token.
     """
+    cause = _cause(error)
     match error:
+        case _ if isinstance(cause, ssl.SSLError):
+            text, lasts = trouble(cause, f"{_HUB}URL", f"{_HUB}CA_FILE", f"{_HUB}CLIENT_CERT_FILE")
+            return Unavailable(f"{doing}: {text}", reason="tls", hold=lasts)
         case aiohttp.ClientResponseError(status=status) if status >= 1:
             return refusal(doing, status)
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError() | ssl.SSLError():
-            return Unavailable(f"{doing}: TLS failed: {_cause(error)}", reason="tls")
         case asyncio.TimeoutError():
             return Unavailable(f"{doing}: no answer in time", reason="timeout")
         case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError() | aiohttp.InvalidURL():
             return Unavailable(f"{doing}: no proper HTTP ({type(error).__name__})", reason="protocol")
         case _:
-            return Unavailable(f"{doing}: {_cause(error)}", reason="refused")
+            text = getattr(cause, "strerror", None) or type(cause).__name__
+            return Unavailable(f"{doing}: {text}", reason="refused")
 
 
-def _cause(error: aiohttp.ClientError | OSError) -> str:
-    """Name the operating system's or the TLS library's own words where there are any."""
-    cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
-    return getattr(cause, "verify_message", None) or getattr(cause, "strerror", None) or type(error).__name__
+def _cause(error: BaseException) -> BaseException:
+    """Find what the operating system or the TLS library said, where aiohttp has wrapped that."""
+    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error.__cause__
+    return _cause(inner) if isinstance(inner, OSError) and inner is not error else error

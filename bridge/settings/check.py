@@ -15,7 +15,7 @@ from bridge.settings.base import SinkConfig, is_loopback
 from bridge.settings.core import ACTIONS, LARGEST_PART_OF_A_VOLUME, Settings
 from bridge.settings.reference import PREFIX, sink_prefix
 from bridge.settings.tls import TlsFiles
-from bridge.tls import UnusableFile, client_context
+from bridge.tls import UnusableFile
 
 __all__ = ["cautions", "contradictions", "unusable_files"]
 
@@ -42,9 +42,7 @@ def contradictions(given: Mapping[str, object]) -> Iterator[str]:
     match given:
         case {"JOURNAL__PATH": Path() as path}:
             yield from _journal_place(path)
-    match given:
-        case {"HUB__CA_FILE": Path() as file, "HUB__URL": str(url)}:
-            yield from _authorities(file, url)
+    yield from _hub_tls(given)
     for variable, why in privacy.contradictions(given):
         yield f"{PREFIX}{variable}: {why}"
     match given:
@@ -91,13 +89,15 @@ def unusable_files(sink: str, config: SinkConfig) -> Iterator[str]:
             yield f"{sink_prefix(sink)}{error.field.upper()}: {error}"
 
 
-def _authorities(file: Path, url: str) -> Iterator[str]:
-    if url.startswith("http:"):
-        yield f"{PREFIX}HUB__CA_FILE: is of no use, since HUB__URL is not https"
+def _hub_tls(given: Mapping[str, object]) -> Iterator[str]:
+    files = {name: given.get(f"HUB__{name.upper()}") for name in TlsFiles.model_fields}
+    if str(given.get("HUB__URL", "")).startswith("http:"):
+        for name in (name for name, value in files.items() if value):
+            yield f"{PREFIX}HUB__{name.upper()}: is of no use, since HUB__URL is not https"
     try:
-        client_context(file)
+        TlsFiles.model_validate(files).try_files()
     except UnusableFile as error:
-        yield f"{PREFIX}HUB__CA_FILE: {error}"
+        yield f"{PREFIX}HUB__{error.field.upper()}: {error}"
 
 
 def _gaps_of_ones_own(given: Mapping[str, object]) -> Iterator[str]:

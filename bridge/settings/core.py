@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from bridge.settings.base import CommaList, Part, Positive, Site, Switch
 from bridge.settings.privacy import EVERYTHING, LICENCE, Event, Filter, Privacy, same_name
+from bridge.settings.tls import TlsFiles
 
 __all__ = [
     "ACTIONS",
@@ -41,8 +42,8 @@ LARGEST_PART_OF_A_VOLUME = 0.8
 _NEEDED = {"jwt": ("username", "password", "device_name"), "static": ("token",)}
 
 
-class Hub(Part):
-    """Where the Portos hub is and how long to wait for it."""
+class Hub(TlsFiles):
+    """Where Portos is, its hub and its login, and how long to wait for the hub."""
 
     url: str
     """Address of the Portos API, scheme and host only: `http://192.168.1.10:3000`."""
@@ -66,8 +67,6 @@ class Hub(Part):
     """Upper bound of all pauses; 2 seconds while an outage is younger than 30 seconds."""
     max_message_bytes: int = Field(default=67_108_864, ge=65_536)
     """Largest message taken from the hub; a larger one ends the connection."""
-    ca_file: Path | None = None
-    """PEM file of the certificate authorities to trust instead of the system's."""
     recycle_seconds: float = Field(default=0, ge=0, allow_inf_nan=False)
     """Longest life of a connection before a new one takes over, without missing anything; at least 1, or 0 for any."""
     doubt_first_seconds: Positive = 5

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socketserver
+import ssl
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ HUB = "PORTOS_BRIDGE_HUB__URL"
 PASSWORD, TOKEN, MQTT = "C4nary-password-8d1", "C4nary-token-3b7", "C4nary-mqtt-5e9"
 KEY = "C4nary-key-of-the-pseudonyms-6a20"
 ADMIN = "C4nary-admin-token-77f2"
+HUB_KEY = "C4nary-hub-key-31fe"
 KAFKA, KAFKA_KEY, CLIENT, GIVEN = (
     "C4nary-kafka-12d8",
     "C4nary-kafka-key-90b3",
@@ -57,11 +59,18 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(params=[("jwt", "password"), ("static", "client"), ("static", "token")], ids="-".join)
 def environ(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     """A bridge with every secret set, and a closed port for each of its peers."""
-    cert, key = Authority(tmp_path / "tls").client("bridge", KAFKA_KEY)
+    authority = Authority(tmp_path / "tls")
+    cert, key = authority.client("bridge", KAFKA_KEY)
+    authority.server("server")
+    hub_cert, hub_key = authority.client("bridge-at-the-hub", HUB_KEY)
     return {
         **SCHEMES[request.param[0]],
         **{f"{SINK}{name}": value for name, value in LOGINS[request.param[1]].items()},
-        HUB: f"http://127.0.0.1:{free_port()}",
+        HUB: f"https://127.0.0.1:{free_port()}",
+        "PORTOS_BRIDGE_HUB__CA_FILE": str(authority.ca_file),
+        "PORTOS_BRIDGE_HUB__CLIENT_CERT_FILE": str(hub_cert),
+        "PORTOS_BRIDGE_HUB__CLIENT_KEY_FILE": str(hub_key),
+        "PORTOS_BRIDGE_HUB__CLIENT_KEY_PASSWORD": HUB_KEY,
         "PORTOS_BRIDGE_SINKS": "mqtt,kafka",
         "PORTOS_BRIDGE_SUBSCRIBE__RESOURCES": "tickets",
         "PORTOS_BRIDGE_JOURNAL__PATH": str(tmp_path / "journal" / "journal.db"),
@@ -92,6 +101,7 @@ def test_every_secret_there_is_has_a_canary() -> None:
     secrets = {variable.name for _, section in sections() for variable in section if variable.secret}
 
     given = {f"PORTOS_BRIDGE_{name}" for name in ("ADMIN__TOKEN", "SINK__MQTT__PASSWORD", "PRIVACY__HMAC_KEY")}
+    given |= {f"PORTOS_BRIDGE_HUB__{name}" for name in ("CLIENT_KEY_PASSWORD",)}
     given |= {
         f"{SINK}{name}" for name in ("CLIENT_KEY_PASSWORD", *(name for login in LOGINS.values() for name in login))
     }
@@ -100,9 +110,9 @@ def test_every_secret_there_is_has_a_canary() -> None:
 
 
 @pytest.mark.parametrize("hub", ["closed", "echoing"])
-def test_a_failing_bridge_shows_no_secret(hub: str, environ: dict[str, str]) -> None:
+def test_a_failing_bridge_shows_no_secret(hub: str, environ: dict[str, str], tmp_path: Path) -> None:
     """Log at debug, /status, /metrics, the probes and the process list, while everything fails, and after the end."""
-    with _echo() as url, _running(environ | ({HUB: url} if hub == "echoing" else {})) as bridge:
+    with _echo(tmp_path) as url, _running(environ | ({HUB: url} if hub == "echoing" else {})) as bridge:
         port = int(environ["PORTOS_BRIDGE_ADMIN__PORT"])
         wait_until(lambda: _all_failed(port), 20, "hub and sinks have failed and /status says so")
         shown = [_get(port, path) for path in ("/status", "/metrics", "/livez?verbose", "/readyz?verbose")]
@@ -117,9 +127,9 @@ def test_a_failing_bridge_shows_no_secret(hub: str, environ: dict[str, str]) -> 
 
 
 @pytest.mark.parametrize("command", [("check",), ("check", "--connect"), ("config", "env")], ids=" ".join)
-def test_a_command_shows_no_secret(command: tuple[str, ...], environ: dict[str, str]) -> None:
+def test_a_command_shows_no_secret(command: tuple[str, ...], environ: dict[str, str], tmp_path: Path) -> None:
     """Neither the effective configuration nor a failed trial nor the reference holds one."""
-    with _echo() as url:
+    with _echo(tmp_path) as url:
         result = _run({**environ, HUB: url, "PORTOS_BRIDGE_DELIVERY__CONNECT_SECONDS": "2"}, *command)
 
     assert "PORTOS_BRIDGE_AUTH__PASSWORD=" in result.stdout
@@ -204,11 +214,14 @@ class _Echo(socketserver.StreamRequestHandler):
 
 
 @contextmanager
-def _echo() -> Iterator[str]:
+def _echo(folder: Path) -> Iterator[str]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "tls" / "server.pem")
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Echo) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"https://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
         thread.join()
 

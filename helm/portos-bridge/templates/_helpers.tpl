@@ -48,6 +48,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
       {{- else }}
       - {key: {{ .passwordKey | quote }}, path: portos_bridge_auth__password}
       {{- end }}
+      {{- if .keyPasswordKey }}
+      - {key: {{ .keyPasswordKey | quote }}, path: portos_bridge_hub__client_key_password}
+      {{- end }}
 {{- end }}{{ end }}
 {{- with .Values.mqtt }}{{ if .existingSecret }}
 - secret:

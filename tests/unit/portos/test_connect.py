@@ -432,7 +432,8 @@ async def test_an_unreadable_authority_is_a_configuration_error(tmp_path: Path) 
     wrong.write_text("nothing")
 
     with pytest.raises(ConfigError, match="PORTOS_BRIDGE_HUB__CA_FILE"):
-        http_session(Hub(url="https://localhost:1", ca_file=wrong))
+        async with http_session(Hub(url="https://localhost:1", ca_file=wrong)):
+            pytest.fail("opened")
 
 
 async def test_a_redirect_with_a_token_is_followed_with_that_token(hub: ScriptedHub) -> None:

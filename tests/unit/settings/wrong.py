@@ -220,6 +220,13 @@ WRONG = {
         {"HUB__URL": "https://hub", "HUB__CA_FILE": "{tmp}/none.pem"}, {"HUB__CA_FILE"}
     ),
     "authorities without tls": Wrong({"HUB__CA_FILE": FILE}, {"HUB__CA_FILE"}, {"secret": b"x"}),
+    "a certificate without tls": Wrong({"HUB__CLIENT_CERT_FILE": FILE}, {"HUB__CLIENT_CERT_FILE"}, {"secret": b"x"}),
+    "a certificate that is none": Wrong(
+        {"HUB__URL": "https://hub", "HUB__CLIENT_CERT_FILE": FILE}, {"HUB__CLIENT_CERT_FILE"}, {"secret": b"x"}
+    ),
+    "a key without a certificate": Wrong(
+        {"HUB__URL": "https://hub", "HUB__CLIENT_KEY_FILE": FILE}, {"HUB__CLIENT_KEY_FILE"}, {"secret": b"x"}
+    ),
     "gaps of what is not subscribed": Wrong(
         {"VERSION__MODE": "contiguous", "SUBSCRIBE__ACTIONS": "created,updated"}, {"VERSION__MODE"}
     ),

@@ -1,0 +1,165 @@
+"""The installed bridge and a hub behind TLS: let in, refused and told why, let in again; rotated without a loss."""
+
+import shutil
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.brokers import Hub
+from tests.brokers.certificates import Authority
+from tests.chaos.bridge_process import BridgeProcess
+from tests.chaos.secured_wire import SecuredWire, speaking
+from tests.support import wait_until
+
+pytestmark = pytest.mark.hub
+
+
+class Place:
+    """A hub behind a terminator, and the files of a bridge that may be let in: authority, certificate and key."""
+
+    def __init__(self, hub: Hub, folder: Path) -> None:
+        self.hub = hub
+        self.folder = folder
+        self.ours = Authority(folder / "ours")
+        self.stranger = Authority(folder / "stranger")
+        self.wire = SecuredWire(hub.port, self.mutual())
+        self.ca_file = folder / "ca.pem"
+        self.cert_file, self.key_file = folder / "bridge.pem", folder / "bridge.key"
+        self.trust(self.ours)
+        self.identify(self.ours)
+
+    def mutual(self, name: str = "server") -> ssl.SSLContext:
+        """Give how it should be: a certificate for its host, and one of ours is wanted."""
+        return speaking(self.ours.server(name, self.wire_host), self.ours)
+
+    @property
+    def wire_host(self) -> str:
+        return SecuredWire.host
+
+    def trust(self, authority: Authority) -> None:
+        shutil.copy(authority.ca_file, self.ca_file)
+
+    def identify(self, authority: Authority, name: str = "bridge") -> None:
+        cert, key = authority.client(name, "of the key")
+        shutil.copy(cert, self.cert_file)
+        shutil.copy(key, self.key_file)
+
+    def bridge(self, **settings: str) -> BridgeProcess:
+        usual = {
+            "SINKS": "stdout",
+            "HUB__URL": self.wire.url,
+            "HUB__CA_FILE": str(self.ca_file),
+            "HUB__CLIENT_CERT_FILE": str(self.cert_file),
+            "HUB__CLIENT_KEY_FILE": str(self.key_file),
+            "HUB__CLIENT_KEY_PASSWORD": "of the key",
+            "AUTH__USERNAME": self.hub.username,
+            "AUTH__PASSWORD": self.hub.password,
+            "AUTH__DEVICE_NAME": "BRIDGE1",
+            "SUBSCRIBE__RESOURCES": "tickets",
+            "DELIVERY__HOLD_PAUSE_SECONDS": "1",
+        }
+        return BridgeProcess(self.folder, usual | settings)
+
+
+@pytest.fixture
+def place(hub: Hub, tmp_path: Path) -> Iterator[Place]:
+    made = Place(hub, tmp_path)
+    with made.wire:
+        yield made
+
+
+@contextmanager
+def running(bridge: BridgeProcess, *, ready: bool = True) -> Iterator[BridgeProcess]:
+    try:
+        (bridge.start if ready else bridge.start_unready)()
+        yield bridge
+        assert bridge.terminate() == 0
+    finally:
+        bridge.kill9()
+
+
+def last_error(bridge: BridgeProcess) -> str:
+    return str(bridge.status()["hub"]["lastError"])
+
+
+def heard(bridge: BridgeProcess, place: Place, changes: int = 50) -> None:
+    """Check that what the hub says from now on arrives."""
+    before = bridge.metric("portos_bridge_events_received_total")
+    place.hub.wait_burst(place.hub.burst(changes, rate=0, resources=("tickets",)), 30)
+    wait_until(lambda: bridge.metric("portos_bridge_events_received_total") >= before + changes, 30, "all received")
+
+
+def test_a_private_authority_and_a_certificate_of_the_bridge(place: Place) -> None:
+    """Login, negotiation and WebSocket pass, and so does `check --connect`."""
+    bridge = place.bridge()
+
+    with running(bridge):
+        heard(bridge, place)
+        tried = bridge.command("check", "--connect")
+
+    assert tried.returncode == 0, tried.stdout
+
+
+def old(place: Place) -> ssl.SSLContext:
+    context = speaking(place.ours.server("old", place.wire_host))
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    return context
+
+
+FAULTS: dict[str, tuple[Callable[[Place], None], str]] = {
+    "self-signed": (
+        lambda place: place.wire.present(speaking(place.stranger.server("own", place.wire_host))),
+        "PORTOS_BRIDGE_HUB__CA_FILE",
+    ),
+    "expired": (
+        lambda place: place.wire.present(speaking(place.ours.server("expired", place.wire_host, expired=True))),
+        "its certificate has expired",
+    ),
+    "another host": (
+        lambda place: place.wire.present(speaking(place.ours.server("elsewhere", "hub.example"))),
+        "for another host: set PORTOS_BRIDGE_HUB__URL",
+    ),
+    "TLS 1.1": (lambda place: place.wire.present(old(place)), "no TLS of version 1.2 or later"),
+    "no TLS": (lambda place: place.wire.present(None), "no TLS on that port: check PORTOS_BRIDGE_HUB__URL"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*TLSv1_1:DeprecationWarning")
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_is_wrong_is_held_and_told_until_it_is_right(place: Place, name: str) -> None:
+    """Variable and cause stand in the log, in /status and in `check --connect`; nobody has to restart anything."""
+    spoil, said = FAULTS[name]
+    bridge = place.bridge()
+    with running(bridge):
+        spoil(place)
+        place.wire.reset()
+        wait_until(lambda: said in last_error(bridge), 20, f"/status says {said}")
+        tried = bridge.command("check", "--connect")
+        assert said in tried.stdout
+        assert tried.returncode == 1
+
+        place.wire.present(place.mutual("renewed"))
+        wait_until(bridge.ready, 20, "connected again")
+        heard(bridge, place)
+        windows = bridge.metric("portos_bridge_source_blind_windows_total", cause="network")
+        log = bridge.log()
+
+    assert said in log
+    assert windows == 1
+
+
+def test_a_certificate_of_the_bridge_that_is_wanted_and_not_there_is_told(place: Place) -> None:
+    """The setting is named; the bridge goes on as soon as none is wanted."""
+    bridge = place.bridge(HUB__CLIENT_CERT_FILE="", HUB__CLIENT_KEY_FILE="", HUB__CLIENT_KEY_PASSWORD="")
+    said = "asks for a certificate of the bridge: set PORTOS_BRIDGE_HUB__CLIENT_CERT_FILE"
+    with running(bridge, ready=False):
+        wait_until(lambda: said in last_error(bridge), 20, f"/status says {said}")
+        assert said in bridge.command("check", "--connect").stdout
+
+        place.wire.present(speaking(place.ours.server("lenient", place.wire_host)))
+        wait_until(bridge.ready, 20, "connected")
+        heard(bridge, place)
