@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -23,6 +22,7 @@ from bridge.ports import Outcome
 from sinks.mqtt.config import MqttConfig
 from sinks.mqtt.meaning import connect_refused, disconnected, given_up, publish_outcome
 from sinks.mqtt.records import LARGEST_PACKET_BYTES, acknowledged, packet_builder, packets
+from sinks.mqtt.session import Pipe, Session
 from sinks.mqtt.turn import Turns
 
 __all__ = ["MqttSink", "connect"]
@@ -67,60 +67,6 @@ class _Delivery:
     def check(self) -> None:
         if len(self.outcomes) == len(self.batch) and not self.finished.done():
             self.finished.set_result(None)
-
-
-class _Pipe:
-    """What paho-mqtt takes for its socket: one packet at a time in, anything out."""
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._unread = b""
-
-    def offer(self, packet: bytes) -> None:
-        self._unread += packet
-
-    def recv(self, size: int) -> bytes:
-        if not self._unread:
-            raise BlockingIOError
-        read, self._unread = self._unread[:size], self._unread[size:]
-        return read
-
-    def send(self, data: bytes | bytearray) -> int:
-        self._transport.write(data)
-        return len(data)
-
-    def close(self) -> None:
-        """Close without waiting for a peer that does not read."""
-        if self._transport.get_write_buffer_size():
-            self._transport.abort()
-        else:
-            self._transport.close()
-
-    def fileno(self) -> int:
-        return -1
-
-    def setblocking(self, _flag: bool) -> None:  # noqa: FBT001 - the signature of a socket
-        return
-
-
-class _Session(Client):
-    """paho-mqtt's client for one connection, on a pipe that is open already."""
-
-    def __init__(self, config: MqttConfig, pipe: _Pipe) -> None:
-        newest = config.version == "5"
-        super().__init__(
-            CallbackAPIVersion.VERSION2,
-            client_id=config.client_name,
-            clean_session=None if newest else True,
-            protocol=MQTTProtocolVersion.MQTTv5 if newest else MQTTProtocolVersion.MQTTv311,
-            reconnect_on_failure=False,
-        )
-        self._pipe = pipe
-        if config.username:
-            self.username_pw_set(config.username, config.password.get_secret_value() if config.password else None)
-
-    def _create_socket(self) -> _Pipe:
-        return self._pipe
 
 
 class MqttSink(asyncio.Protocol):
@@ -219,8 +165,8 @@ class MqttSink(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send CONNECT over the new connection."""
         self._transport = cast("asyncio.Transport", transport)
-        self._pipe = _Pipe(self._transport)
-        self._session = session = _Session(self._config, self._pipe)
+        self._pipe = Pipe(self._transport)
+        self._session = session = Session(self._config, self._pipe)
         session.on_connect = self._on_connect
         session.on_disconnect = self._on_disconnect
         self._timer = self._loop.call_later(_TICK_SECONDS, self._tick)
