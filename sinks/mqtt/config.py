@@ -4,12 +4,14 @@ Pure. QoS is no setting: it is always 1, since 0 gives no confirmation and 2 non
 """
 
 import re
-from typing import Literal, Self
+from collections.abc import Iterator
+from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from bridge.settings import SinkConfig
+from bridge.settings import SinkConfig, TlsFiles, is_loopback
+from sinks.mqtt.address import Address
 
 __all__ = ["PLACEHOLDER", "MqttConfig"]
 
@@ -19,13 +21,12 @@ PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _FROM_SETTINGS = frozenset({"base", "site"})
 _FROM_EVENTS = frozenset({"resource", "resource_id", "action"})
 _LONGEST_TEMPLATE_BYTES = 1024
+_WITH_TLS: Final = {"mqtt": "mqtts", "ws": "wss"}
 
 
-class MqttConfig(SinkConfig):
-    """Where the broker is and how events are laid out on it."""
+class MqttConfig(TlsFiles, Address, SinkConfig):
+    """Where the broker is, how to be let in, and how events are laid out on it."""
 
-    url: str
-    """Address of the broker: `mqtt://host[:port]`, port 1883 unless given."""
     version: Literal["5", "3.1.1"] = "5"
     """Version of the protocol; 3.1.1 has no headers and cannot tell that the broker refused an event."""
     client_id: str = Field(default="portos-bridge-{site}", min_length=1, max_length=200, pattern=r"^[ -~]+$")
@@ -45,17 +46,12 @@ class MqttConfig(SinkConfig):
     max_packet_bytes: int = Field(default=0, ge=0, le=268_435_455)
     """Largest packet to send, if the broker does not ask for less; 0 leaves it to the broker."""
 
-    @field_validator("url")
+    @field_validator("ca_file", "client_cert_file", "client_key_file", "client_key_password")
     @classmethod
-    def _address_only(cls, value: str) -> str:
-        parts = urlsplit(value)
-        _ = parts.port  # raises ValueError for a port that is none
-        if parts.scheme in ("mqtts", "ws", "wss"):
-            raise ValueError(f"{parts.scheme}:// is not supported yet; use mqtt://host[:port]")
-        if parts.scheme != "mqtt" or not parts.hostname:
-            raise ValueError("should be mqtt://host[:port]")
-        if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
-            raise ValueError("should be the address only; user name and password have variables of their own")
+    def _for_tls(cls, value: object, info: ValidationInfo) -> object:
+        scheme = urlsplit(info.data.get("url", "")).scheme
+        if value and scheme in _WITH_TLS:
+            raise ValueError(f"is of no use, since URL is {scheme}://: take {_WITH_TLS[scheme]}://")
         return value
 
     @field_validator("base_topic")
@@ -71,21 +67,17 @@ class MqttConfig(SinkConfig):
             raise ValueError("the first level should be fixed, so that no event leaves it: begin with {base}/")
         return value
 
+    def cautions(self) -> Iterator[tuple[str, str]]:
+        """Yield what travels in plaintext to another host."""
+        if not self.encrypted and not is_loopback(self.host):
+            what = "the login and all events travel" if self.username else "all events travel"
+            yield "url", f"{what} in plaintext to another host; use {_WITH_TLS[self.scheme]}:// where you can"
+
     @model_validator(mode="after")
     def _credentials(self) -> Self:
         if self.password is not None and not self.username:
             raise ValueError("PASSWORD needs USERNAME")
         return self
-
-    @property
-    def host(self) -> str:
-        """The host of the address."""
-        return urlsplit(self.url).hostname or ""
-
-    @property
-    def port(self) -> int:
-        """The port of the address."""
-        return urlsplit(self.url).port or 1883
 
     @property
     def client_name(self) -> str:

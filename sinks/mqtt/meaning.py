@@ -1,15 +1,19 @@
 """What a reason code of an MQTT broker means: one row for every code of CONNACK, PUBACK and DISCONNECT (MQTT 5.0, 2.4).
 
+And what it means that there is no connection, or no MQTT on it.
+
 Pure. The verbs are those of the Kafka sink, and none of them stops the bridge. `retry` follows after the usual pause,
 `doubt` after the longest; `hold` waits for somebody to act, and ends with the next attempt after that; `bury` is a
 message that the broker will never take, `blame` one that it may take another time: after three refusals it is buried.
 """
 
+import ssl
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from bridge.errors import Rejected, Unavailable
 from bridge.ports import Outcome
+from bridge.tls import trouble
 
 __all__ = [
     "CONNACK",
@@ -18,8 +22,12 @@ __all__ = [
     "Meaning",
     "connect_refused",
     "disconnected",
+    "ended",
     "given_up",
+    "not_connected",
+    "other_protocol",
     "publish_outcome",
+    "upgrade_refused",
 ]
 
 Verb = Literal["deliver", "retry", "doubt", "hold", "bury", "blame"]
@@ -144,6 +152,61 @@ def given_up(code: int, name: str) -> Unavailable:
     if code == 0x8D:  # noqa: PLR2004 - keep alive timeout, as in the other tables
         return Unavailable("the broker did not answer a ping within the keep-alive time", reason="silence")
     return Unavailable(f"the connection to the broker was given up: {name} ({code:#04x})", reason="protocol")
+
+
+_SCHEME: Final = "is the scheme of URL what it speaks on that port?"
+
+
+def not_connected(address: str, error: OSError) -> Unavailable:
+    """Say why there is no connection to a host and port."""
+    where = f"no connection to the broker at {address}"
+    match error:
+        case ssl.SSLError():
+            text, lasts = trouble(error, "URL")
+            return Unavailable(f"{where}: {text}", reason="tls", hold=lasts)
+        case ConnectionRefusedError():
+            return Unavailable(f"{where}: {error.strerror or error}", reason="refused")
+        case ConnectionError():  # which a broker that goes away looks like, too
+            return Unavailable(f"{where}: it was closed during the handshake; {_SCHEME}", reason="network")
+    return Unavailable(f"{where}: {error.strerror or error}", reason="network")
+
+
+def ended(error: Exception | None, *, answered: bool) -> Unavailable:
+    """Say why a connection ended, by the error of its transport; `answered` says whether there was a CONNACK."""
+    match error:
+        case Unavailable():
+            return error
+        case ssl.SSLError():  # of TLS 1.3, where a certificate is refused after the client's handshake
+            text, lasts = trouble(error, "URL")
+            return Unavailable(f"the broker ended the connection: {text}", reason="tls", hold=lasts)
+        case None | ConnectionError() if not answered:
+            return Unavailable(f"the broker closed the connection before it answered; {_SCHEME}", reason="network")
+        case None:
+            return Unavailable("the broker closed the connection", reason="server_close")
+    return Unavailable(f"the connection to the broker broke: {error!r}", reason="network")
+
+
+def other_protocol(packet: bytes) -> Unavailable | None:
+    """Say what a server speaks whose first answer is no packet of MQTT, as far as it shows."""
+    if packet.startswith(b"\x15\x03"):  # an alert (RFC 8446, 5.1)
+        return Unavailable("the broker speaks TLS on that port; URL should say so: mqtts", reason="protocol", hold=True)
+    if packet.startswith(b"HT"):  # HTTP/1.1 400
+        text = "the broker speaks HTTP on that port; URL should say so, if it takes WebSockets: ws"
+        return Unavailable(text, reason="protocol", hold=True)
+    return None
+
+
+_TRY_LATER: Final = (408, 425, 429)
+_SERVER_ERROR: Final = 500
+_UPGRADES: Final = {401: "unauthorized", 403: "forbidden"}
+
+
+def upgrade_refused(status: int) -> Unavailable:
+    """Say what it means that a server answers the request for a WebSocket with another HTTP status than 101."""
+    text = f"the broker opens no WebSocket: HTTP status {status}"
+    if status in _TRY_LATER or status >= _SERVER_ERROR:
+        return Unavailable(text, reason="refused")
+    return Unavailable(f"{text}; check the path of URL", reason=_UPGRADES.get(status, "refused"), hold=True)
 
 
 def _unavailable(row: Meaning, text: str, *, blamed: bool) -> Unavailable:

@@ -38,6 +38,8 @@ class Pipe:
 
     def close(self) -> None:
         """Close without waiting for a peer that does not read."""
+        if self._transport.is_closing():  # that of TLS cannot be asked for its buffer any more
+            return
         if self._transport.get_write_buffer_size():
             self._transport.abort()
         else:

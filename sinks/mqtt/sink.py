@@ -20,7 +20,8 @@ from bridge.errors import Rejected, Unavailable
 from bridge.message import Message
 from bridge.ports import Outcome
 from sinks.mqtt.config import MqttConfig
-from sinks.mqtt.meaning import connect_refused, disconnected, given_up, publish_outcome
+from sinks.mqtt.connection import open_connection
+from sinks.mqtt.meaning import connect_refused, disconnected, ended, given_up, other_protocol, publish_outcome
 from sinks.mqtt.records import LARGEST_PACKET_BYTES, acknowledged, packet_builder, packets
 from sinks.mqtt.session import Pipe, Session
 from sinks.mqtt.turn import Turns
@@ -41,12 +42,7 @@ async def connect(config: MqttConfig) -> AsyncIterator["MqttSink"]:
     """
     loop = asyncio.get_running_loop()
     sink = MqttSink(config, loop)
-    try:
-        await loop.create_connection(lambda: sink, config.host, config.port)
-    except OSError as error:
-        reason = "refused" if isinstance(error, ConnectionRefusedError) else "network"
-        text = f"no connection to the broker at {config.host}:{config.port}: {error!r}"
-        raise Unavailable(text, reason=reason) from error
+    await open_connection(config, sink)
     try:
         await sink.accepted()
         yield sink
@@ -165,6 +161,7 @@ class MqttSink(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send CONNECT over the new connection."""
         self._transport = cast("asyncio.Transport", transport)
+        self._socket: socket.socket | None = transport.get_extra_info("socket")
         self._pipe = Pipe(self._transport)
         self._session = session = Session(self._config, self._pipe)
         session.on_connect = self._on_connect
@@ -177,8 +174,8 @@ class MqttSink(asyncio.Protocol):
         """Take acknowledgements, and leave any other packet to paho-mqtt."""
         # Mosquitto leaves Nagle's algorithm on: without our ACK at once the end of a window waits 40 ms for it.
         # The kernel forgets this option at will (tcp(7)), so it is set again and again.
-        if _QUICK_ACK is not None:
-            self._transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
+        if _QUICK_ACK is not None and self._socket is not None:
+            self._socket.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
         try:
             whole, self._received = packets(self._received + data)
         except ValueError as error:
@@ -189,6 +186,10 @@ class MqttSink(asyncio.Protocol):
         for packet in whole:
             acknowledgement = acknowledged(packet)
             if acknowledgement is None:
+                if not self._answered.is_set() and (foreign := other_protocol(packet)):
+                    self._lose(foreign)
+                    self._transport.abort()
+                    return
                 self._pipe.offer(packet)
                 self._session.loop_read()
             elif delivery is not None:
@@ -206,11 +207,7 @@ class MqttSink(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up what is not confirmed."""
-        self._lose(
-            Unavailable("the broker closed the connection", reason="server_close")
-            if exc is None
-            else Unavailable(f"the connection to the broker broke: {exc!r}", reason="network")
-        )
+        self._lose(ended(exc, answered=self._answered.is_set()))
         self._timer.cancel()
         self._closed.set()
 

@@ -25,6 +25,7 @@ PASSWORD, TOKEN, MQTT = "C4nary-password-8d1", "C4nary-token-3b7", "C4nary-mqtt-
 KEY = "C4nary-key-of-the-pseudonyms-6a20"
 ADMIN = "C4nary-admin-token-77f2"
 HUB_KEY = "C4nary-hub-key-31fe"
+MQTT_KEY = "C4nary-mqtt-key-b0d4"
 KAFKA, KAFKA_KEY, CLIENT, GIVEN = (
     "C4nary-kafka-12d8",
     "C4nary-kafka-key-90b3",
@@ -56,13 +57,16 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(params=[("jwt", "password"), ("static", "client"), ("static", "token")], ids="-".join)
+@pytest.fixture(
+    params=[("jwt", "password", "mqtts"), ("static", "client", "wss"), ("static", "token", "mqtts")], ids="-".join
+)
 def environ(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     """A bridge with every secret set, and a closed port for each of its peers."""
     authority = Authority(tmp_path / "tls")
     cert, key = authority.client("bridge", KAFKA_KEY)
     authority.server("server")
     hub_cert, hub_key = authority.client("bridge-at-the-hub", HUB_KEY)
+    mqtt_cert, mqtt_key = authority.client("bridge-of-mqtt", MQTT_KEY)
     return {
         **SCHEMES[request.param[0]],
         **{f"{SINK}{name}": value for name, value in LOGINS[request.param[1]].items()},
@@ -85,7 +89,10 @@ def environ(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
         "PORTOS_BRIDGE_SINK__KAFKA__CLIENT_CERT_FILE": str(cert),
         "PORTOS_BRIDGE_SINK__KAFKA__CLIENT_KEY_FILE": str(key),
         "PORTOS_BRIDGE_SINK__KAFKA__CLIENT_KEY_PASSWORD": KAFKA_KEY,
-        "PORTOS_BRIDGE_SINK__MQTT__URL": f"mqtt://127.0.0.1:{free_port()}",
+        "PORTOS_BRIDGE_SINK__MQTT__URL": f"{request.param[2]}://127.0.0.1:{free_port()}",
+        "PORTOS_BRIDGE_SINK__MQTT__CLIENT_CERT_FILE": str(mqtt_cert),
+        "PORTOS_BRIDGE_SINK__MQTT__CLIENT_KEY_FILE": str(mqtt_key),
+        "PORTOS_BRIDGE_SINK__MQTT__CLIENT_KEY_PASSWORD": MQTT_KEY,
         "PORTOS_BRIDGE_SINK__MQTT__USERNAME": "bridge",
         "PORTOS_BRIDGE_SINK__MQTT__PASSWORD": MQTT,
         "PORTOS_BRIDGE_EVENT__CONTENT": "resource",
@@ -100,7 +107,8 @@ def test_every_secret_there_is_has_a_canary() -> None:
 
     secrets = {variable.name for _, section in sections() for variable in section if variable.secret}
 
-    given = {f"PORTOS_BRIDGE_{name}" for name in ("ADMIN__TOKEN", "SINK__MQTT__PASSWORD", "PRIVACY__HMAC_KEY")}
+    given = {f"PORTOS_BRIDGE_{name}" for name in ("ADMIN__TOKEN", "PRIVACY__HMAC_KEY")}
+    given |= {f"PORTOS_BRIDGE_SINK__MQTT__{name}" for name in ("PASSWORD", "CLIENT_KEY_PASSWORD")}
     given |= {f"PORTOS_BRIDGE_HUB__{name}" for name in ("CLIENT_KEY_PASSWORD",)}
     given |= {
         f"{SINK}{name}" for name in ("CLIENT_KEY_PASSWORD", *(name for login in LOGINS.values() for name in login))

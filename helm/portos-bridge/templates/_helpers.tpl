@@ -56,7 +56,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 - secret:
     name: {{ .existingSecret }}
     items:
+      {{- if $.Values.config.SINK__MQTT__USERNAME }}
       - {key: {{ .passwordKey | quote }}, path: portos_bridge_sink__mqtt__password}
+      {{- end }}
+      {{- if .keyPasswordKey }}
+      - {key: {{ .keyPasswordKey | quote }}, path: portos_bridge_sink__mqtt__client_key_password}
+      {{- else if not $.Values.config.SINK__MQTT__USERNAME }}
+      {{- fail "mqtt.existingSecret: of no use without config.SINK__MQTT__USERNAME or mqtt.keyPasswordKey" }}
+      {{- end }}
 {{- end }}{{ end }}
 {{- with .Values.kafka }}{{ if .existingSecret }}
 {{- $mechanism := default "" $.Values.config.SINK__KAFKA__SASL_MECHANISM }}

@@ -1,6 +1,7 @@
 """A broker that says what it is told to: raw MQTT packets over asyncio, for what no real broker does on demand."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Self
 
@@ -28,7 +29,9 @@ class FakeBroker(asyncio.Protocol):
         connack: bytes = ACCEPTED,
         answer: Callable[[int, int], bytes] = lambda _number, packet_id: puback(packet_id),
         ping: bytes = b"\xd0\x00",
+        context: ssl.SSLContext | None = None,
     ) -> None:
+        self._context = context
         self.connack, self.answer, self.ping = connack, answer, ping
         self.connect = b""
         self.bodies: list[bytes] = []
@@ -40,8 +43,8 @@ class FakeBroker(asyncio.Protocol):
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: self, "127.0.0.1", 0)
-        self.url = f"mqtt://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._server = await loop.create_server(lambda: self, "127.0.0.1", 0, ssl=self._context)
+        self.url = f"{'mqtts' if self._context else 'mqtt'}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from bridge.settings.reference import variables
 from sinks.mqtt.config import MqttConfig
 
 
@@ -29,18 +30,67 @@ def test_an_address_of_ipv6_keeps_its_port() -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "port", "encrypted", "websocket_url"),
+    [
+        ("mqtt://broker", 1883, False, None),
+        ("mqtts://broker", 8883, True, None),
+        ("MQTTS://broker/", 8883, True, None),
+        ("ws://broker", 80, False, "ws://broker/mqtt"),
+        ("ws://broker/", 80, False, "ws://broker/"),
+        ("wss://broker:8084/some/where", 8084, True, "wss://broker:8084/some/where"),
+        ("wss://[::1]", 443, True, "wss://[::1]/mqtt"),
+    ],
+)
+def test_an_address_says_what_is_spoken(url: str, port: int, encrypted: bool, websocket_url: str | None) -> None:  # noqa: FBT001
+    """Each scheme has its usual port, and a WebSocket its usual path."""
+    config = MqttConfig(url=url)
+
+    assert (config.port, config.encrypted, config.websocket_url) == (port, encrypted, websocket_url)
+
+
+@pytest.mark.parametrize(("scheme", "safe"), [("mqtt", "mqtts"), ("ws", "wss")])
+@pytest.mark.parametrize("field", ["ca_file", "client_cert_file"])
+def test_a_certificate_without_tls_is_refused(scheme: str, safe: str, field: str) -> None:
+    """Nobody thinks a connection is protected that is not."""
+    with pytest.raises(ValidationError, match=f"since URL is {scheme}://: take {safe}://"):
+        MqttConfig.model_validate({"url": f"{scheme}://broker", field: "/ca.pem"})
+
+
+@pytest.mark.parametrize(
+    ("url", "username", "said"),
+    [
+        ("mqtt://broker", None, ["all events travel in plaintext to another host; use mqtts:// where you can"]),
+        ("ws://10.0.0.1", "bridge", ["the login and all events travel in plaintext to another host; use wss:// where"]),
+        ("mqtts://broker", "bridge", []),
+        ("wss://broker", "bridge", []),
+        ("mqtt://127.0.0.1", "bridge", []),
+        ("ws://localhost", "bridge", []),
+        ("mqtt://[::1]", "bridge", []),
+    ],
+)
+def test_plaintext_to_another_host_is_warned_of(url: str, username: str | None, said: list[str]) -> None:
+    """Once, with what travels and the scheme that would protect it."""
+    found = list(MqttConfig(url=url, username=username, password=username).cautions())
+
+    assert [field for field, _ in found] == ["url"] * len(said)
+    assert all(text.startswith(start) for (_, text), start in zip(found, said, strict=True))
+
+
+@pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("mqtts://broker", "not supported yet"),
-        ("ws://broker", "not supported yet"),
         ("http://broker", "should be mqtt://host"),
         ("broker:1883", "should be mqtt://host"),
         ("mqtt://", "should be mqtt://host"),
         ("mqtt://broker:port", "port"),
         ("mqtt://broker:70000", "out of range"),
+        ("mqtt://broker:0", "out of range"),
         ("mqtt://user:canary@broker", "variables of their own"),
         ("mqtt://broker/topic", "address only"),
+        ("mqtts://broker/mqtt", "a path is for ws and wss"),
         ("mqtt://broker?x=1", "address only"),
+        ("wss://broker/mqtt?token=canary", "address only"),
+        ("wss://broker/mqtt#canary", "address only"),
     ],
 )
 def test_an_address_that_would_lose_something_is_refused(url: str, reason: str) -> None:
@@ -97,6 +147,8 @@ def test_a_password_without_a_user_name_is_refused() -> None:
 def test_the_sample_names_settings_that_exist() -> None:
     """Whoever copies a line of `sample.env` sets something, and every setting has its line."""
     sample = Path(__file__).parents[4] / "sinks" / "mqtt" / "sample.env"
-    found = re.findall(r"^#?PORTOS_BRIDGE_SINK__MQTT__(\w+?)(?:_FILE)?=", sample.read_text(), re.MULTILINE)
+    found = re.findall(r"^#?PORTOS_BRIDGE_SINK__MQTT__(\w+)=", sample.read_text(), re.MULTILINE)
+    secrets = {item.name for item in variables(MqttConfig, "") if item.secret}
 
-    assert {name.lower() for name in found} == set(MqttConfig.model_fields) - {"site"}
+    named = {name.removesuffix("_FILE") if name.removesuffix("_FILE") in secrets else name for name in found}
+    assert {name.lower() for name in named} == set(MqttConfig.model_fields) - {"site"}
