@@ -13,7 +13,7 @@ from tests.brokers.container import Container, OnContainer, engine
 from tests.brokers.process import OnProgram, Program
 from tests.support import free_port, unavailable, wait_until
 
-__all__ = ["GivenMqtt", "MosquittoContainer", "MosquittoProgram", "MqttBroker", "mqtt_level", "start_mqtt"]
+__all__ = ["GivenMqtt", "MosquittoContainer", "MosquittoProgram", "MqttBroker", "mosquitto", "mqtt_level", "start_mqtt"]
 
 IMAGE = "eclipse-mosquitto:2.0"
 
@@ -36,7 +36,8 @@ class MqttBroker(Protocol):
     def close(self) -> None: ...
 
 
-def _mosquitto() -> str | None:
+def mosquitto() -> str | None:
+    """Find the program."""
     return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 
 
@@ -46,7 +47,7 @@ def mqtt_level(*, own: bool = False) -> str:
         return "given"
     if engine(IMAGE):
         return "container"
-    return "process" if _mosquitto() else "none"
+    return "process" if mosquitto() else "none"
 
 
 def start_mqtt(*, own: bool = False, settings: str = "") -> MqttBroker:
@@ -131,7 +132,7 @@ class MosquittoProgram(_Mosquitto, OnProgram):
     def __init__(self, settings: str = "") -> None:
         super().__init__()
         config = self.configure(f"listener {self.port} 127.0.0.1", str(self.folder), settings)
-        self.program = Program([_mosquitto() or "mosquitto", "-c", str(config)], self.folder / "log")
+        self.program = Program([mosquitto() or "mosquitto", "-c", str(config)], self.folder / "log")
         self._start()
 
     def _start(self) -> None:
