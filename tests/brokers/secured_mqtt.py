@@ -22,10 +22,10 @@ class SecuredMosquitto(MosquittoProgram):
     """One broker; `address` gives the URL of a listener, and `authority` has signed its certificate.
 
     Listeners: `mqtt`, `mqtts`, `ws`, `wss`, and `mtls`, which wants a certificate of the client. Whoever gives a user
-    name must have its password.
+    name must have its password. `settings` are further lines of `mosquitto.conf`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: str = "") -> None:
         if mosquitto() is None or shutil.which("mosquitto_passwd") is None:
             unavailable("mqtt", "needs the programs mosquitto and mosquitto_passwd: install mosquitto")
         self._secrets = Path(tempfile.mkdtemp(prefix="mosquitto-secrets-"))
@@ -36,7 +36,7 @@ class SecuredMosquitto(MosquittoProgram):
         self._shown = {name: self._secrets / f"{name}.pem" for name in _TLS}
         for file in self._shown.values():
             shutil.copy(self.authority.server("server"), file)
-        super().__init__("\n".join([f"password_file {self._passwords}", *map(self._listener, self._ports)]))
+        super().__init__("\n".join([settings, f"password_file {self._passwords}", *map(self._listener, self._ports)]))
 
     def _listener(self, name: str) -> str:
         lines = [f"listener {self._ports[name]} 127.0.0.1"]

@@ -9,6 +9,7 @@ from bridge.message import Message
 from sinks.mqtt import plugin
 from sinks.mqtt.config import MqttConfig
 from tests.brokers import MqttBroker, start_mqtt
+from tests.brokers.secured_mqtt import SecuredMosquitto
 from tests.oracle.mqtt import MqttReader
 
 pytestmark = pytest.mark.mqtt
@@ -45,3 +46,27 @@ class TestMqtt(SinkContract):
                 yield MqttRig(MqttConfig(url=broker.url, window_events=20), broker, reader)
         finally:
             broker.close()
+
+
+def secured(listener: str) -> Iterator[MqttRig]:
+    """Give a rig for a listener of a secured broker."""
+    broker = SecuredMosquitto(f"max_packet_size {_LIMIT_BYTES}")
+    url = broker.address(listener)
+    ca_file = broker.authority.ca_file if url.startswith("mqtts") else None
+    try:
+        with MqttReader(broker.host, broker.port) as reader:
+            yield MqttRig(MqttConfig(url=url, ca_file=ca_file, window_events=20), broker, reader)
+    finally:
+        broker.close()
+
+
+class TestMqttOverTls(SinkContract):
+    @pytest.fixture
+    def rig(self) -> Iterator[MqttRig]:
+        yield from secured("mqtts")
+
+
+class TestMqttOverAWebSocket(SinkContract):
+    @pytest.fixture
+    def rig(self) -> Iterator[MqttRig]:
+        yield from secured("ws")

@@ -180,6 +180,15 @@ async def test_it_delivers_over_tls(authority: Authority) -> None:
     assert broker.seen[-1] == DISCONNECT
 
 
+async def test_a_connection_with_tls_that_is_lost_at_once_is_closed(authority: Authority) -> None:
+    """A transport that asyncio has taken down already can be closed again."""
+    async with Leaving(context=speaking(authority.server("server"))) as broker:
+        error = await refusal(broker.url, ca_file=authority.ca_file)
+
+    assert error.reason == "network"
+    assert ASKED in str(error)
+
+
 async def test_a_certificate_of_nobody_who_is_trusted_is_held(authority: Authority, tmp_path: Path) -> None:
     """The variable is named, and no login is sent."""
     stranger = Authority(tmp_path / "stranger")
