@@ -136,6 +136,25 @@ async def test_a_frozen_server_does_not_hold_up_closing() -> None:
     assert asyncio.all_tasks() == before
 
 
+async def test_a_frozen_server_is_given_a_second_for_what_was_just_written() -> None:
+    """Whether it reads shows only when something is sent."""
+    async with served() as (_, front):
+        async with connection(front) as sink:
+            await sink.deliver(BATCH)
+            front.reads.clear()
+            huge = sample(0, body=b"x" * 50_000_000)
+            delivery = asyncio.create_task(sink.deliver([huge]), name="deliver")
+            await asyncio.sleep(0)
+            assert sink._transport.get_write_buffer_size() == 0
+            delivery.cancel()
+            started = time.monotonic()
+        took = time.monotonic() - started
+        front.reads.set()
+        await asyncio.wait({delivery})
+
+    assert took < 1.5
+
+
 async def test_a_quiet_connection_is_kept_and_a_silent_one_is_noticed() -> None:
     """The pings of MQTT pass as everything else does."""
     async with served() as (broker, front), connection(front, keepalive_seconds=1) as sink:
