@@ -39,6 +39,7 @@ ACTIONS = ("created", "updated", "deleted")
 LARGEST_PART_OF_A_VOLUME = 0.8
 """What the journal may take of it: SQLite's log and the copy of a damaged journal need room as well."""
 
+_SHORTEST_TOKEN = 16
 _NEEDED = {"jwt": ("username", "password", "device_name"), "static": ("token",)}
 
 
@@ -216,7 +217,15 @@ class Admin(Part):
     port: int = Field(default=8080, ge=0, le=65_535)
     """Port to listen on; 0 takes any free one and logs it."""
     token: SecretStr | None = None
-    """Lets `portos-bridge dlq` change something on a bridge that runs, and show what the hub sent; none lets nobody."""
+    """At least 16 characters that let `portos-bridge dlq` change something on a bridge that runs, and show what the hub
+    sent; none lets nobody."""
+
+    @field_validator("token")
+    @classmethod
+    def _hard_to_guess(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < _SHORTEST_TOKEN:
+            raise ValueError(f"should have at least {_SHORTEST_TOKEN} characters, such as `openssl rand -hex 32` gives")
+        return value
 
 
 class Metrics(Part):

@@ -167,11 +167,11 @@ async def test_a_bridge_that_runs_is_asked_by_itself(path: Path, port: int, dlq:
 async def test_a_token_may_be_of_any_letters(
     path: Path, port: int, dlq: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PORTOS_BRIDGE_ADMIN__TOKEN", "klíč ďábelský")
+    monkeypatch.setenv("PORTOS_BRIDGE_ADMIN__TOKEN", "klíč ďábelského sklepa")
     catalogue = Catalogue("default", ["kafka"], ["tickets"], 50)
     async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS) as journal:
         await bury(journal)
-        routes = letter_routes(journal, catalogue, Door(SecretStr("klíč ďábelský")))
+        routes = letter_routes(journal, catalogue, Door(SecretStr("klíč ďábelského sklepa")))
         async with admin("127.0.0.1", port, CollectorRegistry(), lambda: (), lambda: (), dict, routes):
             status, said = await asyncio.to_thread(dlq, "purge", "2")
 

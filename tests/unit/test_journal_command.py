@@ -235,7 +235,7 @@ async def test_a_page_of_rows_has_a_limit_whatever_is_asked_for(
 async def test_bodies_of_a_bridge_that_runs_need_its_token(
     path: Path, port: int, command: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PORTOS_BRIDGE_ADMIN__TOKEN", "another one")
+    monkeypatch.setenv("PORTOS_BRIDGE_ADMIN__TOKEN", "another token of the tests")
     async with open_journal(path, ["kafka", "mqtt"], 64 * 2**20, LIMITS) as journal:
         await write(journal)
         routes = row_routes(journal.inspection, str(path), Door(SecretStr(TOKEN)))

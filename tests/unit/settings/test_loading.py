@@ -196,6 +196,15 @@ def test_a_misspelt_word_is_answered_with_all_that_are_allowed(
     )
 
 
+def test_a_token_of_the_admin_port_that_can_be_guessed_is_refused(good: dict[str, str]) -> None:
+    name = "PORTOS_BRIDGE_ADMIN__TOKEN"
+
+    assert problems(good | {name: 15 * "k"}) == (
+        f"{name}: should have at least 16 characters, such as `openssl rand -hex 32` gives",
+    )
+    assert loaded(good | {name: 16 * "k"}).settings.admin.token is not None
+
+
 def test_a_journal_that_is_larger_than_its_volume_allows_is_warned_of(good: dict[str, str]) -> None:
     (warning,) = loaded(good | {"PORTOS_BRIDGE_JOURNAL__MAX_BYTES": "9000000000000000"}).warnings
 
