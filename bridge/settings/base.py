@@ -30,13 +30,16 @@ class Part(BaseModel):
 
 
 def _split(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(item for item in (part.strip() for part in value.split(",")) if item)
-    return value
+    if not isinstance(value, str):
+        return value
+    items = tuple(map(str.strip, value.split(",")))
+    if "" in items and len(items) > 1:
+        raise ValueError(f"item {items.index('') + 1} is empty")
+    return items if items != ("",) else ()
 
 
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-"""A list written with commas; spaces around the items are ignored."""
+"""A list written with commas; spaces around the items are ignored, and none is empty."""
 
 
 def _switched(value: object) -> object:

@@ -141,7 +141,9 @@ def _plugins(
 ) -> dict[str, SinkPlugin[Any]]:
     """Import the selected sinks; the value itself is not repeated in a problem, only where in the list it stands."""
     plugins = {}
-    for place, name in enumerate((item for item in map(str.strip, selected.split(",")) if item), start=1):
+    for place, name in enumerate(map(str.strip, selected.split(",")), start=1):
+        if not name:
+            continue  # which the settings refuse
         if name in installed:
             try:
                 plugins[name] = installed[name]()

@@ -196,6 +196,14 @@ def test_a_misspelt_word_is_answered_with_all_that_are_allowed(
     )
 
 
+@pytest.mark.parametrize(("written", "place"), [("tickets,,orders", 2), (",tickets", 1), ("tickets, orders,", 3)])
+def test_an_item_of_a_list_that_is_empty_is_refused(written: str, place: int, good: dict[str, str]) -> None:
+    """Something is missing there, and nobody knows what."""
+    assert problems(good | {"PORTOS_BRIDGE_SUBSCRIBE__RESOURCES": written}) == (
+        f"PORTOS_BRIDGE_SUBSCRIBE__RESOURCES: item {place} is empty",
+    )
+
+
 def test_a_token_of_the_admin_port_that_can_be_guessed_is_refused(good: dict[str, str]) -> None:
     name = "PORTOS_BRIDGE_ADMIN__TOKEN"
 
