@@ -4,6 +4,7 @@ Pure. Sinks build their own settings from these; the core's are in `bridge.setti
 is its description in the reference table, so it is written for the operator.
 """
 
+import re
 from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Annotated
@@ -11,7 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_settings import NoDecode
 
-__all__ = ["INHERITED", "CommaList", "Part", "Positive", "SinkConfig", "Site", "Switch", "is_loopback"]
+__all__ = ["INHERITED", "AnyCase", "CommaList", "Part", "Positive", "SinkConfig", "Site", "Switch", "is_loopback"]
 
 INHERITED = frozenset({"site"})
 """Fields of a sink's settings that the bridge fills in and that are no variables of the sink."""
@@ -51,10 +52,22 @@ def _switched(value: object) -> object:
 Switch = Annotated[bool, BeforeValidator(_switched)]
 """`true` or `false`, and no other way to say so."""
 
+AnyCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
+"""Makes a word that is written in small letters be taken in letters of any case."""
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """A number of seconds or of anything else that cannot be zero."""
 
-Site = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
+_SITE = r"^[a-z0-9][a-z0-9-]{0,40}$"
+
+
+def _short_name(value: object) -> object:
+    if isinstance(value, str) and not re.search(_SITE, value):
+        raise ValueError("should be of small letters, digits and hyphens, 41 at most, and begin with no hyphen")
+    return value
+
+
+Site = Annotated[str, Field(pattern=_SITE), BeforeValidator(_short_name)]
 """The name of a shop, short enough for every topic."""
 
 

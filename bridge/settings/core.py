@@ -4,12 +4,12 @@ Pure. Read from the environment by `bridge.settings.loading` alone; every compon
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from bridge.settings.base import CommaList, Part, Positive, Site, Switch
+from bridge.settings.base import AnyCase, CommaList, Part, Positive, Site, Switch
 from bridge.settings.privacy import EVERYTHING, LICENCE, Event, Filter, Privacy, same_name
 from bridge.settings.tls import TlsFiles
 
@@ -169,7 +169,8 @@ class Journal(Part):
     path: Path = Path("/var/lib/portos-bridge/journal.db")
     """Where the journal is; its folder must be on a local disk and writable."""
     max_bytes: int = Field(default=1_073_741_824, ge=4_194_304)
-    """How much the journal may hold; more than 80 % of its volume counts as 80 %, with a warning at start."""
+    """How much the journal may hold, at least 4194304; more than 80 % of its volume counts as 80 %, with a warning at
+    start."""
     on_full: Literal["shed", "block"] = "shed"
     """`shed` stores changes without their bodies from 7/8 of it on, and drops what comes at the limit; `block` lets the
     hub wait, and drops what it sends after 5 s. All of it is told."""
@@ -238,7 +239,7 @@ class Metrics(Part):
 class Log(Part):
     """What is logged, to standard error."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = "info"
     """The least severe level that is logged."""
     format: Literal["auto", "json", "console"] = "auto"
     """`auto` is `console` on a terminal and `json` elsewhere."""

@@ -26,6 +26,10 @@ __all__ = ["Configuration", "load", "load_admin_token", "secret_values"]
 
 M = TypeVar("M", bound=BaseModel)
 _OF_THE_FIELD_ALONE = ("literal_error", "enum")  # pydantic's texts that list what is allowed and hold no input
+_OWN_TEXTS = {
+    "int_parsing": "should be a whole number, without a unit",
+    "float_parsing": "should be a number, without a unit",
+}
 _QUOTED = re.compile(r"['\"]([^'\"]+)['\"]")
 
 
@@ -221,10 +225,12 @@ def _lines(
         name = _named(prefix, problem["loc"], problem["msg"], known)
         if problem["type"] == "missing":
             yield f"{name}: must be set: {known[name].description if name in known else ''}"
-        elif problem["type"] in _OF_THE_FIELD_ALONE:  # any word of it may be part of the value, as info is of infos
-            yield f"{name}: {problem['msg']}"
+            continue
+        text = _OWN_TEXTS.get(problem["type"], problem["msg"].removeprefix("Value error, ").removeprefix("Input "))
+        if problem["type"] in _OF_THE_FIELD_ALONE:  # any word of it may be part of the value, as info is of infos
+            yield f"{name}: {text}"
         else:
-            yield f"{name}: {_without_input(problem['msg'].removeprefix('Value error, '), problem['loc'], data)}"
+            yield f"{name}: {_without_input(text, problem['loc'], data)}"
 
 
 def _named(prefix: str, place: Sequence[int | str], text: str, known: Mapping[str, Variable]) -> str:

@@ -185,15 +185,21 @@ def test_a_sinks_own_message_loses_the_secret(good: dict[str, str]) -> None:
         ("VERSION__MODE", "offf", "'monotonic', 'contiguous' or 'off'"),
         ("LOG__LEVEL", "infos", "'debug', 'info', 'warning' or 'error'"),
         ("LOG__LEVEL", "debug info warning error", "'debug', 'info', 'warning' or 'error'"),
+        ("SINK__EXAMPLE__WINDOW_EVENTS", "1GB", "a whole number, without a unit"),
+        ("HUB__SILENCE_SECONDS", "30s", "a number, without a unit"),
+        ("JOURNAL__MAX_BYTES", "1000", "greater than or equal to 4194304"),
+        ("SITE", "Shop 7", "of small letters, digits and hyphens, 41 at most, and begin with no hyphen"),
     ],
 )
-def test_a_misspelt_word_is_answered_with_all_that_are_allowed(
+def test_a_wrong_value_is_answered_with_what_is_allowed(
     variable: str, value: str, allowed: str, good: dict[str, str]
 ) -> None:
     """What is allowed is shown in full, though the value holds one of the words, and the value is not."""
-    assert problems(good | {f"PORTOS_BRIDGE_{variable}": value}) == (
-        f"PORTOS_BRIDGE_{variable}: Input should be {allowed}",
-    )
+    assert problems(good | {f"PORTOS_BRIDGE_{variable}": value}) == (f"PORTOS_BRIDGE_{variable}: should be {allowed}",)
+
+
+def test_a_level_may_be_written_in_letters_of_any_case(good: dict[str, str]) -> None:
+    assert loaded(good | {"PORTOS_BRIDGE_LOG__LEVEL": "WARNING"}).settings.log.level == "warning"
 
 
 @pytest.mark.parametrize(("written", "place"), [("tickets,,orders", 2), (",tickets", 1), ("tickets, orders,", 3)])
