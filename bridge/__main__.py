@@ -19,6 +19,7 @@ from bridge.errors import ConfigError, JournalOwned, StorageFailed
 __all__ = ["main"]
 
 BUG, STORAGE, OWNED, CONFIGURATION = 1, os.EX_IOERR, os.EX_TEMPFAIL, os.EX_CONFIG
+_VERSION = f"portos-bridge {__version__}"
 _INTERRUPTED = 130  # what a shell reports for SIGINT
 
 _OWN_OPTIONS = {
@@ -49,8 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="portos-bridge", description="Bridges the notifications of a Portos system to Kafka and MQTT."
+        prog="portos-bridge",
+        description="Bridges the notifications of a Portos system to Kafka and MQTT."
+        " Without a command it runs the bridge.",
     )
+    parser.add_argument("--version", action="version", version=_VERSION, help="print the version")
     commands = parser.add_subparsers(dest="command", metavar="command", title="commands")
     commands.add_parser("run", help="bridge until told to stop (the default)")
     check = commands.add_parser("check", help="check the configuration and show it without secrets")
@@ -103,7 +107,7 @@ def _imported(module: str, function: str) -> Callable[..., int]:
 
 
 def _version() -> int:
-    print(f"portos-bridge {__version__}")  # noqa: T201 - a command's output
+    print(_VERSION)  # noqa: T201 - a command's output
     return 0
 
 

@@ -280,6 +280,21 @@ def test_simulate_has_options_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Non
     assert given == ["bridge.simulator.command", "--port", "0", "--help"]
 
 
+def test_an_option_prints_the_version_as_the_command_does(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        __main__.main(["--version"])
+
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"portos-bridge {__version__}\n")
+
+
+def test_the_help_says_what_happens_without_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is run, since that is what images and units start."""
+    with pytest.raises(SystemExit):
+        __main__.main(["--help"])
+
+    assert "Without a command it runs the bridge." in " ".join(capsys.readouterr().out.split())
+
+
 def test_version_is_quick_and_needs_no_configuration(installed: Path) -> None:
     """It imports neither settings nor a client library."""
     code = "import sys; from bridge.__main__ import main; main(['version']); print(*sys.modules)"
