@@ -24,6 +24,7 @@ _RATE = 20.0
 _READY_SECONDS = 30
 _AWAY_SECONDS = 3.0
 _SETTLE_SECONDS = 20
+_LAST_WAY_SECONDS = 4  # before the bridge doubts the silence, and subscribes anew
 _LOOK_SECONDS = 0.1
 
 
@@ -119,6 +120,12 @@ class _Stage:
     async def settle(self) -> Tally:
         """Take the hub away for good, wait until everything accepted has arrived, and count."""
         self._look_at_ledger()
+        self.hub.hub.forget_subscriptions()  # for a while nothing is sent, so that its end cuts nothing off
+        until = time.monotonic() + _LAST_WAY_SECONDS
+        while time.monotonic() < until:
+            if self.bridge.printed[-1:] == [*self.sent][-1:]:
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
         await self.hub.go_down()
         until = time.monotonic() + _SETTLE_SECONDS
         while time.monotonic() < until:

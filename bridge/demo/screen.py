@@ -61,8 +61,9 @@ class Screen:
         good = not result.missing and result.accepted > 0
         rows = (
             ("sent by the hub while the bridge listened", f"{result.sent}"),
+            ("of that, cut off when it went away", f"{result.cut}"),
             ("told by the hub while nobody listened", f"{result.unheard}   (a hub forgets them)"),
-            ("of that, outside the windows told over MQTT", self._verdict(result.hidden, good=not result.hidden)),
+            ("of both, outside the windows told over MQTT", self._verdict(result.hidden, good=not result.hidden)),
             ("accepted by the bridge", f"{result.accepted}"),
             ("delivered to the MQTT subscriber", f"{result.delivered}"),
             ("missing of what was accepted", self._verdict(result.missing, good=good)),

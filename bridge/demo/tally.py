@@ -18,10 +18,12 @@ __all__ = ["Tally", "tally"]
 class Tally:
     """The demo's result; latencies and `blind` are in seconds.
 
-    `unheard` is what the hub told while the bridge was away, `hidden` what of it lies in no window that was told.
+    `cut` is what the hub sent and the bridge never read, since their connection ended, and `unheard` what it told while
+    the bridge was away; `hidden` is what of both lies in no window that was told.
     """
 
     sent: int
+    cut: int
     unheard: int
     windows: int
     blind: float
@@ -51,14 +53,16 @@ def tally(  # noqa: PLR0913 - each is what another party saw
     told = [_interval(window) for window in windows]
     times = Counter(digest for digest, _ in arrivals)
     expected = set(accepted)
+    cut = [at for digest, at in sent.items() if digest not in expected]
     latencies = [at - sent[digest] for digest, at in arrivals if digest in sent]
     cuts = quantiles(latencies, n=100) if len(latencies) > 1 else [latencies[0] if latencies else 0.0] * 99
     return Tally(
         sent=len(sent),
+        cut=len(cut),
         unheard=len(unheard),
         windows=len(told),
         blind=sum(until - since for since, until in told if since),
-        hidden=sum(not any(since <= at <= until for since, until in told) for at in unheard),
+        hidden=sum(not any(since <= at <= until for since, until in told) for at in (*cut, *unheard)),
         accepted=counted,
         delivered=len(times),
         missing=len(expected - times.keys()) + max(0, counted - len(expected)),

@@ -29,3 +29,12 @@ def test_what_nobody_heard_is_hidden_unless_a_window_was_told() -> None:
 
     assert (result.unheard, result.windows, result.hidden) == (5, 2, 2)
     assert result.blind == pytest.approx(2.5, abs=0.002)
+
+
+def test_what_was_sent_and_never_read_is_hidden_unless_a_window_was_told() -> None:
+    """The hub has sent it, and its connection ended before it was read."""
+    sent = {"a": 19.0, "b": 20.5, "c": 30.0}
+
+    result = tally(sent, [], [told(20.0, 22.5)], ["a"], 1, [("a", 19.5)])
+
+    assert (result.sent, result.accepted, result.cut, result.hidden) == (3, 1, 2, 1)
