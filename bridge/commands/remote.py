@@ -14,12 +14,16 @@ from bridge.commands.configuration import admin_token
 from bridge.errors import BridgeError, ConfigError, JournalOwned
 from bridge.journal import StoppedJournal, open_stopped
 from bridge.settings import Settings
+from bridge.settings.reference import PREFIX
 
 __all__ = ["Refused", "Remote", "bridge_at", "journal_or_bridge"]
 
 _DEADLINE_SECONDS = 60.0
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
+_TOKEN = f"{PREFIX}ADMIN__TOKEN"
+_NOT_SET = "is not set here: give it the value that the bridge"
+_ANOTHER = "is not the one that the bridge"
 
 
 class Refused(BridgeError):
@@ -56,7 +60,10 @@ class Remote:
         except HTTPError as error:
             with error:
                 said = error.read().decode(errors="replace").strip()
-            if error.code in (_UNAUTHORIZED, _FORBIDDEN):
+            if error.code == _UNAUTHORIZED:
+                why = _ANOTHER if self._token else _NOT_SET
+                raise ConfigError([f"{_TOKEN}: {why} at {self.url} has"]) from error
+            if error.code == _FORBIDDEN:
                 raise ConfigError([f"{self.url}: {said}"]) from error
             raise Refused(f"{self.url}: {said or error}") from error
         except (OSError, HTTPException) as error:

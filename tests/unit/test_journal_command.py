@@ -243,10 +243,23 @@ async def test_bodies_of_a_bridge_that_runs_need_its_token(
             status, said = await asyncio.to_thread(command, "export", "--bodies")
             without = await asyncio.to_thread(command, "export")
 
-    assert status == 78
-    assert "ADMIN__TOKEN" in said
+    assert (status, without[0]) == (78, 0)
+    assert f"PORTOS_BRIDGE_ADMIN__TOKEN: is not the one that the bridge at http://127.0.0.1:{port} has" in said
     assert "Jana" not in said
-    assert without[0] == 0
+
+
+async def test_a_token_that_is_not_set_here_is_said_to_be_so(
+    path: Path, port: int, command: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PORTOS_BRIDGE_ADMIN__TOKEN")
+    async with open_journal(path, ["kafka", "mqtt"], 64 * 2**20, LIMITS) as journal:
+        await write(journal)
+        routes = row_routes(journal.inspection, str(path), Door(SecretStr(TOKEN)))
+        async with admin("127.0.0.1", port, CollectorRegistry(), list, list, dict, routes):
+            status, said = await asyncio.to_thread(command, "export", "--bodies")
+
+    assert status == 78
+    assert "PORTOS_BRIDGE_ADMIN__TOKEN: is not set here: give it the value that the bridge at " in said
 
 
 async def test_a_bridge_elsewhere_needs_no_configuration_here(
