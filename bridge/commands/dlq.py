@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from bridge.commands.confirmation import confirmed
 from bridge.commands.letter_access import LetterAccess, letter_access
 from bridge.commands.moment import moment
 from bridge.commands.output import say
@@ -40,7 +41,7 @@ _Letter = Mapping[str, Any]
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one verb: 0 when it was carried out, 1 when the bridge refused it or no letter is the one to be shown."""
+    """Run one verb: 0 when it was carried out, 1 when it was not: refused, not confirmed, or about what is not there."""
     parser = _parser()
     options = parser.parse_args(argv)
     which = _which(options)
@@ -85,6 +86,8 @@ def _parser() -> argparse.ArgumentParser:
             one.add_argument("--marked", action="store_true", help="only those that are to be sent again")
         if verb in ("retry", "purge"):
             one.add_argument("--all", action="store_true", help="all of them")
+        if verb == "purge":
+            one.add_argument("--yes", action="store_true", help="do not ask")
     return parser
 
 
@@ -189,9 +192,16 @@ def _retried(done: Mapping[str, int], *, running: bool) -> Iterator[str]:
         yield "nothing has changed"
 
 
-def _purge(access: LetterAccess, which: Which, _: argparse.Namespace) -> int:
-    purged = access.purge(which)
-    say([f"{purged} dead letters are gone for good" if purged else "no dead letter is like that: nothing has changed"])
+def _purge(access: LetterAccess, which: Which, options: argparse.Namespace) -> int:
+    sinks = Counter(letter["sink"] for letter in _letters(access, which, bodies=False))
+    if not sinks:
+        say(["no dead letter is like that: nothing has changed"])
+        return 0
+    say(f"{count} dead letters of {sink} are to be thrown away" for sink, count in sorted(sinks.items()))
+    if not options.yes and not confirmed("throw them away for good?", "--yes throws them away"):
+        say(["nothing has changed"])
+        return 1
+    say([f"{access.purge(which)} dead letters are gone for good"])
     return 0
 
 

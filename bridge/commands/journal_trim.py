@@ -2,12 +2,12 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bridge.blind import TRIMMED, Window, trimmed
 from bridge.commands.configuration import configured
+from bridge.commands.confirmation import confirmed
 from bridge.commands.moment import moment
 from bridge.commands.output import say
 from bridge.commands.progress import Progress
@@ -18,6 +18,8 @@ from bridge.portos.minimisation import scope
 from bridge.settings import Settings
 
 __all__ = ["before", "trim"]
+
+_QUESTION = "give them up for good?"
 
 
 def before(text: str) -> int | float:
@@ -39,7 +41,7 @@ def trim(limit: float, *, yes: bool, dry_run: bool, as_json: bool) -> int:
         given_up, letters = held.plan(_older(limit), progress), held.dead_letters()
         if not as_json:
             say(_lines(given_up, letters))
-        done = given_up is not None and not dry_run and (yes or _confirmed())
+        done = given_up is not None and not dry_run and (yes or confirmed(_QUESTION, "--yes gives them up"))
         if given_up is not None and done:
             memory = VersionMemory(settings.version.mode, settings.site, journal.dedupe_seconds)
             progress.begin(f"giving up {given_up.events} events")
@@ -58,15 +60,6 @@ def _older(limit: float) -> Older:
     if isinstance(limit, int):
         return lambda seq, _: seq < limit
     return lambda _, message: message is None or message.received_at < limit
-
-
-def _confirmed() -> bool:
-    if not sys.stdin.isatty():
-        said = "portos-bridge: nobody can be asked here: --yes gives them up"
-        print(said, file=sys.stderr)  # noqa: T201 - the command's output
-        return False
-    print("give them up for good? yes or no: ", end="", file=sys.stderr, flush=True)  # noqa: T201 - not for a pipe
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _notice(given_up: GivenUp, settings: Settings) -> Message:

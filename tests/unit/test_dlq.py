@@ -1,6 +1,7 @@
 """`portos-bridge dlq`: the same on a journal that nobody has open and on a bridge that runs."""
 
 import asyncio
+import io
 import json
 from functools import partial
 from pathlib import Path
@@ -119,9 +120,30 @@ async def _told_once(path: Path) -> None:
 def test_a_purge_throws_away_what_is_named(path: Path, dlq: CommandLine) -> None:
     asyncio.run(fill(path))
 
-    assert dlq("purge", "1", "2") == (0, "2 dead letters are gone for good\n")
+    status, said = dlq("purge", "1", "2", "--yes")
+
+    assert (status, said.splitlines()[-1]) == (0, "2 dead letters are gone for good")
     assert [json.loads(line)["number"] for line in dlq("list", "--json")[1].splitlines()] == [3]
-    assert dlq("purge", "1")[1].startswith("no dead letter is like that")
+    assert dlq("purge", "--id", "id-1")[1].startswith("no dead letter is like that")
+
+
+@pytest.mark.parametrize(("answer", "left"), [("yes\n", 0), ("no\n", 3), ("\n", 3), (None, 3)])
+def test_a_purge_asks_before_it_throws_anything_away(
+    path: Path, dlq: CommandLine, monkeypatch: pytest.MonkeyPatch, answer: str | None, left: int
+) -> None:
+    """Where there is no terminal, nobody can be asked."""
+    asyncio.run(fill(path))
+    terminal = io.StringIO(answer)
+    monkeypatch.setattr(terminal, "isatty", lambda: answer is not None)
+    monkeypatch.setattr("sys.stdin", terminal)
+
+    status, said = dlq("purge", "--all")
+
+    assert status == (1 if left else 0)
+    assert said.startswith("3 dead letters of kafka are to be thrown away\n")
+    assert ("throw them away for good?" in said) is (answer is not None)
+    assert ("--yes throws them away" in said) is (answer is None)
+    assert len(dlq("list", "--json")[1].splitlines()) == left
 
 
 @pytest.mark.parametrize("verb", ["retry", "purge"])
@@ -154,13 +176,13 @@ async def test_a_bridge_that_runs_is_asked_by_itself(path: Path, port: int, dlq:
             _, retried = await asyncio.to_thread(dlq, "retry", "2", "3")
             url = f"http://127.0.0.1:{port}"
             _, elsewhere = await asyncio.to_thread(dlq, "list", "--marked", "--json", "--bodies", "--url", url)
-            _, purged = await asyncio.to_thread(dlq, "purge", "--id", "id-1")
+            _, purged = await asyncio.to_thread(dlq, "purge", "--yes", "--id", "id-1")
         letters = await journal.desk.letters(Which(), 9)
 
     assert "3 dead letters: 2 kept, 1 overtaken" in table
     assert "2 dead letters are sent now" in retried
     assert [json.loads(line)["body"] for line in elsewhere.splitlines()] == ['{"name":"Jana"}'] * 2
-    assert purged.startswith("1 dead letters are gone for good\n")
+    assert "1 dead letters are gone for good\n" in purged
     assert [letter.number for letter in letters] == [2, 3]
 
 
@@ -173,10 +195,10 @@ async def test_a_token_may_be_of_any_letters(
         await bury(journal)
         routes = letter_routes(journal, catalogue, Door(SecretStr("klíč ďábelského sklepa")))
         async with admin("127.0.0.1", port, CollectorRegistry(), lambda: (), lambda: (), dict, routes):
-            status, said = await asyncio.to_thread(dlq, "purge", "2")
+            status, said = await asyncio.to_thread(dlq, "purge", "--yes", "2")
 
     assert status == 0
-    assert said.startswith("1 dead letters are gone for good\n")
+    assert "1 dead letters are gone for good\n" in said
 
 
 async def test_a_bridge_elsewhere_needs_no_configuration_here(

@@ -275,7 +275,7 @@ def test_the_log_of_an_empty_file_is_left_where_it_is(
     [
         (("journal", "verify"), 1, "lost: numbers "),
         (("journal", "show", "26"), 0, "id-26"),
-        (("dlq", "purge", "--all"), 74, "`portos-bridge journal repair` puts it right"),
+        (("dlq", "purge", "--all", "--yes"), 74, "`portos-bridge journal repair` puts it right"),
     ],
 )
 def test_no_other_command_takes_away_what_a_repair_can_read(
