@@ -8,6 +8,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bridge.commands.confirmation import confirmed
@@ -15,7 +16,9 @@ from bridge.commands.letter_access import LetterAccess, letter_access
 from bridge.commands.moment import moment
 from bridge.commands.output import say
 from bridge.commands.remote import Refused
+from bridge.commands.sink_name import check_sink
 from bridge.journal import Which
+from bridge.labels import JOURNAL, SOURCE
 
 __all__ = ["main"]
 
@@ -31,6 +34,7 @@ _COLUMNS = (
     ("bytes", "bytes", 9),
     ("state", "state", 1),
 )
+_ASKED_NUMBERS = 200  # a longer line than these make is refused by the admin port
 _ADVICE = {
     "kept": ("next: `portos-bridge dlq show NUMBER` says why; remove the cause, then `dlq retry --sink SINK`"),
     "to be sent": "those to be sent go as soon as their sink is connected and has nothing older on its way",
@@ -41,7 +45,7 @@ _Letter = Mapping[str, Any]
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one verb: 0 when it was carried out, 1 when it was not: refused, not confirmed, or about what is not there."""
+    """Run one verb: 0 when it was carried out, 1 when it was refused, not confirmed, or about what is not there."""
     parser = _parser()
     options = parser.parse_args(argv)
     which = _which(options)
@@ -49,10 +53,22 @@ def main(argv: Sequence[str]) -> int:
         parser.error(f"say which letters to {options.verb}: by number, --sink, --reason, ..., or --all")
     try:
         with letter_access(options.url) as access:
-            return _VERBS[options.verb](access, which, options)
+            if which.sink is not None:
+                check_sink(which.sink, (SOURCE, JOURNAL, *access.sinks()))
+            missing = _missing(access, which)
+            if missing:
+                numbers = ", ".join(map(str, missing))
+                _complain(f"no dead letter {numbers} is like that; it may have been sent: `dlq list` shows all")
+            if missing and len(missing) == len(which.numbers):
+                return 1
+            return max(_VERBS[options.verb](access, which, options), 1 if missing else 0)
     except Refused as error:
-        print(f"portos-bridge: {error}", file=sys.stderr)  # noqa: T201 - the command's output
+        _complain(str(error))
         return 1
+
+
+def _complain(text: str) -> None:
+    print(f"portos-bridge: {text}", file=sys.stderr)  # noqa: T201 - the command's output
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,16 +115,25 @@ def _which(options: argparse.Namespace) -> Which:
         id=options.id,
         since=options.since,
         until=options.until,
-        numbers=tuple(options.numbers),
+        numbers=tuple(sorted(set(options.numbers))),
         marked=True if getattr(options, "marked", False) else None,
     )
 
 
 def _letters(access: LetterAccess, which: Which, *, bodies: bool) -> Iterator[_Letter]:
-    after = 0
-    while letters := access.letters(which, after, bodies=bodies):
-        yield from letters
-        after = letters[-1]["number"]
+    numbers = which.numbers
+    for begin in range(0, max(len(numbers), 1), _ASKED_NUMBERS):
+        some = replace(which, numbers=numbers[begin : begin + _ASKED_NUMBERS])
+        after = 0
+        while letters := access.letters(some, after, bodies=bodies):
+            yield from letters
+            after = letters[-1]["number"]
+
+
+def _missing(access: LetterAccess, which: Which) -> Sequence[int]:
+    """Give the numbers asked for of which there is no letter that is meant."""
+    there = {letter["number"] for letter in _letters(access, which, bodies=False)} if which.numbers else set()
+    return [number for number in which.numbers if number not in there]
 
 
 def _list(access: LetterAccess, which: Which, options: argparse.Namespace) -> int:
@@ -150,9 +175,7 @@ def _show(access: LetterAccess, which: Which, options: argparse.Namespace) -> in
         say(json.dumps(letter) for letter in letters)
     else:
         say(line for letter in letters for line in _whole(letter))
-        if not letters:
-            say(["there is no such dead letter; it may have been sent: `portos-bridge dlq list` shows all"])
-    return 0 if letters else 1
+    return 0
 
 
 def _whole(letter: _Letter) -> Iterator[str]:

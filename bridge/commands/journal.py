@@ -14,6 +14,7 @@ from bridge.commands.journal_repair import repair
 from bridge.commands.journal_trim import before, trim
 from bridge.commands.output import say
 from bridge.commands.remote import Refused
+from bridge.commands.sink_name import check_sink
 from bridge.commands.verification import last_of, rows_of, verified
 
 __all__ = ["main"]
@@ -40,6 +41,8 @@ def main(argv: Sequence[str]) -> int:
         return repair(dry_run=options.dry_run, as_json=options.as_json)
     try:
         with journal_access(options.file, options.url) as access:
+            if getattr(options, "sink", None) is not None:
+                check_sink(options.sink, (*access.configured, *access.overview()["sinks"]))
             return _VERBS[options.verb](access, options)
     except Refused as error:
         print(f"portos-bridge: {error}", file=sys.stderr)  # noqa: T201 - the command's output

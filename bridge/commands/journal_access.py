@@ -22,7 +22,9 @@ Row = Mapping[str, Any]
 
 
 class JournalAccess(Protocol):
-    """What can be asked, whether or not a bridge runs."""
+    """What can be asked, whether or not a bridge runs; `configured` are the sinks of the settings, if these count."""
+
+    configured: Sequence[str]
 
     def overview(self) -> Mapping[str, Any]:
         """Say what the journal holds, as `bridge.rows.overview` writes it."""
@@ -41,17 +43,21 @@ def journal_access(file: Path | None, url: str | None) -> Iterator[JournalAccess
             yield Direct(journal, file)
         return
     if url is not None:
-        yield _Running(bridge_at(url))
+        yield _Running(bridge_at(url), ())
         return
     settings = configured().settings
     with journal_or_bridge(settings, reads=True) as found:
-        yield _Running(found) if isinstance(found, Remote) else Direct(found, settings.journal.path)
+        if isinstance(found, Remote):
+            yield _Running(found, settings.sinks)
+        else:
+            yield Direct(found, settings.journal.path, settings.sinks)
 
 
 class Direct:
     """The rows of a stopped journal."""
 
-    def __init__(self, journal: StoppedJournal, path: Path) -> None:
+    def __init__(self, journal: StoppedJournal, path: Path, configured: Sequence[str] = ()) -> None:
+        self.configured = configured
         self._journal = journal
         self._path = path
 
@@ -68,7 +74,8 @@ class Direct:
 class _Running:
     """The rows of a bridge that runs, over its admin port."""
 
-    def __init__(self, bridge: Remote) -> None:
+    def __init__(self, bridge: Remote, configured: Sequence[str]) -> None:
+        self.configured = configured
         self._bridge = bridge
 
     def overview(self) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ Both give and take the JSON of `bridge.letters`. Used by `bridge.commands.dlq`.
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 from urllib.parse import urlencode
@@ -15,6 +15,7 @@ from bridge.commands.configuration import configured
 from bridge.commands.remote import Remote, bridge_at, journal_or_bridge
 from bridge.journal import StoppedJournal, Which
 from bridge.letters import asked, redriven, shown, told
+from bridge.settings import Settings
 
 __all__ = ["LetterAccess", "letter_access"]
 
@@ -25,6 +26,10 @@ class LetterAccess(Protocol):
     """What can be asked, whether or not a bridge runs; `running` says which."""
 
     running: bool
+
+    def sinks(self) -> Collection[str]:
+        """Name the sinks that are configured here, have a place in the journal, or have letters."""
+        ...
 
     def letters(self, which: Which, after: int, *, bodies: bool) -> Sequence[Mapping[str, Any]]:
         """Give the next letters by number, none when there are no more."""
@@ -43,11 +48,11 @@ class LetterAccess(Protocol):
 def letter_access(url: str | None) -> Iterator[LetterAccess]:
     """Ask the bridge at `url`, or open the journal of the settings, or ask the bridge that has it."""
     if url is not None:
-        yield _Remote(bridge_at(url))
+        yield _Remote(bridge_at(url), ())
         return
     settings = configured().settings
     with journal_or_bridge(settings) as found:
-        yield _Remote(found) if isinstance(found, Remote) else _Direct(found, settings.site)
+        yield _Remote(found, settings.sinks) if isinstance(found, Remote) else _Direct(found, settings)
 
 
 class _Direct:
@@ -55,9 +60,14 @@ class _Direct:
 
     running = False
 
-    def __init__(self, journal: StoppedJournal, site: str) -> None:
+    def __init__(self, journal: StoppedJournal, settings: Settings) -> None:
         self._journal = journal
-        self._site = site
+        self._site = settings.site
+        self._configured = settings.sinks
+
+    def sinks(self) -> Collection[str]:
+        state = asyncio.run(self._journal.inspection.state())
+        return {*self._configured, *state.cursors, *state.dead_letters}
 
     def letters(self, which: Which, after: int, *, bodies: bool) -> Sequence[Mapping[str, Any]]:
         desk = self._journal.desk
@@ -80,8 +90,13 @@ class _Remote:
 
     running = True
 
-    def __init__(self, bridge: Remote) -> None:
+    def __init__(self, bridge: Remote, configured: Sequence[str]) -> None:
         self._bridge = bridge
+        self._configured = configured
+
+    def sinks(self) -> Collection[str]:
+        found = json.loads(self._bridge.asked("/journal"))
+        return {*self._configured, *found["sinks"], *found["deadLetters"]}
 
     def letters(self, which: Which, after: int, *, bodies: bool) -> Sequence[Mapping[str, Any]]:
         query = asked(which) | {"after": after, "limit": _PAGE_LETTERS}

@@ -27,7 +27,7 @@ _ANOTHER = "is not the one that the bridge"
 
 
 class Refused(BridgeError):
-    """The bridge that runs did not do what it was asked for; the text is its own."""
+    """What was asked for is not done, by the bridge that runs or here; the text says why."""
 
 
 class Remote:

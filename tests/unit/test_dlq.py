@@ -17,6 +17,7 @@ from bridge.journal import Buried, Journal, Limits, Which, open_journal
 from bridge.letter_routes import letter_routes
 from bridge.message import DLQ_REDRIVEN
 from bridge.metrics import Catalogue
+from bridge.row_routes import row_routes
 from tests.unit.command_line import TOKEN, CommandLine, configure_nothing_but_the_token
 from tests.unit.journal.conftest import messages
 
@@ -53,7 +54,7 @@ def test_an_empty_journal_has_nothing_to_do(path: Path, dlq: CommandLine) -> Non
     asyncio.run(make())
 
     assert dlq("list") == (0, "no dead letters: nothing to do\n")
-    assert dlq("list", "--sink", "mqtt")[1].startswith("no dead letter is like that")
+    assert dlq("list", "--sink", "source")[1].startswith("no dead letter is like that")
 
 
 def test_the_table_names_every_letter_and_says_what_comes_next(path: Path, dlq: CommandLine) -> None:
@@ -91,7 +92,6 @@ def test_show_tells_why_and_where_it_was_to_go(path: Path, dlq: CommandLine) -> 
     assert "portos.tickets" in said
     assert "Jana" not in said
     assert "Jana" in dlq("show", "2", "--bodies")[1]
-    assert dlq("show", "77")[0] == 1
 
 
 def test_a_retry_on_a_stopped_journal_is_carried_out_by_the_next_start(path: Path, dlq: CommandLine) -> None:
@@ -125,6 +125,64 @@ def test_a_purge_throws_away_what_is_named(path: Path, dlq: CommandLine) -> None
     assert (status, said.splitlines()[-1]) == (0, "2 dead letters are gone for good")
     assert [json.loads(line)["number"] for line in dlq("list", "--json")[1].splitlines()] == [3]
     assert dlq("purge", "--id", "id-1")[1].startswith("no dead letter is like that")
+
+
+@pytest.mark.parametrize("verb", [("list",), ("show",), ("retry",), ("purge", "--yes")])
+def test_a_letter_that_is_not_there_is_told(path: Path, dlq: CommandLine, verb: tuple[str, ...]) -> None:
+    """Whatever is done with the others."""
+    asyncio.run(fill(path))
+
+    alone = dlq(*verb, "77", "2", "--sink", "source")
+    beside = dlq(*verb, "77", "2")
+
+    said = "portos-bridge: no dead letter {} is like that; it may have been sent: `dlq list` shows all\n"
+    assert alone == (1, said.format("2, 77"))
+    assert beside[0] == 1
+    assert beside[1].endswith(said.format("77"))
+    assert len(beside[1].splitlines()) > 1
+
+
+@pytest.mark.parametrize("verb", [("list",), ("show", "2"), ("retry",), ("purge", "--yes")])
+def test_a_sink_that_nobody_knows_is_told(path: Path, dlq: CommandLine, verb: tuple[str, ...]) -> None:
+    """A misspelt one would look like one without letters."""
+    asyncio.run(fill(path))
+
+    status, said = dlq(*verb, "--sink", "kafak")
+
+    assert status == 1
+    assert said == "portos-bridge: there is no sink 'kafak' here: there is journal, kafka, source, stdout\n"
+
+
+async def test_the_sinks_of_a_bridge_elsewhere_are_its_own(
+    path: Path, port: int, dlq: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure_nothing_but_the_token(monkeypatch)
+    catalogue = Catalogue("default", ["kafka"], ["tickets"], 50)
+    async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS) as journal:
+        await bury(journal)
+        door = Door(SecretStr(TOKEN))
+        routes = [*letter_routes(journal, catalogue, door), *row_routes(journal.inspection, str(path), door)]
+        async with admin("127.0.0.1", port, CollectorRegistry(), lambda: (), lambda: (), dict, routes):
+            url = f"http://127.0.0.1:{port}"
+            known = await asyncio.to_thread(dlq, "list", "--sink", "kafka", "--json", "--url", url)
+            unknown = await asyncio.to_thread(dlq, "list", "--sink", "stdout", "--url", url)
+
+    assert (known[0], len(known[1].splitlines())) == (0, 3)
+    assert unknown[0] == 1
+    assert "there is no sink 'stdout' here: there is journal, kafka, source" in unknown[1]
+
+
+async def test_a_thousand_letters_can_be_named(path: Path, port: int, dlq: CommandLine) -> None:
+    catalogue = Catalogue("default", ["kafka"], ["tickets"], 50)
+    async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS) as journal:
+        await bury(journal)
+        routes = letter_routes(journal, catalogue, Door(SecretStr(TOKEN)))
+        async with admin("127.0.0.1", port, CollectorRegistry(), lambda: (), lambda: (), dict, routes):
+            status, said = await asyncio.to_thread(dlq, "list", "--json", *map(str, range(3, 3000)))
+
+    assert status == 1
+    assert "no dead letter 4, 5, 6, " in said
+    assert '"number": 3, ' in said
 
 
 @pytest.mark.parametrize(("answer", "left"), [("yes\n", 0), ("no\n", 3), ("\n", 3), (None, 3)])

@@ -139,6 +139,18 @@ def test_the_list_is_narrowed_by_resource_and_id(path: Path, command: CommandLin
     assert command("ls", "--json", "--resource", "orders") == (0, "")
 
 
+@pytest.mark.parametrize("verb", ["ls", "export"])
+def test_a_sink_that_nobody_knows_is_told(path: Path, command: CommandLine, verb: str) -> None:
+    """One that is configured and has never been fed has nothing; a misspelt one is no sink."""
+    fill(path)
+
+    assert command(verb, "--sink", "kafak") == (
+        1,
+        "portos-bridge: there is no sink 'kafak' here: there is kafka, mqtt, stdout\n",
+    )
+    assert command(verb, "--sink", "stdout")[0] == 0
+
+
 def test_one_event_is_shown_whole(path: Path, command: CommandLine) -> None:
     fill(path)
 
