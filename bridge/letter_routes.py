@@ -47,7 +47,7 @@ def letter_routes(journal: Journal, catalogue: Catalogue, door: Door) -> list[we
         door.check(request)
         which = await _of_body(request)
         purged = await journal.desk.purge(which)
-        _log.warning("%d dead letters are thrown away, as asked for: %s", purged, asked(which) or "all")
+        _log.warning("dead letters thrown away, as asked for (%s): %d", asked(which) or "all", purged)
         return web.json_response({"purged": purged})
 
     return [web.get("/dlq", show), web.post("/dlq/retry", retry), web.post("/dlq/purge", purge)]
@@ -59,7 +59,7 @@ async def expire(journal: Journal, keep_seconds: float) -> NoReturn:
         before = time.time() - keep_seconds
         expired = await journal.desk.purge(Which(until=before, marked=False), expired=True)
         if expired:
-            _log.warning("%d dead letters are thrown away: they are older than DLQ__KEEP_SECONDS", expired)
+            _log.warning("dead letters thrown away, since they are older than DLQ__KEEP_SECONDS: %d", expired)
         await asyncio.sleep(min(keep_seconds / 10, _EXPIRE_EVERY_SECONDS))
 
 
@@ -73,8 +73,8 @@ class _Counter:
     async def retry(self, which: Which) -> Mapping[str, int]:
         now = time.time()
         done = await self._journal.desk.retry(which, now)
-        text = "%d dead letters are sent again, as asked for: %s; %d are overtaken by a newer version"
-        _log.info(text, done.marked, asked(which) or "all", done.overtaken)
+        text = "dead letters sent again, as asked for (%s): %d; overtaken by a newer version: %d"
+        _log.info(text, asked(which) or "all", done.marked, done.overtaken)
         if done.marked:
             event = redriven(which, done, self._catalogue.site, now)
             self._journal.ledger.generated += 1  # counted with what follows, up to its first wait

@@ -14,7 +14,7 @@ from typing import Any
 from bridge.commands.confirmation import confirmed
 from bridge.commands.letter_access import LetterAccess, letter_access
 from bridge.commands.moment import moment
-from bridge.commands.output import say
+from bridge.commands.output import counted, say
 from bridge.commands.remote import Refused
 from bridge.commands.sink_name import check_sink
 from bridge.journal import Which
@@ -160,8 +160,8 @@ def _table(letters: Iterator[_Letter], which: Which, *, bodies: bool) -> Iterato
     elif not total:
         yield "no dead letter is like that; `portos-bridge dlq list` shows all"
     else:
-        counted = ", ".join(f"{count} {state}" for state, count in states.most_common())
-        yield f"{total} dead letters: {counted}"
+        each = ", ".join(f"{count} {state}" for state, count in states.most_common())
+        yield f"{counted(total, 'dead letter')}: {each}"
         yield from (text for state, text in _ADVICE.items() if states[state])
 
 
@@ -201,16 +201,19 @@ def _retried(done: Mapping[str, int], *, running: bool) -> Iterator[str]:
     if not done["meant"]:
         yield "no dead letter is like that: nothing is sent; `portos-bridge dlq list` shows all"
         return
-    when = "now, as soon as their sink is connected" if running else "when the bridge is started again"
+    when = "now, as soon as the sink is connected" if running else "when the bridge is started again"
     if done["marked"]:
-        yield f"{done['marked']} dead letters are sent {when}"
+        yield f"{counted(done['marked'], 'dead letter is', 'dead letters are')} sent {when}"
         yield "next: `portos-bridge dlq list` shows what is left; what is refused again stays, with the reason"
     if done["waiting"]:
-        yield f"{done['waiting']} were to be sent already: `portos-bridge dlq list --marked` shows them"
+        waiting = counted(done["waiting"], "was", "were")
+        yield f"{waiting} to be sent already: `portos-bridge dlq list --marked` shows what is"
     if done["overtaken"]:
-        yield f"{done['overtaken']} are skipped: their sink has a newer version of the resource; `dlq purge` drops them"
+        skipped = counted(done["overtaken"], "is skipped: its", "are skipped: their")
+        yield f"{skipped} sink has a newer version of the resource; `dlq purge` drops what is overtaken"
     if done["withoutEvent"]:
-        yield f"{done['withoutEvent']} hold no event that could be sent: `dlq show NUMBER` says why"
+        without = counted(done["withoutEvent"], "holds", "hold")
+        yield f"{without} no event that could be sent: `dlq show NUMBER` says why"
     if not done["marked"]:
         yield "nothing has changed"
 
@@ -220,11 +223,11 @@ def _purge(access: LetterAccess, which: Which, options: argparse.Namespace) -> i
     if not sinks:
         say(["no dead letter is like that: nothing has changed"])
         return 0
-    say(f"{count} dead letters of {sink} are to be thrown away" for sink, count in sorted(sinks.items()))
+    say(f"to be thrown away, of {sink}: {counted(count, 'dead letter')}" for sink, count in sorted(sinks.items()))
     if not options.yes and not confirmed("throw them away for good?", "--yes throws them away"):
         say(["nothing has changed"])
         return 1
-    say([f"{access.purge(which)} dead letters are gone for good"])
+    say([f"{counted(access.purge(which), 'dead letter is', 'dead letters are')} gone for good"])
     return 0
 
 

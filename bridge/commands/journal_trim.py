@@ -9,7 +9,7 @@ from bridge.blind import TRIMMED, Window, trimmed
 from bridge.commands.configuration import configured
 from bridge.commands.confirmation import confirmed
 from bridge.commands.moment import moment
-from bridge.commands.output import say
+from bridge.commands.output import counted, say
 from bridge.commands.progress import Progress
 from bridge.journal import GivenUp, Older, open_trim
 from bridge.message import Message, rfc3339
@@ -44,7 +44,7 @@ def trim(limit: float, *, yes: bool, dry_run: bool, as_json: bool) -> int:
         done = given_up is not None and not dry_run and (yes or confirmed(_QUESTION, "--yes gives them up"))
         if given_up is not None and done:
             memory = VersionMemory(settings.version.mode, settings.site, journal.dedupe_seconds)
-            progress.begin(f"giving up {given_up.events} events")
+            progress.begin(f"giving up {counted(given_up.events, 'event')}")
             held.carry_out(given_up, _notice(given_up, settings), memory)
     if as_json:
         say([json.dumps(_shown(given_up, letters, str(journal.path), done=done))])
@@ -76,11 +76,12 @@ def _lines(given_up: GivenUp | None, letters: Mapping[str, int]) -> Iterator[str
         return
     since = "up" if given_up.since is None else f"from {rfc3339(given_up.since)}"
     received = f"received {since} to {rfc3339(given_up.until)}"
-    yield f"{given_up.events} events are given up, numbers {given_up.first} to {given_up.last}, {received}"
-    for sink, events in given_up.sinks.items():
-        yield f"sink {sink}: {events} events" if events else f"sink {sink}: none, it has settled them"
+    events = counted(given_up.events, "event is", "events are")
+    yield f"{events} to be given up, numbers {given_up.first} to {given_up.last}, {received}"
+    for sink, count in given_up.sinks.items():
+        yield f"sink {sink}: {counted(count, 'event')}" if count else f"sink {sink}: none, it has settled them"
     for sink, count in letters.items():
-        yield f"{count} dead letters of {sink} are left alone"
+        yield f"{counted(count, 'dead letter is', 'dead letters are')} left alone, of {sink}"
 
 
 def _shown(given_up: GivenUp | None, letters: Mapping[str, int], path: str, *, done: bool) -> dict[str, Any]:

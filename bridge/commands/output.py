@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from bridge import log
 
-__all__ = ["say", "write"]
+__all__ = ["counted", "say", "write"]
 
 _UNDIVIDED_BYTES = 4096  # PIPE_BUF of Linux: a writable pipe takes this much, all or nothing (pipe(7))
 
@@ -22,6 +22,11 @@ def say(lines: Iterable[str], *, exactly: bool = False) -> None:
             print(line if exactly else log.one_line(log.redacted(line)), flush=True)  # noqa: T201 - the command's output
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more at its exit
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Write how many there are of what is named in the singular; `many` is for what takes more than an s."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 async def write(data: bytes) -> None:

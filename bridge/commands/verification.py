@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.commands.journal_access import JournalAccess, Row
+from bridge.commands.output import counted
 from bridge.commands.progress import Progress
 
 __all__ = ["Verified", "last_of", "rows_of", "verified"]
@@ -35,16 +36,19 @@ class Verified:
     def lines(self) -> Iterator[str]:
         """Write it for an operator."""
         found = self.journal
-        yield f"journal {found['journal']}: {self.events} events are stored and whole, up to number {found['head']}"
+        stored = counted(self.events, "event is", "events are")
+        yield f"journal {found['journal']}: {stored} stored and whole, up to number {found['head']}"
         for sink, place in found["sinks"].items():
-            yield f"sink {sink}: settled up to number {place['settled']}, {place['waiting']} events wait for it"
+            waiting = counted(place["waiting"], "event waits", "events wait")
+            yield f"sink {sink}: settled up to number {place['settled']}, {waiting} for it"
         for sink, count in found["deadLetters"].items():
-            yield f"{count} dead letters of {sink}: `portos-bridge dlq list --sink {sink}` shows them"
+            yield f"{counted(count, 'dead letter')} of {sink}: `portos-bridge dlq list --sink {sink}` shows them"
         for hole in self.holes:
-            left = f", {hole['leftBytes']} bytes are left of them" if hole["leftBytes"] else ""
+            left = f", {counted(hole['leftBytes'], 'byte is', 'bytes are')} left of them" if hole["leftBytes"] else ""
             yield f"lost: numbers {hole['seq']} to {last_of(hole)}{left}"
         if self.lost:
-            yield f"{self.lost} events are lost; nothing is to be done: the bridge tells it to the sinks in their place"
+            lost = counted(self.lost, "event is", "events are")
+            yield f"{lost} lost; nothing is to be done: the bridge tells it to the sinks in their place"
 
 
 def verified(access: JournalAccess) -> Verified:

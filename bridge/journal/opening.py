@@ -147,7 +147,7 @@ def _tell(path: Path, state: State, journal: Journal, sinks: Sequence[str]) -> N
     last = {None: "it is new", True: "the last session ended in order", False: "the last session ended without warning"}
     _log.info("journal %s opened: %s; events waiting for the sinks: %s", path, last[state.clean], waiting)
     for sink, kept in state.dead_letters.items():
-        _log.warning("journal %s holds %d dead letters of %s", path, kept.events, sink)
+        _log.warning("journal %s holds dead letters of %s: %d", path, sink, kept.events)
     for sink in set(state.cursors) - set(sinks):
         behind = state.head - state.cursors[sink]
         if behind:

@@ -102,7 +102,7 @@ def test_a_retry_on_a_stopped_journal_is_carried_out_by_the_next_start(path: Pat
 
     assert status == 0
     assert "2 dead letters are sent when the bridge is started again" in said
-    assert "1 are skipped: their sink has a newer version" in said
+    assert "1 is skipped: its sink has a newer version" in said
     assert "nothing has changed" in dlq("retry", "--all")[1]
     assert "2 dead letters: 2 to be sent" in dlq("list", "--marked")[1]
     asyncio.run(_told_once(path))
@@ -198,7 +198,7 @@ def test_a_purge_asks_before_it_throws_anything_away(
     status, said = dlq("purge", "--all")
 
     assert status == (1 if left else 0)
-    assert said.startswith("3 dead letters of kafka are to be thrown away\n")
+    assert said.startswith("to be thrown away, of kafka: 3 dead letters\n")
     assert ("throw them away for good?" in said) is (answer is not None)
     assert ("--yes throws them away" in said) is (answer is None)
     assert len(dlq("list", "--json")[1].splitlines()) == left
@@ -240,7 +240,7 @@ async def test_a_bridge_that_runs_is_asked_by_itself(path: Path, port: int, dlq:
     assert "3 dead letters: 2 kept, 1 overtaken" in table
     assert "2 dead letters are sent now" in retried
     assert [json.loads(line)["body"] for line in elsewhere.splitlines()] == ['{"name":"Jana"}'] * 2
-    assert "1 dead letters are gone for good\n" in purged
+    assert "1 dead letter is gone for good\n" in purged
     assert [letter.number for letter in letters] == [2, 3]
 
 
@@ -256,7 +256,7 @@ async def test_a_token_may_be_of_any_letters(
             status, said = await asyncio.to_thread(dlq, "purge", "--yes", "2")
 
     assert status == 0
-    assert "1 dead letters are gone for good\n" in said
+    assert "1 dead letter is gone for good\n" in said
 
 
 async def test_a_bridge_elsewhere_needs_no_configuration_here(
@@ -271,7 +271,7 @@ async def test_a_bridge_elsewhere_needs_no_configuration_here(
             retried = await asyncio.to_thread(dlq, "retry", "2", "--url", f"http://127.0.0.1:{port}")
 
     assert retried[0] == 0
-    assert "1 dead letters are sent now" in retried[1]
+    assert "1 dead letter is sent now" in retried[1]
 
 
 async def test_a_bridge_that_does_not_answer_is_named_with_what_to_do(path: Path, dlq: CommandLine) -> None:

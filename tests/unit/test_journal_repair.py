@@ -112,7 +112,7 @@ def test_a_whole_file_is_not_touched(
         f"journal {path}: 400 events are stored and whole, up to number 400",
         "sink kafka: settled up to number 25, 375 events wait for it",
         "sink mqtt: settled up to number 0, 400 events wait for it",
-        "1 dead letters of source: `portos-bridge dlq list --sink source` shows them",
+        "1 dead letter of source: `portos-bridge dlq list --sink source` shows them",
         "the file can be used as it is: nothing is changed",
     ]
 
@@ -223,7 +223,7 @@ def test_a_repair_says_what_is_lost_and_where_the_old_file_is(path: Path, repair
         f"journal {path}: 380 events are stored and whole, up to number 400",
         "sink kafka: settled up to number 25, 375 events wait for it",
         "sink mqtt: settled up to number 0, 400 events wait for it",
-        "1 dead letters of source: `portos-bridge dlq list --sink source` shows them",
+        "1 dead letter of source: `portos-bridge dlq list --sink source` shows them",
         "lost: numbers 101 to 110",
         "lost: numbers 301 to 310",
         "20 events are lost; nothing is to be done: the bridge tells it to the sinks in their place",

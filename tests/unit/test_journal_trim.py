@@ -147,7 +147,7 @@ def test_it_says_how_much_every_sink_gives_up(path: Path, trim: CommandLine) -> 
     received = "from 1970-01-01T00:02:05.000Z to 1970-01-01T00:06:40.000Z"
     assert status == 0
     assert said.splitlines() == [
-        f"275 events are given up, numbers 26 to 300, received {received}",
+        f"275 events are to be given up, numbers 26 to 300, received {received}",
         "sink ahead: none, it has settled them",
         "sink behind: 275 events",
         "sink middle: 148 events",
@@ -253,7 +253,7 @@ def test_what_an_earlier_trim_has_told_is_in_the_next_one(path: Path, trim: Comm
 
     got = delivered(path)
     data = msgspec.json.decode(got["behind"][0].body)
-    assert said.startswith("275 events are given up, numbers 26 to 300, received from 1970-01-01T00:02:05.000Z ")
+    assert said.startswith("275 events are to be given up, numbers 26 to 300, received from 1970-01-01T00:02:05.000Z ")
     assert "sink behind: 200 events" in said
     assert data["window"]["from"] == "1970-01-01T00:02:05.000Z"
     assert (data["lostEvents"], data["firstNumber"], data["lastNumber"]) == (275, 26, 300)
@@ -307,7 +307,7 @@ def test_damage_in_it_is_given_up_too_and_damage_behind_it_is_told(path: Path, t
             return got
 
     got = asyncio.run(read())
-    assert said.startswith("280 events are given up, numbers 26 to 305, ")
+    assert said.startswith("280 events are to be given up, numbers 26 to 305, ")
     assert shape(got) == ["lost 280", 306, 307, "lost 1", *range(309, 401)]
     assert msgspec.json.decode(got[0].body)["resources"] == ["tickets"]
     assert rows(path, "SELECT seq FROM dead_letter") == [(308,)]
@@ -324,7 +324,7 @@ def test_dead_letters_are_left_alone(path: Path, trim: CommandLine) -> None:
 
     said = trim("--before", "301", "--yes")[1]
 
-    assert "1 dead letters of source are left alone" in said
+    assert "1 dead letter is left alone, of source" in said
     assert rows(path, "SELECT count(*) FROM dead_letter") == [(1,)]
 
 

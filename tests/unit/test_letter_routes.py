@@ -174,7 +174,7 @@ async def test_a_retry_is_told_in_the_log_and_once_in_the_stream(
     assert [json.loads(message.body) for message in told] == [
         {"sink": "kafka", "count": 2, "filter": {"sink": "kafka"}, "overtaken": 0}
     ]
-    assert "2 dead letters are sent again" in caplog.text
+    assert "dead letters sent again, as asked for ({'sink': 'kafka'}): 2;" in caplog.text
     assert value(catalogue, "events_generated_total", site="default", type="dlq_redriven") == 1
     assert value(catalogue, "events_accepted_total", site="default") == 1
     assert journal.ledger.generated == 1
