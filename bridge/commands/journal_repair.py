@@ -7,7 +7,7 @@ from typing import Any
 
 from bridge.commands.configuration import configured
 from bridge.commands.journal_access import Direct
-from bridge.commands.output import say
+from bridge.commands.output import counted, say
 from bridge.commands.progress import Progress
 from bridge.commands.verification import Verified, verified
 from bridge.journal import Repair, Salvaged, open_repaired
@@ -57,7 +57,14 @@ def _shown(path: Path, done: Repair, found: Verified | None, *, dry_run: bool) -
         "aside": [str(file) for file in done.aside],
         "forgotten": done.salvaged is not None and done.salvaged.forgotten,
         **({} if found is None else found.shown()),
+        "lostAtMost": _lost_at_most(done, found),
     }
+
+
+def _lost_at_most(done: Repair, found: Verified | None) -> int:
+    if done.salvaged is not None:
+        return done.salvaged.lost_at_most
+    return 0 if found is None else found.lost
 
 
 def _lines(path: Path, done: Repair, found: Verified | None, *, dry_run: bool) -> Iterator[str]:
@@ -68,6 +75,8 @@ def _lines(path: Path, done: Repair, found: Verified | None, *, dry_run: bool) -
     else:
         yield from found.lines()
     if done.salvaged is not None and done.salvaged.forgotten:
+        if done.salvaged.lost_at_most > 0:
+            yield f"up to {counted(done.salvaged.lost_at_most, 'event')} may be lost: so far the numbers went"
         yield "up to when all was stored is not known any more: the bridge tells it to the sinks, with journal_lost"
     for file in done.aside:
         yield f"the old file is kept as {file}"

@@ -132,14 +132,18 @@ def _received(chunks: Sequence[Chunk]) -> Iterator[tuple[int, float]]:
 def _tell_repair(path: Path, repair: Repair) -> None:
     if not repair.wrong:
         return
-    why, kept = "; ".join(repair.wrong), ", ".join(map(str, repair.aside)) or "nothing, since there was none"
+    why, kept = "; ".join(repair.wrong), ", ".join(map(str, repair.aside))
+    old = f"the old file is kept as {kept}" if kept else "there was no old file to be kept"
     salvaged = repair.salvaged
     if salvaged is None:
-        _log.error("journal %s was damaged (%s): what is whole is used; the old file is kept as %s", path, why, kept)
+        _log.error("journal %s was damaged (%s): what is whole is used; %s", path, why, old)
         return
-    told = " and told to the sinks" if salvaged.lost else ", as far as is known" if salvaged.forgotten else ""
-    text = "journal %s was damaged (%s): %d events could be read again, %d are lost%s; the old file is kept as %s"
-    _log.error(text, path, why, salvaged.events, salvaged.lost, told, kept)
+    lost = f"{salvaged.lost} are lost{' and told to the sinks' if salvaged.lost else ''}"
+    if salvaged.forgotten:
+        most = f"up to {salvaged.lost_at_most}" if salvaged.lost_at_most > 0 else "nobody knows how many"
+        lost = f"{most} are lost, which the sinks are told as journal_lost"
+    text = "journal %s was damaged (%s): %d events could be read again, %s; %s"
+    _log.error(text, path, why, salvaged.events, lost, old)
 
 
 def _tell(path: Path, state: State, journal: Journal, sinks: Sequence[str]) -> None:

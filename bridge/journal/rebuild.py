@@ -56,6 +56,11 @@ class Salvaged:
         """How many events are missing."""
         return sum(last - first + 1 for first, last in self.holes)
 
+    @property
+    def lost_at_most(self) -> int:
+        """How many may be missing, where it is not known what was settled of the numbers that were given."""
+        return self.head - self.events if self.forgotten else self.lost
+
 
 def rebuilt(path: Path, new: Path, max_bytes: int, watch: Watch) -> Salvaged:
     """Write a new journal with all that can be found."""

@@ -232,6 +232,21 @@ def test_a_repair_says_what_is_lost_and_where_the_old_file_is(path: Path, repair
     ]
 
 
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_how_much_may_be_lost_is_said_where_nothing_is_left(
+    path: Path, repair: CommandLine, options: tuple[str, ...]
+) -> None:
+    """The mark beside the file knows how far the numbers went, and nothing knows what of them was settled."""
+    fill(path)
+    path.unlink()
+
+    said = repair(*options)[1]
+    shown = json.loads(repair("--dry-run", "--json")[1]) if options else {"lostAtMost": 400}
+
+    assert "up to 400 events may be lost: so far the numbers went\n" in said
+    assert shown["lostAtMost"] == 400
+
+
 def test_what_lies_behind_a_damage_in_the_log_is_used(path: Path, repair: CommandLine) -> None:
     """And whoever only looks, or would write, takes nothing of it away before."""
     kill(path)

@@ -48,6 +48,10 @@ def cut_in_half(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 8192 * 4096)
 
 
+def remove(path: Path) -> None:
+    path.unlink()
+
+
 def put_old_ones_aside(path: Path) -> None:
     for number in range(5):
         for part in ("", "-wal"):
@@ -75,6 +79,20 @@ async def test_all_is_found_again_without_the_tree_that_led_to_it(
 
     assert [file.read_bytes() for file in kept_aside(path)] == [damaged]
     assert sum("was damaged" in record.getMessage() for record in caplog.records) == 1
+
+
+async def test_how_much_a_lost_journal_may_have_held_is_logged(
+    opening: Opening, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await stored(opening)
+    remove(path)
+
+    async with opening() as journal:
+        assert journal.previous.forgotten
+
+    (said,) = [record.getMessage() for record in caplog.records if "was damaged" in record.getMessage()]
+    assert "(the file is gone): 0 events could be read again, up to 400 are lost, which the sinks are told" in said
+    assert said.endswith("; there was no old file to be kept")
 
 
 async def test_what_was_told_once_is_no_reason_to_salvage_again(opening: Opening, path: Path) -> None:
