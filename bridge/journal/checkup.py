@@ -113,8 +113,15 @@ def _complete(db: sqlite3.Connection, path: Path) -> str | None:
             return f"the last number of its events is not {last}"
     for hole in holes:
         if hole[0] > hole[1] or not any(begin <= hole[0] and hole[1] <= end for begin, end in known):
+            if hole[1] == head and not notes.get("clean") and _is_gone(log_of(path)):
+                return f"nothing is there of its log, and events {hole[0]} to {hole[1]}, the newest, are missing"
             return f"events {hole[0]} to {hole[1]} are not where they belong"
     return None
+
+
+def _is_gone(log: Path) -> bool:
+    """Say whether there was no log; SQLite makes an empty one for as long as it reads (3.40)."""
+    return not log.exists() or not log.stat().st_size
 
 
 def _last_is_whole(db: sqlite3.Connection, first: int, last: int) -> bool:

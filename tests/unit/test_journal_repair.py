@@ -210,6 +210,20 @@ def test_a_start_after_a_repair_delivers_all_that_can_be_read_and_repairs_no_mor
     assert told(got["mqtt"]) == shown["events"] + shown["lost"] == (0 if shown["forgotten"] else 400)
 
 
+def test_a_log_that_was_removed_is_named(path: Path, repair: CommandLine) -> None:
+    """What a killed bridge leaves holds the newest events in the log alone."""
+    kill(path)
+    with closing(sqlite3.connect(path.with_name("journal.db"))) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        database.execute("DELETE FROM chunk WHERE first > 300")
+        database.commit()
+    path.with_name("journal.db-wal").unlink(missing_ok=True)
+
+    said = repair("--dry-run")[1]
+
+    assert "wrong: nothing is there of its log, and events 301 to 400, the newest, are missing\n" in said
+
+
 def test_a_repair_says_what_is_lost_and_where_the_old_file_is(path: Path, repair: CommandLine) -> None:
     fill(path)
     lose_commits(path)
