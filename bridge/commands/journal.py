@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bridge.commands.journal_access import JournalAccess, Row, journal_access
-from bridge.commands.journal_repair import repair
+from bridge.commands.journal_repair import foretold, repair
 from bridge.commands.journal_trim import before, trim
 from bridge.commands.output import say
 from bridge.commands.remote import Refused
 from bridge.commands.sink_name import check_sink
 from bridge.commands.verification import last_of, rows_of, verified
+from bridge.journal import Unusable
 
 __all__ = ["main"]
 
@@ -44,6 +45,10 @@ def main(argv: Sequence[str]) -> int:
             if getattr(options, "sink", None) is not None:
                 check_sink(options.sink, (*access.configured, *access.overview()["sinks"]))
             return _VERBS[options.verb](access, options)
+    except Unusable as error:
+        if options.verb != "verify":
+            raise
+        return foretold(error.path, named=options.file is not None, as_json=options.as_json)
     except Refused as error:
         print(f"portos-bridge: {error}", file=sys.stderr)  # noqa: T201 - the command's output
         return 1

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from bridge.commands.configuration import configured
 from bridge.commands.remote import Remote, bridge_at, journal_or_bridge
+from bridge.errors import StorageFailed
 from bridge.journal import StoppedJournal, open_stopped
 from bridge.rows import overview, shown_rows
 
@@ -39,6 +40,8 @@ class JournalAccess(Protocol):
 def journal_access(file: Path | None, url: str | None) -> Iterator[JournalAccess]:
     """Open a file by itself, ask the bridge at `url`, or open what the settings name: the journal, or its bridge."""
     if file is not None:
+        if not file.exists():
+            raise StorageFailed(f"there is no file {file}")
         with open_stopped(file, 0, reads=True) as journal:
             yield Direct(journal, file)
         return

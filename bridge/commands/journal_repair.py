@@ -12,23 +12,52 @@ from bridge.commands.progress import Progress
 from bridge.commands.verification import Verified, verified
 from bridge.journal import Repair, Salvaged, open_repaired
 
-__all__ = ["repair"]
+__all__ = ["foretold", "repair"]
 
 
 def repair(*, dry_run: bool, as_json: bool) -> int:
     """Repair the journal of the settings, or say what that would do; 1 where it would have something to do."""
     journal = configured().settings.journal
-    progress = Progress("pages")
-    progress.begin(f"looking at {journal.path}")
-    with open_repaired(journal.path, journal.max_bytes, progress, dry_run=dry_run) as (done, opened):
-        found = None if done.salvaged is None else _foreseen(journal.path, done.salvaged)
-        if opened is not None:
-            found = verified(Direct(opened, done.path))
-    if as_json:
-        say([json.dumps(_shown(journal.path, done, found, dry_run=dry_run))])
+    done, found = _looked_at(journal.path, journal.max_bytes, dry_run=dry_run)
+    if not done.wrong:
+        end = "the file can be used as it is: nothing is changed"
+    elif dry_run:
+        end = "this is what a repair would leave, and a start: nothing is changed"
     else:
-        say(_lines(journal.path, done, found, dry_run=dry_run))
+        end = "repaired; next: look for the cause, the disk or the file system, then start the bridge"
+    _tell(journal.path, done, found, end, dry_run=dry_run, as_json=as_json)
     return 1 if dry_run and done.wrong else 0
+
+
+def foretold(path: Path, *, named: bool, as_json: bool) -> int:
+    """Say of a file that cannot be used what is wrong, and what of it a repair would leave; always 1.
+
+    One that was `named` on the command line is not the bridge's.
+    """
+    done, found = _looked_at(path, 0, dry_run=True)
+    next_step = "next: `portos-bridge journal repair`, or start the bridge, which does the same"
+    end = "this is what can be read of it" if named else f"this is what a repair would leave; {next_step}"
+    _tell(path, done, found, end, dry_run=True, as_json=as_json)
+    return 1
+
+
+def _tell(  # noqa: PLR0913 - what is told, and how
+    path: Path, done: Repair, found: Verified | None, end: str, *, dry_run: bool, as_json: bool
+) -> None:
+    if as_json:
+        say([json.dumps(_shown(path, done, found, dry_run=dry_run))])
+    else:
+        say([*_lines(path, done, found), end])
+
+
+def _looked_at(path: Path, max_bytes: int, *, dry_run: bool) -> tuple[Repair, Verified | None]:
+    """Repair a journal, or say what that would do; and what is in it then, where it can be opened."""
+    progress = Progress("pages")
+    progress.begin(f"looking at {path}")
+    with open_repaired(path, max_bytes, progress, dry_run=dry_run) as (done, opened):
+        if opened is not None:
+            return done, verified(Direct(opened, done.path))
+        return done, None if done.salvaged is None else _foreseen(path, done.salvaged)
 
 
 def _foreseen(path: Path, salvaged: Salvaged) -> Verified:
@@ -67,7 +96,7 @@ def _lost_at_most(done: Repair, found: Verified | None) -> int:
     return 0 if found is None else found.lost
 
 
-def _lines(path: Path, done: Repair, found: Verified | None, *, dry_run: bool) -> Iterator[str]:
+def _lines(path: Path, done: Repair, found: Verified | None) -> Iterator[str]:
     for why in done.wrong:
         yield f"wrong: {why}"
     if found is None:
@@ -80,9 +109,3 @@ def _lines(path: Path, done: Repair, found: Verified | None, *, dry_run: bool) -
         yield "up to when all was stored is not known any more: the bridge tells it to the sinks, with journal_lost"
     for file in done.aside:
         yield f"the old file is kept as {file}"
-    if not done.wrong:
-        yield "the file can be used as it is: nothing is changed"
-    elif dry_run:
-        yield "this is what a repair would leave, and a start: nothing is changed"
-    else:
-        yield "repaired; next: look for the cause, the disk or the file system, then start the bridge"

@@ -13,7 +13,7 @@ from bridge.journal.reader import Page
 from bridge.journal.rebuild import Salvaged
 from bridge.journal.recorder import Limits
 from bridge.journal.salvage import Repair
-from bridge.journal.stopped import StoppedJournal, open_repaired, open_stopped
+from bridge.journal.stopped import StoppedJournal, Unusable, open_repaired, open_stopped
 from bridge.journal.tally import GivenUp
 from bridge.journal.trim import Older, open_trim
 from bridge.journal.volume import within_volume
@@ -43,6 +43,7 @@ __all__ = [
     "State",
     "StoppedJournal",
     "Telling",
+    "Unusable",
     "Which",
     "capacity",
     "open_journal",

@@ -33,7 +33,7 @@ class EarlierSchema(StorageFailed):
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:
     """Bring the file to this release's schema, all of it or nothing; a new file from the first schema on."""
-    version = _version(db)
+    version = _version(db, path)
     if version > SCHEMA_VERSION:
         raise of_a_later_release(path, version)
     if version < SCHEMA_VERSION:
@@ -49,7 +49,7 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
 
 def check(db: sqlite3.Connection, path: Path) -> None:
     """Raise `StorageFailed` for a file that is not of this release's schema."""
-    version = _version(db)
+    version = _version(db, path)
     if version > SCHEMA_VERSION:
         raise of_a_later_release(path, version)
     if version < SCHEMA_VERSION:
@@ -62,8 +62,13 @@ def of_a_later_release(path: Path, version: int) -> StorageFailed:
     return StorageFailed(f"journal {path} has schema {version}, written by a later release; {known}")
 
 
-def _version(db: sqlite3.Connection) -> int:
-    return int(db.execute("PRAGMA user_version").fetchone()[0])
+def _version(db: sqlite3.Connection, path: Path) -> int:
+    """Read the schema of a journal, 0 if it is new; raises `StorageFailed` for what is no journal."""
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if "chunk" not in tables and (tables or version):
+        raise StorageFailed(f"journal {path} is no journal, but another database")
+    return version
 
 
 def _seal_rows(db: sqlite3.Connection) -> None:

@@ -5,12 +5,13 @@ Nothing is written but what is asked for, so that the next start finds how the l
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from bridge.errors import StorageFailed
 from bridge.journal.change import Change
+from bridge.journal.checkup import what_is_wrong
 from bridge.journal.entry import chunks_of
 from bridge.journal.inspection import Inspection
 from bridge.journal.letter import Edits
@@ -24,10 +25,18 @@ from bridge.journal.schema import EarlierSchema
 from bridge.journal.store import NoRoom, Store
 from bridge.message import Message
 
-__all__ = ["StoppedJournal", "open_repaired", "open_stopped"]
+__all__ = ["StoppedJournal", "Unusable", "open_repaired", "open_stopped"]
 
 T = TypeVar("T")
 _REPAIR = "`portos-bridge journal repair` puts it right, as the next start does"
+
+
+class Unusable(StorageFailed):
+    """A journal's file is damaged, foreign or gone, so that nothing can be asked of it; a repair puts it right."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        self.path = path
+        super().__init__(f"journal {path} cannot be used: {why}; {_REPAIR}")
 
 
 class StoppedJournal:
@@ -62,20 +71,34 @@ class StoppedJournal:
 def open_stopped(path: Path, max_bytes: int, *, reads: bool = False) -> Iterator[StoppedJournal]:
     """Open a journal that is there already; one that only `reads` leaves every byte of it as it is.
 
-    Raises `JournalOwned` when a bridge runs on it, `StorageFailed` when there is none or it cannot be used.
+    Raises `JournalOwned` when a bridge runs on it, `Unusable` when its file can be repaired only, also while it is
+    open, `StorageFailed` when there is none, or it is of another release.
     """
-    if not path.exists():
+    if not is_there(path):
         raise _not_there(path)
     with owned(path):
+        if not path.exists() or not path.stat().st_size:
+            raise Unusable(path, what_is_wrong(path) or "the file is gone")
         if not reads and needs_mending(path):
             raise StorageFailed(
                 f"journal {path} has a damaged log, and writing would lose what is behind it; {_REPAIR}"
             )
-        store = Store(path, max_bytes, reads=reads)
-        try:
+        with _told_if_unusable(path), closing(Store(path, max_bytes, reads=reads)) as store:
             yield StoppedJournal(store)
-        finally:
-            store.close()
+
+
+@contextmanager
+def _told_if_unusable(path: Path) -> Iterator[None]:
+    """Turn what SQLite says into what is wrong with the file, where it is the file."""
+    try:
+        yield
+    except EarlierSchema:
+        raise
+    except StorageFailed as error:
+        why = what_is_wrong(path)
+        if why is None:
+            raise
+        raise Unusable(path, why) from error
 
 
 @contextmanager

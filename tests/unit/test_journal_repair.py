@@ -299,6 +299,81 @@ def test_the_log_of_an_empty_file_is_left_where_it_is(
     assert (shown["events"], len(shown["aside"])) == (400, 2)
 
 
+def empty_beside_its_log(path: Path) -> None:
+    for file in beside(path, "journal.db*"):
+        file.unlink()
+    kill(path)
+    empty(path)
+
+
+UNUSABLE: dict[str, tuple[Callable[[Path], object], str]] = {
+    **{name: spoilt for name, spoilt in SPOILT.items() if name not in ("lost commits", "places")},
+    "empty beside its log": (empty_beside_its_log, "the file is empty, and its log is not"),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_verification_of_what_cannot_be_opened_says_what_a_repair_would_do(
+    path: Path, command_line: CommandLine, name: str
+) -> None:
+    fill(path)
+    UNUSABLE[name][0](path)
+    before = files(path)
+
+    status, said = command_line("journal", "verify")
+    foreseen = command_line("journal", "repair", "--dry-run")[1]
+
+    assert (status, files(path)) == (1, before)
+    assert UNUSABLE[name][1] in said.splitlines()[0]
+    assert said.splitlines()[:-1] == foreseen.splitlines()[:-1]
+    assert said.splitlines()[-1].startswith("this is what a repair would leave; next: `portos-bridge journal repair`")
+    assert "Error(" not in said
+    assert "earlier release" not in said
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_every_other_command_says_what_is_wrong_and_what_to_do(
+    path: Path, command_line: CommandLine, name: str
+) -> None:
+    """And makes no journal of what is none."""
+    fill(path)
+    UNUSABLE[name][0](path)
+    before = files(path)
+
+    for arguments in (("journal", "ls"), ("dlq", "list"), ("dlq", "purge", "--all", "--yes")):
+        status, said = command_line(*arguments)
+
+        assert (status, files(path).keys()) == (74, before.keys()), arguments
+        assert f"journal {path} cannot be used: " in said
+        assert UNUSABLE[name][1] in said
+        assert "; `portos-bridge journal repair` puts it right, as the next start does" in said
+    assert name == "tree" or files(path) == before
+
+
+def test_a_damaged_file_that_is_named_is_verified_by_itself(path: Path, command_line: CommandLine) -> None:
+    """It was moved aside: nothing is to be repaired."""
+    fill(path)
+    break_tree(path)
+    aside = path.rename(path.with_name("aside.db"))
+
+    status, said = command_line("journal", "verify", "--file", str(aside))
+
+    assert status == 1
+    assert said.splitlines()[0].startswith("wrong: ")
+    assert said.splitlines()[-1] == "this is what can be read of it"
+
+
+def test_a_file_that_is_named_and_not_there_is_named_again(
+    path: Path, command_line: CommandLine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The variable of the bridge's journal has nothing to do with it."""
+    status, said = command_line("journal", "verify", "--file", str(path))
+
+    assert status == 74
+    assert f"there is no file {path}" in said + caplog.text
+    assert "JOURNAL__PATH" not in said + caplog.text
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
