@@ -81,9 +81,11 @@ PUBACK: Mapping[int, Meaning] = {
     0x87: Meaning("hold", "unauthorized", "not authorized; grant the topic"),
     0x90: Meaning("bury", "refused"),  # topic name invalid
     0x91: _FAULT,  # packet identifier in use
+    0x95: Meaning("bury", "too_large", "a smaller MAX_PACKET_BYTES spares the connection"),  # Mosquitto, and closes it
     0x97: Meaning("hold", "refused", "a quota is exceeded"),
     0x99: Meaning("bury", "refused"),  # payload format invalid
 }
+"""Beside those of the specification, 0x95: Mosquitto's `message_size_limit` is in no CONNACK."""
 
 DISCONNECT: Mapping[int, Meaning] = {
     0x00: Meaning("retry", "server_close"),
@@ -128,7 +130,7 @@ def publish_outcome(code: int) -> Outcome:
     if row.verb == "deliver":
         return None
     if row.verb == "bury":
-        return Rejected(text, reason=row.reason)
+        return Rejected(f"{text}; {row.advice}" if row.advice else text, reason=row.reason)
     return _unavailable(row, text, blamed=True)
 
 

@@ -171,6 +171,23 @@ async def test_what_is_too_large_is_the_only_dead_letter(
     assert not run.lost
 
 
+async def test_what_is_too_large_for_a_limit_that_no_connack_tells_is_a_dead_letter(
+    start: Callable[..., MosquittoProgram], tmp_path: Path
+) -> None:
+    """Mosquitto's `message_size_limit`: refused in a PUBACK, by a code that is not for it, and then disconnected."""
+    broker = start("message_size_limit 5000")
+    messages = [sample(number, body=b"x" * (9000 if number % 50 == 17 else 100)) for number in range(200)]
+
+    with MqttReader(broker.host, broker.port) as reader:
+        async with delivering(tmp_path, plugin, config(broker)) as run:
+            await run.append(messages)
+            await run.settled(20)
+        await judge(reader, messages, buried=4, repeats=50 * sum(run.lost.values()))
+
+    assert run.dead_letters() == {"too_large": 4}
+    assert sum(run.lost.values()) <= 4
+
+
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
 async def test_a_broker_that_goes_away_and_comes_back(
     start: Callable[..., MosquittoProgram], tmp_path: Path, fault: str

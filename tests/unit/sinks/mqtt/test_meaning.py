@@ -19,8 +19,8 @@ SPECIFIED = {
         *range(0x93, 0xA3),
     },
 }
-FURTHER = {"CONNACK": set(), "PUBACK": set(), "DISCONNECT": {0x04, 0x8C}}
-"""What paho-mqtt knows besides: a client's own code, and one of AUTH."""
+FURTHER = {"CONNACK": set(), "PUBACK": {0x95}, "DISCONNECT": {0x04, 0x8C}}
+"""What Mosquitto says besides, and what paho-mqtt knows: a client's own code, and one of AUTH."""
 
 
 @pytest.mark.parametrize("packet", sorted(SPECIFIED))
@@ -44,6 +44,7 @@ def test_every_reason_code_has_a_row(packet: str) -> None:
         (0x87, "hold"),
         (0x90, "bury"),
         (0x91, "doubt"),
+        (0x95, "bury"),
         (0x97, "hold"),
         (0x99, "bury"),
         (0xFF, "doubt"),
