@@ -35,7 +35,7 @@ from bridge.ports import Connect, Sink, SinkPlugin, SourceActivity
 from bridge.renewal import Renewal
 from bridge.row_routes import row_routes
 from bridge.settings import Settings, SinkConfig
-from bridge.settings.core import LARGEST_PART_OF_A_VOLUME
+from bridge.settings.core import largest_journal
 from bridge.settings.loading import Configuration
 from bridge.settings.privacy import EVERYTHING
 from bridge.status import Status, journal_numbers, lag_reading
@@ -152,7 +152,7 @@ class _Bridge:
     @asynccontextmanager
     async def _journal(self) -> AsyncIterator[Journal]:
         journal, delivery = self._settings.journal, self._settings.delivery
-        max_bytes = within_volume(journal.path, journal.max_bytes, LARGEST_PART_OF_A_VOLUME)
+        max_bytes = within_volume(journal.path, journal.max_bytes, largest_journal)
         limits = Limits(
             capacity(max_bytes),
             journal.memory_max_bytes // 2,

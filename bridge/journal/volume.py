@@ -2,16 +2,17 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 __all__ = ["what_to_do", "within_volume"]
 
 
-def within_volume(path: Path, max_bytes: int, largest_part: float) -> int:
-    """Give how much a journal at `path` may hold: what is asked for, or that part of its volume."""
+def within_volume(path: Path, max_bytes: int, largest: Callable[[int], int]) -> int:
+    """Give how much a journal at `path` may hold: what is asked for, or the `largest` for the bytes of its volume."""
     found = _volume(path)
-    most = 0 if found is None else int(found.f_blocks * found.f_frsize * largest_part)
-    return min(most, max_bytes) if most else max_bytes  # some network file systems tell no size
+    size = 0 if found is None else found.f_blocks * found.f_frsize
+    return min(largest(size), max_bytes) if size else max_bytes  # some network file systems tell no size
 
 
 def what_to_do(path: Path, error: BaseException | None = None) -> str:

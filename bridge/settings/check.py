@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from bridge.settings import privacy
 from bridge.settings.base import SinkConfig, is_loopback
-from bridge.settings.core import ACTIONS, LARGEST_PART_OF_A_VOLUME, Settings
+from bridge.settings.core import ACTIONS, LEAST_JOURNAL_BYTES, Settings, largest_journal
 from bridge.settings.reference import PREFIX, sink_prefix
 from bridge.settings.tls import TlsFiles
 from bridge.tls import UnusableFile
@@ -57,9 +57,8 @@ def cautions(settings: Settings, sinks: Mapping[str, tuple[Any, SinkConfig]]) ->
     if hub.scheme == "http" and not is_loopback(hub.hostname or ""):
         yield f"{PREFIX}HUB__URL: the login and all events travel in plaintext to another host; use https where you can"
     total = shutil.disk_usage(_existing(settings.journal.path)).total
-    if 0 < LARGEST_PART_OF_A_VOLUME * total < settings.journal.max_bytes:
-        most = int(LARGEST_PART_OF_A_VOLUME * total)
-        yield f"{PREFIX}JOURNAL__MAX_BYTES: is more than 80 % of its volume, and counts as {most} there"
+    if total and (most := largest_journal(total)) < settings.journal.max_bytes:
+        yield f"{PREFIX}JOURNAL__MAX_BYTES: is more than its volume has room for, and counts as {most} there"
     if settings.hub.recycle_seconds and not settings.auth.make_before_break:
         yield f"{PREFIX}HUB__RECYCLE_SECONDS: each time is a blind window, since AUTH__MAKE_BEFORE_BREAK is off"
     for variable, text in privacy.cautions(settings.subscribe.resources, settings.filter, settings.privacy):
@@ -74,6 +73,9 @@ def _journal_place(path: Path) -> Iterator[str]:
         yield f"{PREFIX}JOURNAL__PATH: is a folder; name a file in it"
     elif not _existing(path).is_dir():
         yield f"{PREFIX}JOURNAL__PATH: a part of it is a file, not a folder"
+    elif (total := shutil.disk_usage(_existing(path)).total) > 0 and largest_journal(total) < LEAST_JOURNAL_BYTES:
+        few = f"its volume has {total} bytes, too few for a journal and its log"
+        yield f"{PREFIX}JOURNAL__PATH: {few}: take one of 16 MiB or more"
 
 
 def _existing(path: Path) -> Path:

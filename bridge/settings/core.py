@@ -15,7 +15,7 @@ from bridge.settings.tls import TlsFiles
 
 __all__ = [
     "ACTIONS",
-    "LARGEST_PART_OF_A_VOLUME",
+    "LEAST_JOURNAL_BYTES",
     "Admin",
     "Auth",
     "Delivery",
@@ -31,16 +31,24 @@ __all__ = [
     "Stop",
     "Subscribe",
     "Version",
+    "largest_journal",
 ]
 
 ACTIONS = ("created", "updated", "deleted")
 """Every change that a hub can be asked for."""
 
-LARGEST_PART_OF_A_VOLUME = 0.8
-"""What the journal may take of it: SQLite's log and the copy of a damaged journal need room as well."""
+LEAST_JOURNAL_BYTES = 4_194_304
+"""What a journal has to be allowed to hold."""
+_LARGEST_PART_OF_A_VOLUME = 0.8
+_LOG_BYTES = 8_388_608  # SQLite folds its log into the file from 4 MiB on, after the transaction that has exceeded it
 
 _SHORTEST_TOKEN = 16
 _NEEDED = {"jwt": ("username", "password", "device_name"), "static": ("token",)}
+
+
+def largest_journal(volume_bytes: int) -> int:
+    """Tell how much the journal may hold on a volume of this size, beside SQLite's log and the copy of a salvage."""
+    return max(0, min(int(_LARGEST_PART_OF_A_VOLUME * volume_bytes), volume_bytes - _LOG_BYTES))
 
 
 class Hub(TlsFiles):
@@ -168,9 +176,9 @@ class Journal(Part):
 
     path: Path = Path("/var/lib/portos-bridge/journal.db")
     """Where the journal is; its folder must be on a local disk and writable."""
-    max_bytes: int = Field(default=1_073_741_824, ge=4_194_304)
+    max_bytes: int = Field(default=1_073_741_824, ge=LEAST_JOURNAL_BYTES)
     """How much the journal may hold, at least 4194304; more than 80 % of its volume counts as 80 %, with a warning at
-    start."""
+    start. On a volume of less than 40 MiB it may hold all but 8 MiB."""
     on_full: Literal["shed", "block"] = "shed"
     """`shed` stores changes without their bodies from 7/8 of it on, and drops what comes at the limit; `block` lets the
     hub wait, and drops what it sends after 5 s. All of it is told."""

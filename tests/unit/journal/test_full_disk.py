@@ -345,11 +345,11 @@ def test_a_limit_beyond_its_volume_is_clamped(tmp_path: Path, monkeypatch: pytes
     path = tmp_path / "not" / "yet" / "journal.db"
     monkeypatch.setattr(volume_module.os, "statvfs", lambda _: volume_of(10_000))
 
-    assert within_volume(path, 2**30, 0.8) == 32_768_000
-    assert within_volume(path, 2**20, 0.8) == 2**20
+    assert within_volume(path, 2**30, lambda size: size // 2) == 20_480_000
+    assert within_volume(path, 2**20, lambda size: size // 2) == 2**20
 
     monkeypatch.setattr(volume_module.os, "statvfs", lambda _: volume_of(0))
-    assert within_volume(path, 2**30, 0.8) == 2**30
+    assert within_volume(path, 2**30, lambda size: size // 2) == 2**30
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """Where values come from, and what is made of them."""
 
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pydantic import BaseModel, ValidationError
@@ -10,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from bridge.errors import ConfigError
 from bridge.ports import SinkPlugin
 from bridge.settings import Settings
+from bridge.settings.core import largest_journal
 from bridge.settings.loading import Configuration, load, load_admin_token
 from tests.unit.settings.example import ExampleConfig, plugin
 
@@ -222,7 +225,22 @@ def test_a_token_of_the_admin_port_that_can_be_guessed_is_refused(good: dict[str
 def test_a_journal_that_is_larger_than_its_volume_allows_is_warned_of(good: dict[str, str]) -> None:
     (warning,) = loaded(good | {"PORTOS_BRIDGE_JOURNAL__MAX_BYTES": "9000000000000000"}).warnings
 
-    assert warning.startswith("PORTOS_BRIDGE_JOURNAL__MAX_BYTES: is more than 80 % of its volume, and counts as ")
+    assert warning.startswith("PORTOS_BRIDGE_JOURNAL__MAX_BYTES: is more than its volume has room for, and counts as ")
+
+
+@pytest.mark.parametrize(("mebibytes", "largest"), [(1000, 800), (40, 32), (39, 31), (12, 4), (4, 0)])
+def test_a_volume_holds_the_journal_and_its_log(mebibytes: int, largest: int) -> None:
+    assert largest_journal(mebibytes << 20) == largest << 20
+
+
+def test_a_volume_that_is_too_small_for_any_journal_is_refused(
+    good: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=10 << 20))
+
+    (problem,) = problems(good)
+
+    assert problem.startswith("PORTOS_BRIDGE_JOURNAL__PATH: its volume has 10485760 bytes, too few for a journal")
 
 
 @pytest.mark.parametrize(
