@@ -23,6 +23,7 @@ __all__ = [
     "OWN_EVENTS",
     "RESOURCES_CHANGED",
     "RESYNC_REQUIRED",
+    "STRUCTURED_CONTENT_TYPE",
     "VERSION_RESET",
     "Message",
     "attributes",
@@ -149,6 +150,10 @@ def ordinary_attributes(message: Message) -> tuple[str, str, str, str, str, str]
     if message.flags or message.expires_at is not None or not resource_id.isascii() or not resource_id.isprintable():
         return None
     return message.id, rfc3339(message.received_at), rfc3339(created_at), subject, resource_id, str(version)
+
+
+STRUCTURED_CONTENT_TYPE = "application/cloudevents+json"
+"""The content type of what `structured` writes (JSON event format 1.0.2, 3)."""
 
 
 def structured(message: Message, site: str) -> bytes:

@@ -32,6 +32,9 @@ class KafkaConfig(TlsFiles, Security, SinkConfig):
     """The name under which the brokers' logs, quotas and metrics show the bridge."""
     topic_template: str = "portos.{resource}"
     """The topic of a resource's events; `{resource}` and `{site}` are filled in."""
+    ce_mode: Literal["binary", "structured"] = "binary"
+    """How CloudEvents are written: `binary`, the notification as value and the attributes as headers, or `structured`,
+    all of it as one JSON document."""
     dlq_topic: str | None = Field(default=None, min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")
     """Topic to which each dead letter of this sink is copied as well; none copies none."""
     window_events: int = Field(default=200, ge=1, le=100_000)

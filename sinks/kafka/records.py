@@ -1,7 +1,8 @@
 """What a message is in Kafka.
 
-Pure. A record's value is the notification's body, untouched; its headers are the CloudEvents attributes in binary mode
-(Kafka protocol binding 1.0.2); its key is the resource id, so that one resource stays in one partition, in order.
+Pure. A record's value is the notification's body, untouched, and its headers are the CloudEvents attributes in binary
+mode (Kafka protocol binding 1.0.2); in structured mode its value is all of it. Its key is the resource id, so that one
+resource stays in one partition, in order.
 """
 
 import hashlib
@@ -19,10 +20,12 @@ from bridge.message import (
     GAP_DETECTED,
     LICENCE_ACTIVATED,
     RESYNC_REQUIRED,
+    STRUCTURED_CONTENT_TYPE,
     Message,
     ordinary_attributes,
     own_attributes,
     shared_attributes,
+    structured,
 )
 from bridge.ports import DLQ_FLAGS
 
@@ -68,22 +71,31 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     """Their number and the headers themselves, as they stand in a record."""
 
 
-def record_of(message: Message, template: str, site: str) -> Record | Rejected:
-    """Turn a message into a record, or reject one whose resource would land on a topic that is the bridge's own."""
+def record_of(message: Message, template: str, site: str, *, structured_mode: bool = False) -> Record | Rejected:
+    """Turn a message into a record, or reject one whose resource would land on a topic that is the bridge's own.
+
+    `structured_mode` is CloudEvents' structured mode.
+    """
     resource = message.resource
-    headers = _ordinary_headers(message, site) or _any_headers(message, site)
+    if structured_mode:
+        value, headers = structured(message, site), _STRUCTURED_HEADERS
+    else:
+        value, headers = message.body, _ordinary_headers(message, site) or _any_headers(message, site)
     if resource is None:
         topic = _TOPICS.get(message.event, OTHER_TOPIC)
-        return Record(topic, site.encode(), message.body, headers)
+        return Record(topic, site.encode(), value, headers)
     topic = topic_of(template, site, resource)
     if is_reserved(topic):
         text = f"the resource {resource!r} leads to the reserved topic {topic}"
         return Rejected(text, reason="reserved_topic", target=topic)
-    return Record(topic, (message.resource_id or "").encode(), message.body, headers)
+    return Record(topic, (message.resource_id or "").encode(), value, headers)
 
 
 def letter_record(message: Message, topic: str, site: str) -> Record:
-    """Turn the copy of a dead letter into a record: key, value and headers of its event, and what is known of it."""
+    """Turn the copy of a dead letter into a record: key, value and headers of its event, and what is known of it.
+
+    Always in binary mode: what is known of it stands in headers.
+    """
     known = [(name, text) for name, text in message.flags if name.startswith(DLQ_FLAGS)]
     flags = tuple((name, text) for name, text in message.flags if not name.startswith(DLQ_FLAGS))
     key = site if message.resource is None else message.resource_id or ""
@@ -149,6 +161,11 @@ def varint(number: int) -> bytes:
         rest >>= 7
     digits.append(rest)
     return bytes(digits)
+
+
+_STRUCTURED_HEADERS = (
+    varint(1) + _header_head("content-type", len(STRUCTURED_CONTENT_TYPE)) + STRUCTURED_CONTENT_TYPE.encode()
+)
 
 
 @lru_cache(maxsize=1024)

@@ -20,6 +20,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 from aiokafka import AIOKafkaProducer
@@ -118,7 +119,9 @@ class _KafkaSink:
         failures: Failures | None = None,
     ) -> None:
         self._failures = failures or Failures(lambda *_: False)
-        self._to_record = to_record or (lambda message: record_of(message, config.topic_template, config.site))
+        self._to_record = to_record or partial(
+            record_of, template=config.topic_template, site=config.site, structured_mode=config.ce_mode == "structured"
+        )
         self._producer = producer
         self._workers = workers
         self._config = config

@@ -31,6 +31,10 @@ class MqttConfig(TlsFiles, Address, SinkConfig):
     """Version of the protocol; 3.1.1 has no headers and cannot tell that the broker refused an event."""
     client_id: str = Field(default="portos-bridge-{site}", min_length=1, max_length=200, pattern=r"^[ -~]+$")
     """Name of the connection at the broker, unique there; `{site}` is replaced."""
+    ce_mode: Literal["binary", "structured"] | None = None
+    """How CloudEvents are written: `binary`, the notification as payload and the attributes as user properties, or
+    `structured`, all of it as one JSON document. Unless set it is `binary` over MQTT 5, and `structured` over 3.1.1,
+    which has no user properties."""
     username: str | None = None
     """User name at the broker."""
     password: SecretStr | None = None
@@ -73,11 +77,23 @@ class MqttConfig(TlsFiles, Address, SinkConfig):
             what = "the login and all events travel" if self.username else "all events travel"
             yield "url", f"{what} in plaintext to another host; use {_WITH_TLS[self.scheme]}:// where you can"
 
+    @field_validator("ce_mode")
+    @classmethod
+    def _possible_mode(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value == "binary" and info.data.get("version") == "3.1.1":
+            raise ValueError("cannot be binary, since MQTT 3.1.1 has no place for the attributes")
+        return value
+
     @model_validator(mode="after")
     def _credentials(self) -> Self:
         if self.password is not None and not self.username:
             raise ValueError("PASSWORD needs USERNAME")
         return self
+
+    @property
+    def structured(self) -> bool:
+        """Whether events are written in CloudEvents' structured mode."""
+        return self.version != "5" or self.ce_mode == "structured"
 
     @property
     def client_name(self) -> str:

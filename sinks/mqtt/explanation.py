@@ -1,6 +1,6 @@
 """What the MQTT sink would hand over for a message. Pure; asked by `portos-bridge explain`."""
 
-from bridge.message import Message, attributes
+from bridge.message import STRUCTURED_CONTENT_TYPE, Message, attributes, structured
 from bridge.ports import Explanation
 from sinks.mqtt.config import MqttConfig
 from sinks.mqtt.records import LARGEST_PACKET_BYTES, expiry_seconds, packet_builder, topic_builder
@@ -15,10 +15,12 @@ def explain(config: MqttConfig, message: Message) -> Explanation:
     """
     packet_builder(config, config.max_packet_bytes or LARGEST_PACKET_BYTES)(message, 1, message.received_at)
     topic = topic_builder(config)(message).decode()
+    payload = structured(message, config.site) if config.structured else message.body
     if config.version != "5":
-        return Explanation(topic, message.body)
-    properties = [("Content Type", "application/json")]
+        return Explanation(topic, payload)
+    properties = [("Content Type", STRUCTURED_CONTENT_TYPE if config.structured else "application/json")]
     if message.expires_at is not None:
         seconds = expiry_seconds(message.expires_at, message.received_at)
         properties.append(("Message Expiry Interval", str(seconds)))
-    return Explanation(topic, message.body, headers=[*properties, *attributes(message, config.site)])
+    named = [] if config.structured else attributes(message, config.site)
+    return Explanation(topic, payload, headers=[*properties, *named])

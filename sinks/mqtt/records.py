@@ -1,7 +1,8 @@
 """What a message becomes on MQTT.
 
-Pure. The packets are MQTT 5.0 (3.3 PUBLISH, 2.2.2 Properties) or 3.1.1 (3.3), always with QoS 1; the properties follow
-the MQTT binding of CloudEvents 1.0.2 in binary mode: attributes as user properties, without a prefix.
+Pure. The packets are MQTT 5.0 (3.3 PUBLISH, 2.2.2 Properties) or 3.1.1 (3.3), always with QoS 1. Payload and properties
+follow the MQTT binding of CloudEvents 1.0.2: in binary mode the attributes are user properties, without a prefix, in
+structured mode they stand in the payload.
 They are written here and not by paho-mqtt, whose way costs several times as much (README.md, "Why not publish()").
 """
 
@@ -16,11 +17,13 @@ from bridge.message import (
     GAP_DETECTED,
     LICENCE_ACTIVATED,
     RESYNC_REQUIRED,
+    STRUCTURED_CONTENT_TYPE,
     Message,
     ordinary_attributes,
     own_attributes,
     percent_encoded,
     shared_attributes,
+    structured,
 )
 from sinks.mqtt.config import PLACEHOLDER, MqttConfig
 
@@ -40,6 +43,7 @@ _OTHER_EVENTS = "other-events"  # those that name no resource and are no licence
 _RESERVED = ("bridge", "state", "licence", _OTHER_EVENTS)
 _PUBLISH_QOS_1 = b"\x32"
 _CONTENT_TYPE = b"\x03\x00\x10application/json"
+_STRUCTURED = b"\x03" + len(STRUCTURED_CONTENT_TYPE).to_bytes(2, "big") + STRUCTURED_CONTENT_TYPE.encode()
 _MESSAGE_EXPIRY = b"\x02"
 _LONGEST_EXPIRY_SECONDS = 0xFFFF_FFFF
 _LONGEST_STRING_BYTES = 0xFFFF
@@ -54,16 +58,19 @@ def packet_builder(config: MqttConfig, max_packet_bytes: int) -> Callable[[Messa
     It takes the message, the packet identifier and the moment in seconds since the epoch, and raises `Rejected` for a
     message that has no place on this broker. `max_packet_bytes` is the limit that broker and settings agree on.
     """
-    site, with_properties = config.site, config.version == "5"
+    site, with_properties, in_one = config.site, config.version == "5", config.structured
     topic_of = topic_builder(config)
 
     def packet(message: Message, packet_id: int, now: float) -> bytes:
         try:
             topic = topic_of(message)
-            properties = _properties(message, site, now) if with_properties else b""
+            if in_one:
+                body = structured(message, site)
+                properties = _with_expiry(_STRUCTURED, message, now) if with_properties else b""
+            else:
+                body, properties = message.body, _properties(message, site, now)
         except UnicodeEncodeError as error:
             raise Rejected("a name of the event is no valid Unicode", reason="invalid") from error
-        body = message.body
         rest = 2 + len(topic) + 2 + len(properties) + len(body)
         length = _variable_byte_integer(rest)
         if 1 + len(length) + rest > max_packet_bytes:
@@ -116,6 +123,11 @@ def _resource_topic(template: str, base: str, site: str, names: tuple[str, str, 
 def _properties(message: Message, site: str, now: float) -> bytes:
     shared = _shared_properties(site, message.event, message.resource, message.action)
     packed = shared + (_ordinary_properties(message) or _user_properties(own_attributes(message)))
+    return _with_expiry(packed, message, now)
+
+
+def _with_expiry(packed: bytes, message: Message, now: float) -> bytes:
+    """Write properties with their length, and before them when the message expires, if it does."""
     if message.expires_at is not None:
         packed = _MESSAGE_EXPIRY + expiry_seconds(message.expires_at, now).to_bytes(4, "big") + packed
     return _variable_byte_integer(len(packed)) + packed

@@ -12,7 +12,7 @@ import pytest
 
 from bridge.contract import deliver_all, sample
 from bridge.errors import Unavailable
-from bridge.message import attributes
+from bridge.message import attributes, structured
 from sinks.mqtt import plugin
 from sinks.mqtt.config import MqttConfig
 from tests.brokers import MqttBroker
@@ -105,8 +105,8 @@ async def test_a_consumer_gets_topic_bytes_and_attributes(mqtt_broker: MqttBroke
     assert found.attributes == dict(attributes(event, "default"))
 
 
-async def test_mqtt_3_delivers_the_bytes(mqtt_broker: MqttBroker) -> None:
-    """Over MQTT 3.1.1 the same topics carry the same bytes, and acknowledgements count."""
+async def test_mqtt_3_delivers_documents(mqtt_broker: MqttBroker) -> None:
+    """Over MQTT 3.1.1 the same topics carry the structured mode, and acknowledgements count."""
     settings = config(mqtt_broker, client_id="second", base_topic="consumer-3", version="3.1.1", window_events=10)
     batch = [sample(number) for number in range(100)]
 
@@ -115,7 +115,7 @@ async def test_mqtt_3_delivers_the_bytes(mqtt_broker: MqttBroker) -> None:
             assert await sink.deliver(batch) == [None] * 100
         await until(lambda: reader.count() == 100, 5, "all have arrived")
 
-    assert [found.value for found in reader.read()] == [event.body for event in batch]
+    assert [found.value for found in reader.read()] == [structured(event, "default") for event in batch]
 
 
 async def test_a_topic_without_a_right_is_held(local_broker: Callable[[str], MqttBroker], tmp_path) -> None:

@@ -8,9 +8,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
+from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event
+from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
+from bridge.message import STRUCTURED_CONTENT_TYPE
 from tests.oracle.record import Received
 from tests.support import unavailable
 
@@ -21,14 +23,16 @@ _MOMENTS = ("time",)
 
 
 def python_event(received: Received) -> Mapping[str, Any]:
-    """Read a record by the Python SDK's Kafka binding, a message by its constructor, since it has no MQTT binding.
+    """Read a record by the Python SDK's Kafka binding, a message by its parts, since it has no MQTT binding.
 
     Raises what the SDK raises about an attribute that is missing or wrong.
     """
     if received.key is not None:
         headers = {f"ce_{name}": value.encode() for name, value in received.attributes.items()}
         headers["content-type"] = (received.content_type or "").encode()
-        event = from_binary_event(KafkaMessage(headers, received.key, received.value))
+        event = from_kafka_event(KafkaMessage(headers, received.key, received.value))
+    elif received.content_type == STRUCTURED_CONTENT_TYPE:
+        event = JSONFormat().read(None, received.value)
     else:
         attributes: dict[str, Any] = {"datacontenttype": received.content_type, **received.attributes}
         for name in _MOMENTS:

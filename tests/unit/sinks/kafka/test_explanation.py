@@ -20,13 +20,14 @@ def config(**settings: object) -> KafkaConfig:
     return KafkaConfig.model_validate({"bootstrap_servers": "kafka:9092", "site": "shop", **settings})
 
 
-@given(any_message(NAMES))
-def test_an_explanation_is_the_record(message: Message) -> None:
+@given(any_message(NAMES), st.booleans())
+def test_an_explanation_is_the_record(message: Message, structured: bool) -> None:  # noqa: FBT001
     """Topic, key, value and headers, these in their order, as an independent reader finds them in the record."""
-    record = record_of(message, config().topic_template, "shop")
+    by = config(ce_mode="structured" if structured else "binary")
+    record = record_of(message, by.topic_template, "shop", structured_mode=structured)
     assert isinstance(record, Record)
 
-    said = explain(config(), message)
+    said = explain(by, message)
 
     assert (said.topic, said.key, said.payload) == (record.topic, record.key, record.value)
     assert [(name, text.encode()) for name, text in said.headers] == headers_of(record)

@@ -1,5 +1,8 @@
 """What a message is in Kafka."""
 
+import base64
+import json
+
 import msgspec
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
@@ -9,7 +12,15 @@ from hypothesis import strategies as st
 
 from bridge.contract import sample
 from bridge.errors import Rejected
-from bridge.message import DLQ_REDRIVEN, GAP_CLOSED, GAP_DETECTED, LICENCE_ACTIVATED, RESYNC_REQUIRED, Message
+from bridge.message import (
+    DLQ_REDRIVEN,
+    GAP_CLOSED,
+    GAP_DETECTED,
+    LICENCE_ACTIVATED,
+    RESYNC_REQUIRED,
+    Message,
+    attributes,
+)
 from sinks.kafka.records import (
     GAPS_TOPIC,
     LICENCE_TOPIC,
@@ -107,6 +118,23 @@ def test_headers_are_cloudevents_in_binary_mode() -> None:
         "ce_resourceaction": b"updated",
         "content-type": b"application/json",
     }
+
+
+@given(any_message(NAMES))
+def test_the_structured_mode_has_all_in_one_document(message: Message) -> None:
+    """The same attributes, and the notification as they stand beside it otherwise; topic and key are the same."""
+    binary, made = record(message), record_of(message, TEMPLATE, "default", structured_mode=True)
+    assert isinstance(made, Record)
+
+    document = json.loads(made.value)
+    body = document.pop("data_base64", None)
+    data = json.loads(message.body) if body is None else base64.b64decode(body)
+
+    assert headers_of(made) == [("content-type", b"application/cloudevents+json")]
+    assert document.pop("datacontenttype") == "application/json"
+    assert document.pop("data", data) == data
+    assert document == dict(attributes(message, "default"))
+    assert (made.topic, made.key) == (binary.topic, binary.key)
 
 
 @pytest.mark.parametrize(

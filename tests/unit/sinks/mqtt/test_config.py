@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from pydantic import ValidationError
@@ -142,6 +143,23 @@ def test_a_password_without_a_user_name_is_refused() -> None:
         MqttConfig(url="mqtt://b", password="canary")
 
     assert "canary" not in str(refusal.value)
+
+
+def test_mqtt_3_has_no_binary_mode() -> None:
+    with pytest.raises(ValidationError, match="no place for the attributes"):
+        MqttConfig(url="mqtt://b", version="3.1.1", ce_mode="binary")
+
+
+@pytest.mark.parametrize(
+    ("version", "mode", "structured"),
+    [("5", None, False), ("5", "binary", False), ("5", "structured", True), ("3.1.1", None, True)],
+)
+def test_unless_it_is_set_the_mode_is_the_best_of_the_version(
+    version: Literal["5", "3.1.1"],
+    mode: Literal["binary", "structured"] | None,
+    structured: bool,  # noqa: FBT001
+) -> None:
+    assert MqttConfig(url="mqtt://b", version=version, ce_mode=mode).structured == structured
 
 
 def test_the_sample_names_settings_that_exist() -> None:

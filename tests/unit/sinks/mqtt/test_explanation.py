@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bridge.contract import sample
 from bridge.errors import Rejected
-from bridge.message import Message
+from bridge.message import Message, structured
 from bridge.ports import Explanation
 from sinks.mqtt.config import MqttConfig
 from sinks.mqtt.explanation import explain
@@ -35,10 +35,10 @@ def packet(by: MqttConfig, message: Message) -> bytes | None:
     return None
 
 
-@given(any_message(NAMES))
-def test_an_explanation_is_the_packet(message: Message) -> None:
+@given(any_message(NAMES), st.sampled_from(["binary", "structured"]))
+def test_an_explanation_is_the_packet(message: Message, mode: str) -> None:
     """Topic, payload and properties, these in their order, as an independent reader finds them in the packet."""
-    by = config(topic_template="{base}/{resource}/{resource_id}/{action}")
+    by = config(topic_template="{base}/{resource}/{resource_id}/{action}", ce_mode=mode)
     said, sent = explained(by, message), packet(by, message)
 
     assert (said is None) == (sent is None)
@@ -48,13 +48,13 @@ def test_an_explanation_is_the_packet(message: Message) -> None:
         named = [("Content Type", found.properties.ContentType)]
         named += [("Message Expiry Interval", str(expiry))] if expiry is not None else []
         assert (said.topic.encode(), said.key, said.payload) == (found.topic, None, found.payload)
-        assert list(said.headers) == [*named, *found.properties.UserProperty]
+        assert list(said.headers) == [*named, *getattr(found.properties, "UserProperty", [])]
 
 
 def test_mqtt_3_has_no_properties_to_explain() -> None:
     said = explain(config(version="3.1.1"), sample(1))
 
-    assert said == Explanation("portos/resources/tickets", sample(1).body)
+    assert said == Explanation("portos/resources/tickets", structured(sample(1), "shop"))
 
 
 def test_what_is_larger_than_the_settings_allow_is_explained_as_refused() -> None:

@@ -19,6 +19,7 @@ from bridge.message import (
     Message,
     attributes,
     own_attributes,
+    structured,
 )
 from sinks.mqtt.config import MqttConfig
 from sinks.mqtt.records import (
@@ -100,11 +101,24 @@ def test_an_event_without_expiry_has_no_expiry_property() -> None:
     assert not hasattr(read(builder()(message(), 1, NOW)).properties, "MessageExpiryInterval")
 
 
-def test_mqtt_3_carries_the_bytes_alone() -> None:
-    """MQTT 3.1.1 has no properties: topic, identifier and the notification are all."""
-    found = read(builder(version="3.1.1")(message(expires_at=NOW), 7, NOW), MQTTProtocolVersion.MQTTv311)
+def test_mqtt_3_carries_one_document_alone() -> None:
+    """MQTT 3.1.1 has no properties: attributes and notification, byte for byte, stand in the payload."""
+    event = message(expires_at=NOW)
+    found = read(builder(version="3.1.1")(event, 7, NOW), MQTTProtocolVersion.MQTTv311)
 
-    assert (found.topic, found.mid, found.payload) == (b"portos/resources/tickets", 7, BODY)
+    assert (found.topic, found.mid, found.payload) == (b"portos/resources/tickets", 7, structured(event, "default"))
+    assert BODY in found.payload
+
+
+def test_the_structured_mode_has_all_in_the_payload() -> None:
+    """Of the properties the content type says so, and the expiry is left, which is for the broker."""
+    event = message(expires_at=NOW + 10)
+    found = read(builder(ce_mode="structured")(event, 7, NOW))
+
+    assert found.payload == structured(event, "default")
+    assert found.properties.ContentType == "application/cloudevents+json"
+    assert found.properties.MessageExpiryInterval == 10
+    assert not hasattr(found.properties, "UserProperty")
 
 
 @settings(deadline=None, max_examples=60)
