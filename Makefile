@@ -78,8 +78,9 @@ lock: install ## Write the locks again after a change of pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --no-header --no-annotate pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --group dev --no-header --no-annotate pyproject.toml -c requirements.lock -o requirements-dev.lock
 
-reference: install ## Write the generated tables into the README
+reference: install ## Write the generated table into the README, and docs/events.md
 	$(BIN)/portos-bridge config env --into README.md
+	$(BIN)/python -m tests.reference.events
 
 clean: ## Remove what make has made
 	rm -rf .venv .venv-chart .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
