@@ -1,6 +1,7 @@
 """Secrets and certificates that change while the bridge runs: read for each connection, and a reason for a new one.
 
-Stands between a sink's connections and the loop that keeps them, so that no sink knows of it. Used by `bridge.service`.
+`Renewal` stands between a sink's connections and the loop that keeps them, so that no sink knows of it. Used by
+`bridge.service`; what is true of any files also by `bridge.portos.access`.
 """
 
 import asyncio
@@ -15,12 +16,12 @@ from bridge import log
 from bridge.errors import ConfigError, Unavailable
 from bridge.message import Message
 from bridge.ports import Outcome, Sink
-from bridge.settings import SinkConfig, TlsFiles
+from bridge.settings import Part, SinkConfig, TlsFiles
 from bridge.settings.loading import reread, secret_values
 from bridge.settings.reference import sink_prefix
 from bridge.tls import UnusableFile
 
-__all__ = ["Renewal"]
+__all__ = ["Renewal", "Watch", "changed", "contents", "watched"]
 
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
@@ -33,11 +34,7 @@ class Renewal:
         self._name = name
         self._config = config
         self._secret_files = secret_files
-        prefix = sink_prefix(name)
-        paths = {variable: path for variable, path in secret_files.items() if variable.startswith(prefix)}
-        if isinstance(config, TlsFiles):
-            paths |= {f"{prefix}{name.upper()}": value for name, value in config if isinstance(value, Path)}
-        self._paths = paths
+        self._paths = watched(sink_prefix(name), config, secret_files)
 
     @asynccontextmanager
     async def connect(self, connect: Callable[[SinkConfig], AbstractAsyncContextManager[Sink]]) -> AsyncIterator[Sink]:
@@ -46,16 +43,16 @@ class Renewal:
         Raises `Unavailable`, held, where a file is of no use.
         """
         try:
-            contents, config = await asyncio.to_thread(self._read)
+            now, config = await asyncio.to_thread(self._read)
         except ConfigError as error:
             raise Unavailable("; ".join(error.problems), reason="unauthorized", hold=True) from error
         log.redact_for(self._name, secret_values(config))
         async with connect(config) as sink:
-            yield _Renewed(sink, self._name, self, contents) if self._paths else sink
+            yield _Renewed(sink, self._name, self, now) if self._paths else sink
 
     async def contents(self) -> Mapping[str, bytes]:
         """Give what tells one content of the files from another, by variable."""
-        return await asyncio.to_thread(self._contents)
+        return await asyncio.to_thread(contents, self._paths)
 
     async def problem(self) -> str:
         """Say why a connection with what the files hold now would come to nothing, as far as this can be known."""
@@ -68,15 +65,42 @@ class Renewal:
         return ""
 
     def _read(self) -> tuple[Mapping[str, bytes], SinkConfig]:
-        return self._contents(), reread(self._name, self._config, self._secret_files)
+        return contents(self._paths), reread(sink_prefix(self._name), self._config, self._secret_files)
 
     def _try(self) -> None:
         config = self._read()[1]
         if isinstance(config, TlsFiles):
             config.try_files()
 
-    def _contents(self) -> dict[str, bytes]:
-        return {variable: _content(path) for variable, path in self._paths.items()}
+
+def watched(prefix: str, part: Part, secret_files: Mapping[str, Path]) -> dict[str, Path]:
+    """Name the files of a part of the settings by variable: those of its secrets, and of its TLS if it has any."""
+    paths = {variable: path for variable, path in secret_files.items() if variable.startswith(prefix)}
+    if isinstance(part, TlsFiles):
+        paths |= {f"{prefix}{name.upper()}": value for name, value in part if isinstance(value, Path)}
+    return paths
+
+
+def contents(paths: Mapping[str, Path]) -> dict[str, bytes]:
+    """Give what tells one content of files from another, by variable; blocks."""
+    return {variable: _content(path) for variable, path in paths.items()}
+
+
+def changed(before: Mapping[str, bytes], now: Mapping[str, bytes]) -> str:
+    """Name the variables whose files hold something else than before."""
+    return ", ".join(variable for variable in now if now[variable] != before[variable])
+
+
+class Watch:
+    """Tells a change that stands from one that is going on: of files that belong together one comes first."""
+
+    def __init__(self, seen: Mapping[str, bytes]) -> None:
+        self._seen = seen
+
+    def stands(self, now: Mapping[str, bytes]) -> bool:
+        """Tell whether the files hold what they held at the last look."""
+        seen, self._seen = self._seen, now
+        return now == seen
 
 
 def _content(path: Path) -> bytes:
@@ -94,7 +118,8 @@ class _Renewed:
         self._sink = sink
         self._name = name
         self._renewal = renewal
-        self._contents = self._seen = self._useless = contents
+        self._contents = self._useless = contents
+        self._watch = Watch(contents)
         self._look_at = time.monotonic() + _LOOK_SECONDS
 
     async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
@@ -105,15 +130,14 @@ class _Renewed:
         return await self._sink.deliver(batch)
 
     async def _look(self) -> None:
-        """Raise `Unavailable` for a change that stands: of files that belong together one comes first."""
+        """Raise `Unavailable` for a change that stands."""
         now = await self._renewal.contents()
-        seen, self._seen = self._seen, now
-        if now != seen or now in (self._contents, self._useless):
+        if not self._watch.stands(now) or now in (self._contents, self._useless):
             return
-        changed = ", ".join(variable for variable in now if now[variable] != self._contents[variable])
+        names = changed(self._contents, now)
         if problem := await self._renewal.problem():
             text = "sink %s goes on with what it had: %s changed, and a new connection would come to nothing: %s"
-            _log.error(text, self._name, changed, problem)
+            _log.error(text, self._name, names, problem)
             self._useless = now
             return
-        raise Unavailable(f"{changed} changed: a new connection", reason="planned", at_once=True)
+        raise Unavailable(f"{names} changed: a new connection", reason="planned", at_once=True)

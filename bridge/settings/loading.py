@@ -114,12 +114,11 @@ def secret_values(part: BaseModel) -> Iterator[str]:
                 yield from secret_values(section)
 
 
-def reread(name: str, config: SinkConfig, files: Mapping[str, Path]) -> SinkConfig:
-    """Give a sink's settings with what the files of its secrets hold now.
+def reread(prefix: str, config: M, files: Mapping[str, Path]) -> M:
+    """Give a part of the settings, whose variables have the prefix, with what the files of its secrets hold now.
 
     `files` are all of `Configuration.secret_files`. Blocks; raises `ConfigError` with what is wrong, by variable.
     """
-    prefix = sink_prefix(name)
     known = {variable.name: variable for variable in variables(type(config), prefix)}
     secrets: dict[str, str] = {}
     problems: list[str] = []

@@ -29,7 +29,7 @@ def loaded(good: Mapping[str, str], files: Mapping[str, Path]) -> Configuration:
 
 
 def again(configuration: Configuration) -> ExampleConfig:
-    config = reread("example", configuration.sinks["example"][1], configuration.secret_files)
+    config = reread("PORTOS_BRIDGE_SINK__EXAMPLE__", configuration.sinks["example"][1], configuration.secret_files)
     assert isinstance(config, ExampleConfig)
     return config
 
