@@ -185,14 +185,14 @@ class _Bridge:
 
     async def _take_in(self, journal: Journal, stop: asyncio.Event) -> None:
         """Feed the journal from the hub until told to stop; leaves unsubscribed, with all stored, and logged out."""
-        settings, activity = self._settings, self._activity
+        settings, activity, files = self._settings, self._activity, self._configuration.secret_files
         previous = journal.previous
         cause = JOURNAL_LOST if previous.forgotten else "stopped" if previous.clean else "unclean_start"
         sight = Sight(previous.proved_at, cause)
         wanted, less = scope(settings), minimisation(settings)
         intake = Intake(journal, self._catalogue, self._source_link, activity, self._memory, sight, wanted, less)
         gauges = _source_gauges(self._catalogue)
-        if not await feed(settings, activity, self._source_link, gauges, intake.read, stop, _STORE_SECONDS):
+        if not await feed(settings, files, activity, self._source_link, gauges, intake.read, stop, _STORE_SECONDS):
             _log.error("the journal does not take what the hub has sent last in time: some of it is lost")
 
     async def _deliver(self, name: str, journal: Journal) -> None:

@@ -7,7 +7,8 @@ error.
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from bridge import log
 from bridge.blind import Sight, Window, cause_of, resync_required
@@ -35,9 +36,10 @@ _UNCOUNTED = Gauges(lambda _: None, lambda _: None, lambda _: None, lambda _: No
 
 def tail(resources: Sequence[str], *, as_json: bool) -> int:
     """Show the events of all that is subscribed, or of some of it, until a signal or the end of whoever reads them."""
-    settings = _narrowed(configured().settings, resources)
-    site = settings.site
-    asyncio.run(_tail(settings, (lambda message: structured(message, site)) if as_json else _line))
+    configuration = configured()
+    settings = _narrowed(configuration.settings, resources)
+    site, files = settings.site, configuration.secret_files
+    asyncio.run(_tail(settings, files, (lambda message: structured(message, site)) if as_json else _line))
     return 0
 
 
@@ -57,7 +59,7 @@ def _narrowed(settings: Settings, resources: Sequence[str]) -> Settings:
     return settings.model_copy(update={"subscribe": narrow})
 
 
-async def _tail(settings: Settings, written: Callable[[Message], bytes]) -> None:
+async def _tail(settings: Settings, files: Mapping[str, Path], written: Callable[[Message], bytes]) -> None:
     stop = stop_signal()
     memory = VersionMemory(settings.version.mode, settings.site, settings.journal.dedupe_seconds)
     resources, site = bridged(settings), settings.site
@@ -65,7 +67,7 @@ async def _tail(settings: Settings, written: Callable[[Message], bytes]) -> None
         minimisation(settings), memory, lambda window: resync_required(window, resources, site).id, written, stop
     )
     link = Link("hub", hub_times(settings), _UNCOUNTED)
-    await feed(settings, SourceActivity(), link, _UNCOUNTED, shown.read, stop, _WRITE_SECONDS)
+    await feed(settings, files, SourceActivity(), link, _UNCOUNTED, shown.read, stop, _WRITE_SECONDS)
 
 
 class _Tail:

@@ -23,7 +23,7 @@ from bridge.portos.tasks import beside
 from bridge.ports import SourceActivity
 from bridge.settings.core import Auth, Hub
 
-__all__ = ["Tokens", "tokens"]
+__all__ = ["Login", "Tokens", "tokens"]
 
 _log = logging.getLogger(__name__)
 
@@ -54,11 +54,28 @@ class Tokens(Protocol):
         ...
 
 
+class Login(Tokens, Protocol):
+    """Gives tokens by a login that may be replaced by another one."""
+
+    def use(self, auth: Auth) -> None:
+        """Log in with these from now on; the next token is one of a session that began with them."""
+        ...
+
+    @property
+    def logged_in_with(self) -> Auth | None:
+        """What the session was begun with; None without a session."""
+        ...
+
+    async def end_former(self) -> None:
+        """Log out of the sessions that another login has replaced; never waits for long, never fails."""
+        ...
+
+
 @asynccontextmanager
-async def tokens(hub: Hub, auth: Auth, activity: SourceActivity, http: web.Http) -> AsyncIterator[Tokens]:
+async def tokens(hub: Hub, auth: Auth, activity: SourceActivity, http: web.Http) -> AsyncIterator[Login]:
     """Provide tokens. Entering does not wait; leaving logs out, within the hub's `close_seconds`."""
     if auth.scheme == "static":
-        yield _Given(_revealed(auth.token), activity)
+        yield _Given(auth, activity)
         return
     login = _Login(hub, auth, activity, http)
     try:
@@ -82,20 +99,30 @@ class _Streak:
 
 
 class _Given(_Streak):
-    """The token of the settings, always the same one."""
+    """The token of the settings, the same one for as long as these are."""
 
-    def __init__(self, token: str, activity: SourceActivity) -> None:
-        self._token = token
-        activity.token_expires_at = expiry(token)
+    logged_in_with = None
+
+    def __init__(self, auth: Auth, activity: SourceActivity) -> None:
+        self._activity = activity
+        self.use(auth)
+
+    def use(self, auth: Auth) -> None:
+        self._token = _revealed(auth.token)
+        self._activity.token_expires_at = expiry(self._token)
 
     async def token(self) -> str:
         return self._token
 
+    async def end_former(self) -> None:
+        """Do nothing: there is no session."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Session:
-    """A login at Portos: its token, what renews it, and when that is due."""
+    """A login at Portos: what it was made with, its token, what renews it, and when that is due."""
 
+    auth: Auth
     token: str
     refresh_token: str | None
     renew_at: float
@@ -110,6 +137,7 @@ class _Login(_Streak):
         self._activity = activity
         self._http = http
         self._session: _Session | None = None
+        self._former: list[_Session] = []
         self._good = False
         self._one_at_a_time = asyncio.Lock()
         self._renewable = asyncio.Event()
@@ -117,6 +145,11 @@ class _Login(_Streak):
 
     async def token(self) -> str:
         async with self._one_at_a_time:
+            former = self._session
+            if former and former.auth != self._auth:
+                session = await self._logged_in()
+                self._former.append(former)
+                return session.token
             if self._session and self._good and time.time() < self._session.renew_at:
                 return self._session.token
             session = await self._refreshed() or await self._logged_in()
@@ -149,8 +182,22 @@ class _Login(_Streak):
     async def log_out(self) -> None:
         """End the session, so that it holds no seat of the licence; never waits for long, never fails."""
         session, self._session = self._session, None
-        if session is None:
-            return
+        await self.end_former()
+        if session is not None:
+            await self._end(session)
+
+    def use(self, auth: Auth) -> None:
+        self._auth = auth
+
+    @property
+    def logged_in_with(self) -> Auth | None:
+        return self._session.auth if self._session else None
+
+    async def end_former(self) -> None:
+        while self._former:
+            await self._end(self._former.pop())
+
+    async def _end(self, session: _Session) -> None:
         url, headers = f"{self._hub.url}/api/auth", {"Authorization": f"Bearer {session.token}"}
         try:
             async with (
@@ -180,7 +227,7 @@ class _Login(_Streak):
                 self._renewable.clear()
                 return None
             raise
-        return self._take(grant, session.refresh_token)
+        return self._take(session.auth, grant, session.refresh_token)
 
     async def _logged_in(self) -> _Session:
         auth = self._auth
@@ -194,7 +241,7 @@ class _Login(_Streak):
             text = "Portos refused the login: check PORTOS_BRIDGE_AUTH__USERNAME and PORTOS_BRIDGE_AUTH__PASSWORD"
             raise Unavailable(text, reason="unauthorized", hold=self._refused_logins > _PATIENCE) from error
         self._refused_logins = 0
-        session = self._take(grant, None)
+        session = self._take(auth, grant, None)
         if grant.environment.lower() in _SALE_ENVIRONMENTS:
             await self.log_out()
             problem = (
@@ -225,12 +272,12 @@ class _Login(_Streak):
         self._count("ok")
         return answer
 
-    def _take(self, grant: Grant, refresh_token: str | None) -> _Session:
+    def _take(self, auth: Auth, grant: Grant, refresh_token: str | None) -> _Session:
         now, expires_at = time.time(), expiry(grant.token)
         refresh_token = grant.refresh_token or refresh_token
         for secret in filter(None, (grant.token, refresh_token)):
             redact(secret)  # none of our texts has it, but a library's might
-        self._session = _Session(grant.token, refresh_token, renewal(now, expires_at, self._auth))
+        self._session = _Session(auth, grant.token, refresh_token, renewal(now, expires_at, auth))
         self._good = True
         self._activity.token_expires_at = expires_at
         self._renewable.set()

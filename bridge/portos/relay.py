@@ -1,12 +1,13 @@
 """One source made of one connection after another, the next subscribed before the last is let go.
 
-A planned end - the token expires, recycling is due, the silence is doubtful - costs no blind second: the successor is
-opened beside the connection, then that is left in order and read to its end, then the successor is read from its
-subscription. What both heard is recognised by whoever stores it. There are never more than two connections, and there
-are two until an event has shown that the first one hears, or the silence has lasted twice as long as a doubt takes.
+A planned end - the token expires, a file has changed, recycling is due, the silence is doubtful - costs no blind
+second: the successor is opened beside the connection, then that is left in order and read to its end, then the
+successor is read from its subscription. What both heard is recognised by whoever stores it. There are never more than
+two connections, and there are two until an event has shown that the first one hears, or the silence has lasted twice as
+long as a doubt takes.
 
-Where the hub refuses the second one, the first is left and opened again, which is a window that is told; only a token
-that expires is waited for, and where a second connection fails for another reason it is tried again. Used by
+Where the hub refuses the second one, the first is left and opened again, which is a window that is told; not so for a
+token that expires or a file that has changed, nor where the second one fails for another reason. Used by
 `bridge.portos.feed`.
 """
 
@@ -43,12 +44,14 @@ _TOKEN, _RECYCLING, _DOUBT = "its token expires", "recycling is due", "the silen
 class Rotation:
     """When a connection gets a successor, and what is counted of it.
 
-    `renews`: a new token is another one, so that the expiry of the connection's is a reason. `recycle_seconds` is the
+    `renews`: a new token is another one, so that the expiry of the connection's is a reason. `changed` names what a new
+    connection would take up, if anything. `recycle_seconds` is the
     longest life of a connection, 0 is any. `beside` is whether a second connection may be opened. `connect_seconds` is
     the deadline of opening one, `close_seconds` that of closing one. `attempt` and `lost` count as a link does.
     """
 
     renews: bool
+    changed: Callable[[], str]
     recycle_seconds: float
     beside: bool
     connect_seconds: float
@@ -173,6 +176,8 @@ class _Relay:
         age = now - session.opened_clock
         if rotation.renews and rotation.beside and age >= _token_due(session.token_seconds):
             return _TOKEN
+        if rotation.beside and (names := rotation.changed()):
+            return f"{names} changed"
         if rotation.recycle_seconds and age >= rotation.recycle_seconds:
             return _RECYCLING
         return _DOUBT if doubtful and self._doubt.may_act(now) else None
@@ -192,7 +197,7 @@ class _Relay:
             successor = await self._opened_beside()
         except Unavailable as error:
             self._rotation.attempt(error.reason)
-            if why == _TOKEN or error.reason not in _REFUSED:
+            if why not in (_RECYCLING, _DOUBT) or error.reason not in _REFUSED:
                 _log.warning("no second connection to the hub, though %s: %s (%s)", why, error, error.reason)
                 return False
             _log.warning("the hub is left and connected again, since %s and there is no second one: %s", why, error)

@@ -4,7 +4,8 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, TypedDict
 
 import aiohttp
 from yarl import URL
@@ -14,9 +15,11 @@ from bridge.settings.core import Hub
 from bridge.settings.reference import PREFIX
 from bridge.tls import UnusableFile, trouble
 
-__all__ = ["Http", "body", "failure", "http_session", "refusal"]
+__all__ = ["HUB", "Http", "Way", "body", "failure", "http_session", "refusal", "way"]
 
-_HUB: Final = f"{PREFIX}HUB__"
+HUB: Final = f"{PREFIX}HUB__"
+"""What the variables begin with that say where Portos is and how it is reached."""
+
 _MAX_ANSWER_BYTES: Final = 1_048_576
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
@@ -25,24 +28,40 @@ _SERVER_ERROR: Final = 500
 _NOT_PORTOS: Final = frozenset({404, 405, 501})  # what a web server says to a POST that it has no place for
 
 
-class Http:
-    """Sends to Portos over the TLS of the settings: to the login, to the hub, and to where the hub redirects."""
+class _Options(TypedDict):
+    ssl: ssl.SSLContext | bool
 
-    def __init__(self, session: aiohttp.ClientSession, tls: ssl.SSLContext | None) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How Portos is reached; without a context of its own as any other server."""
+
+    tls: ssl.SSLContext | None
+
+    @property
+    def options(self) -> _Options:
+        """Give what aiohttp calls it, for each request: what a session keeps could not change."""
+        return {"ssl": self.tls or True}
+
+
+class Http:
+    """Sends to Portos on a `way` that may change: to the login, to the hub, and to where the hub redirects."""
+
+    def __init__(self, session: aiohttp.ClientSession, way: Way) -> None:
         self._session = session
-        self._tls: ssl.SSLContext | bool = True if tls is None else tls
+        self.way = way
 
     def post(
         self, url: URL | str, *, json: Mapping[str, str | None] | None = None, headers: Mapping[str, str] | None = None
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """Send a POST; a redirect is an answer like any other."""
-        return self._session.post(url, json=json, headers=headers, allow_redirects=False, ssl=self._tls)
+        return self._session.post(url, json=json, headers=headers, allow_redirects=False, **self.way.options)
 
     def delete(
         self, url: URL | str, *, headers: Mapping[str, str]
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """Send a DELETE."""
-        return self._session.delete(url, headers=headers, allow_redirects=False, ssl=self._tls)
+        return self._session.delete(url, headers=headers, allow_redirects=False, **self.way.options)
 
     async def open_socket(self, hub: Hub, url: URL, token: str) -> aiohttp.ClientWebSocketResponse[bool]:
         """Open a WebSocket that takes messages of up to the hub's `max_message_bytes`."""
@@ -52,7 +71,7 @@ class Http:
             max_msg_size=hub.max_message_bytes,
             timeout=aiohttp.ClientWSTimeout(ws_close=hub.close_seconds),  # no ws_receive: it costs a timer a message
             decode_text=False,  # one wrong byte must cost one record, not the connection
-            ssl=self._tls,
+            **self.way.options,
         )
 
 
@@ -70,17 +89,17 @@ async def http_session(hub: Hub) -> AsyncIterator[Http]:
         timeout=aiohttp.ClientTimeout(total=None),
         trust_env=False,
     ) as session:
-        yield Http(session, _tls(hub))
+        yield Http(session, way(hub))
 
 
-def _tls(hub: Hub) -> ssl.SSLContext | None:
-    """Make the context that the settings ask for; without any, aiohttp's own is shared and made once."""
+def way(hub: Hub) -> Way:
+    """Read the files of the settings as they are now; raises `ConfigError`, and blocks."""
     if not (hub.ca_file or hub.client_cert_file):
-        return None
+        return Way(None)  # aiohttp's own context is made once
     try:
-        return hub.tls_context()
+        return Way(hub.tls_context())
     except UnusableFile as error:
-        raise ConfigError([f"{_HUB}{error.field.upper()}: {error}"]) from error
+        raise ConfigError([f"{HUB}{error.field.upper()}: {error}"]) from error
 
 
 async def body(response: aiohttp.ClientResponse) -> bytes:
@@ -116,7 +135,7 @@ def failure(doing: str, error: aiohttp.ClientError | OSError) -> Unavailable:
     cause = _cause(error)
     match error:
         case _ if isinstance(cause, ssl.SSLError):
-            text, lasts = trouble(cause, f"{_HUB}URL", f"{_HUB}CA_FILE", f"{_HUB}CLIENT_CERT_FILE")
+            text, lasts = trouble(cause, f"{HUB}URL", f"{HUB}CA_FILE", f"{HUB}CLIENT_CERT_FILE")
             return Unavailable(f"{doing}: {text}", reason="tls", hold=lasts)
         case aiohttp.ClientResponseError(status=status) if status >= 1:
             return refusal(doing, status)

@@ -63,6 +63,13 @@ class Place:
         }
         return BridgeProcess(self.folder, usual | settings)
 
+    def bridge_with_a_password_file(self, password: str) -> tuple[BridgeProcess, Path]:
+        """Give one whose login may be rotated, with another password than the hub's own."""
+        file = self.folder / "password"
+        file.write_text(password)
+        self.wire.password = password
+        return self.bridge(AUTH__PASSWORD="", AUTH__PASSWORD_FILE=str(file)), file
+
 
 @pytest.fixture
 def place(hub: Hub, tmp_path: Path) -> Iterator[Place]:
@@ -123,6 +130,10 @@ FAULTS: dict[str, tuple[Callable[[Place], None], str]] = {
         lambda place: place.wire.present(speaking(place.ours.server("elsewhere", "hub.example"))),
         "for another host: set PORTOS_BRIDGE_HUB__URL",
     ),
+    "another's certificate": (
+        lambda place: place.wire.present(speaking(place.ours.server("strange", place.wire_host), place.stranger)),
+        "who signed the certificate of the bridge: check PORTOS_BRIDGE_HUB__CLIENT_CERT_FILE",
+    ),
     "TLS 1.1": (lambda place: place.wire.present(old(place)), "no TLS of version 1.2 or later"),
     "no TLS": (lambda place: place.wire.present(None), "no TLS on that port: check PORTOS_BRIDGE_HUB__URL"),
 }
@@ -163,3 +174,64 @@ def test_a_certificate_of_the_bridge_that_is_wanted_and_not_there_is_told(place:
         place.wire.present(speaking(place.ours.server("lenient", place.wire_host)))
         wait_until(bridge.ready, 20, "connected")
         heard(bridge, place)
+
+
+def windows(bridge: BridgeProcess) -> float:
+    return bridge.metric("portos_bridge_source_blind_windows_total")
+
+
+def planned(bridge: BridgeProcess) -> float:
+    return bridge.metric("portos_bridge_source_disconnects_total", reason="planned")
+
+
+def test_all_files_are_rotated_under_load_and_nothing_is_lost(place: Place) -> None:
+    """Authority, certificate, key and password, three times under 200/s: 0 lost, 0 blind, no old session is left."""
+    bridge, password = place.bridge_with_a_password_file("C4nar0")
+    with running(bridge):
+        blind = windows(bridge)
+        load = place.hub.burst(6000, rate=200, resources=("tickets",))
+        for number in range(1, 4):
+            authority = Authority(place.folder / f"authority-{number}")
+            place.wire.present(speaking(authority.server("server", place.wire_host), authority))
+            place.trust(authority)
+            place.identify(authority)
+            wait_until(lambda: planned(bridge) >= 2 * number - 1, 30, "taken over with the new certificates")  # noqa: B023 - at once
+            place.wire.password = f"C4nar{number}"
+            password.write_text(place.wire.password)
+            wait_until(lambda: planned(bridge) >= 2 * number, 30, "taken over with the new password")  # noqa: B023 - at once
+        wait_until(lambda: place.hub.state()["tokens"]["sessions"] == 1, 10, "logged out of the sessions before")
+        place.hub.wait_burst(load, 120)
+        wait_until(lambda: bridge.metric("portos_bridge_events_received_total") >= 6000, 30, "all received")
+        wait_until(lambda: bridge.status()["sinks"]["stdout"]["lagEvents"] == 0, 60, "all delivered")
+        blind, disconnects = windows(bridge) - blind, bridge.metric("portos_bridge_source_disconnects_total")
+        delivered = bridge.metric("portos_bridge_sink_delivered_events_total")
+        log = bridge.log()
+
+    print(f"6000 changes, {delivered:g} delivered, {blind:g} windows, {disconnects:g} connections left")
+    assert (blind, disconnects) == (0, 6)
+    assert delivered == 6000 + 1, "each of them once, and the window before the first connection"
+    assert "C4nar" not in log
+
+
+def test_a_rotation_that_goes_wrong_takes_no_connection_away(place: Place) -> None:
+    """Told with the variable, also after the connection broke; taken up once it is right. No window but that one."""
+    bridge, password = place.bridge_with_a_password_file("C4nar0")
+    with running(bridge):
+        heard(bridge, place)
+        blind = windows(bridge)
+        place.trust(place.stranger)
+        wait_until(lambda: "PORTOS_BRIDGE_HUB__CA_FILE changed, and the bridge goes on" in bridge.log(), 20, "told")
+        place.trust(place.ours)
+        password.write_text("wrong!")
+        wait_until(lambda: "PORTOS_BRIDGE_AUTH__PASSWORD changed, and the bridge goes on" in bridge.log(), 20, "told")
+        assert (windows(bridge), planned(bridge)) == (blind, 0)
+
+        place.wire.reset()
+        wait_until(lambda: windows(bridge) == blind + 1, 20, "connected again, with what it had")
+        heard(bridge, place)
+        place.wire.password = "C4nar1"
+        password.write_text("C4nar1")
+        load = place.hub.burst(1000, rate=100, resources=("tickets",))  # by which two connections are compared
+        wait_until(lambda: planned(bridge) == 1, 20, "the right one is taken up")
+        place.hub.wait_burst(load, 30)
+        assert windows(bridge) == blind + 1

@@ -268,7 +268,7 @@ class World:
         intake = Intake(journal, catalogue, link, activity, memory, sight, Scope(["tickets"]))
         ignore = [].append
         faults = self._faults
-        rotation = Rotation(False, faults.recycle_seconds, faults.beside, 5, 1.5, ignore, ignore)
+        rotation = Rotation(False, lambda: "", faults.recycle_seconds, faults.beside, 5, 1.5, ignore, ignore)
         doubt, reading = Doubt(Patience(5, 45, 900)), self._reading
 
         async def read(source: Source, deadline: Deadline) -> None:

@@ -114,6 +114,7 @@ class Counts:
     def rotation(self, **changes: Any) -> Rotation:
         made = Rotation(
             renews=True,
+            changed=lambda: "",
             recycle_seconds=0,
             beside=True,
             connect_seconds=0.5,
@@ -268,6 +269,31 @@ async def test_a_refused_rotation_of_the_token_keeps_the_connection(crier: Crier
         await until(lambda: len(crier.subscribed) == 1, 5, "subscribed")
         refusing(crier)
         await until(lambda: counts.attempts == ["forbidden"], 5, "refused")
+        await crier.tell(1)
+        await until(lambda: reading.versions == [1], 5, "still heard")
+
+    assert reading.ended is None
+
+
+async def test_a_changed_file_is_a_reason(crier: Crier) -> None:
+    """Until the successor is there; it has taken the change up."""
+    rotation = Counts().rotation(changed=lambda: "CA_FILE" if len(crier.ever) < 2 else "")
+    async with relayed(crier.hub, rotation) as reading:
+        await until(lambda: len(crier.subscribed) == 2, 5, "a second connection")
+        await crier.tell(1)
+        await until(taken_over(crier, 1), 5, "taken over")
+
+    assert len(crier.ever) == 2
+    assert reading.missed == []
+
+
+async def test_a_changed_file_that_is_refused_keeps_the_connection(crier: Crier) -> None:
+    """A wrong password is no reason to leave a connection that was let in with the right one."""
+    counts = Counts()
+    async with relayed(crier.hub, counts.rotation(changed=lambda: "PASSWORD")) as reading:
+        await until(lambda: len(crier.subscribed) == 1, 5, "subscribed")
+        refusing(crier)
+        await until(lambda: "forbidden" in counts.attempts, 5, "refused")
         await crier.tell(1)
         await until(lambda: reading.versions == [1], 5, "still heard")
 

@@ -98,6 +98,7 @@ async def stand(*ears: Ear | Unavailable, recycle_seconds: float = 0) -> AsyncIt
     line, doubt, attempts = Line(list(ears)), Doubt(BOUNDS), list[tuple[float, str]]()
     rotation = Rotation(
         renews=True,
+        changed=lambda: "",
         recycle_seconds=recycle_seconds,
         beside=True,
         connect_seconds=5,
