@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ HUB: Final = f"{PREFIX}HUB__"
 _MAX_ANSWER_BYTES: Final = 1_048_576
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
+_PROXY_LOGIN: Final = 407
+_PROXY_FORBIDS: Final = frozenset({403, 405})
 _TRY_LATER: Final = frozenset({408, 423, 425, 429})
 _SERVER_ERROR: Final = 500
 _NOT_PORTOS: Final = frozenset({404, 405, 501})  # what a web server says to a POST that it has no place for
@@ -30,18 +33,25 @@ _NOT_PORTOS: Final = frozenset({404, 405, 501})  # what a web server says to a P
 
 class _Options(TypedDict):
     ssl: ssl.SSLContext | bool
+    proxy: URL | None
+    proxy_headers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How Portos is reached; without a context of its own as any other server."""
+    """How Portos is reached: with a TLS context other than aiohttp's own, through a proxy, or neither."""
 
-    tls: ssl.SSLContext | None
+    tls: ssl.SSLContext | None = None
+    proxy: URL | None = None
 
     @property
     def options(self) -> _Options:
         """Give what aiohttp calls it, for each request: what a session keeps could not change."""
-        return {"ssl": self.tls or True}
+        proxy, headers = self.proxy, {}
+        if proxy is not None and proxy.user is not None:
+            login = b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
+            proxy, headers = proxy.with_user(None), {"Proxy-Authorization": f"Basic {login}"}
+        return {"ssl": self.tls or True, "proxy": proxy, "proxy_headers": headers}
 
 
 class Http:
@@ -94,10 +104,11 @@ async def http_session(hub: Hub) -> AsyncIterator[Http]:
 
 def way(hub: Hub) -> Way:
     """Read the files of the settings as they are now; raises `ConfigError`, and blocks."""
+    proxy = URL(hub.proxy_url.get_secret_value()) if hub.proxy_url else None
     if not (hub.ca_file or hub.client_cert_file):
-        return Way(None)  # aiohttp's own context is made once
+        return Way(None, proxy)  # aiohttp's own context is made once
     try:
-        return Way(hub.tls_context())
+        return Way(hub.tls_context(), proxy)
     except UnusableFile as error:
         raise ConfigError([f"{HUB}{error.field.upper()}: {error}"]) from error
 
@@ -134,6 +145,8 @@ def failure(doing: str, error: aiohttp.ClientError | OSError) -> Unavailable:
     """
     cause = _cause(error)
     match error:
+        case aiohttp.ClientHttpProxyError() | aiohttp.ClientProxyConnectionError():
+            return _barred(f"{doing}: the proxy in {HUB}PROXY_URL", getattr(error, "status", None), _words(cause))
         case _ if isinstance(cause, ssl.SSLError):
             text, lasts = trouble(cause, f"{HUB}URL", f"{HUB}CA_FILE", f"{HUB}CLIENT_CERT_FILE")
             return Unavailable(f"{doing}: {text}", reason="tls", hold=lasts)
@@ -144,8 +157,22 @@ def failure(doing: str, error: aiohttp.ClientError | OSError) -> Unavailable:
         case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError() | aiohttp.InvalidURL():
             return Unavailable(f"{doing}: no proper HTTP ({type(error).__name__})", reason="protocol")
         case _:
-            text = getattr(cause, "strerror", None) or type(cause).__name__
-            return Unavailable(f"{doing}: {text}", reason="refused")
+            return Unavailable(f"{doing}: {_words(cause)}", reason="refused")
+
+
+def _barred(proxy: str, status: int | None, words: str) -> Unavailable:
+    """Say why a proxy leads nowhere: none is there, or it answers with a status of its own, which is not the hub's."""
+    if status == _PROXY_LOGIN:
+        text = f"{proxy} answers HTTP status {status}: check user name and password in it"
+    elif status in _PROXY_FORBIDS:
+        text = f"{proxy} answers HTTP status {status}: it does not let the bridge connect to the address in {HUB}URL"
+    else:
+        return Unavailable(f"{proxy}: {words if status is None else f'HTTP status {status}'}", reason="network")
+    return Unavailable(text, reason="network", hold=True)
+
+
+def _words(cause: BaseException) -> str:
+    return getattr(cause, "strerror", None) or type(cause).__name__
 
 
 def _cause(error: BaseException) -> BaseException:

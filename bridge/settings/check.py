@@ -56,6 +56,9 @@ def cautions(settings: Settings, sinks: Mapping[str, tuple[Any, SinkConfig]]) ->
     hub = urlsplit(settings.hub.url)
     if hub.scheme == "http" and not is_loopback(hub.hostname or ""):
         yield f"{PREFIX}HUB__URL: the login and all events travel in plaintext to another host; use https where you can"
+    proxy = urlsplit(settings.hub.proxy_url.get_secret_value() if settings.hub.proxy_url else "")
+    if proxy.password and not is_loopback(proxy.hostname or ""):
+        yield f"{PREFIX}HUB__PROXY_URL: the password for the proxy travels in plaintext to another host"
     total = shutil.disk_usage(_existing(settings.journal.path)).total
     if total and (most := largest_journal(total)) < settings.journal.max_bytes:
         yield f"{PREFIX}JOURNAL__MAX_BYTES: is more than its volume has room for, and counts as {most} there"
@@ -96,6 +99,8 @@ def _hub_tls(given: Mapping[str, object]) -> Iterator[str]:
     if str(given.get("HUB__URL", "")).startswith("http:"):
         for name in (name for name, value in files.items() if value):
             yield f"{PREFIX}HUB__{name.upper()}: is of no use, since HUB__URL is not https"
+        if given.get("HUB__PROXY_URL"):
+            yield f"{PREFIX}HUB__PROXY_URL: needs a HUB__URL with https, since proxies pass on nothing else unseen"
     try:
         TlsFiles.model_validate(files).try_files()
     except UnusableFile as error:

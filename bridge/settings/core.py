@@ -56,6 +56,8 @@ class Hub(TlsFiles):
 
     url: str
     """Address of the Portos API, scheme and host only: `http://192.168.1.10:3000`."""
+    proxy_url: SecretStr | None = None
+    """HTTP proxy on the way to an https hub, `http://[user:password@]host:port`; none is taken from HTTPS_PROXY."""
     path: str = Field(default="/signalr/v1/mainHub", pattern=r"^/[^?#\s]*$")
     """Path of the hub below the address."""
     keepalive_seconds: Positive = 15
@@ -96,6 +98,13 @@ class Hub(TlsFiles):
     @classmethod
     def _origin_only(cls, value: str) -> str:
         return _origin(value)
+
+    @field_validator("proxy_url")
+    @classmethod
+    def _proxy_only(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _is_proxy(value.get_secret_value()):
+            raise ValueError("should be http://host:port, or http://user:password@host:port")
+        return value
 
 
 class Auth(Part):
@@ -304,3 +313,12 @@ def _origin(value: str) -> str:
     if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
         raise ValueError("should be the origin only, without path, query or user name")
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _is_proxy(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        return False
+    return parts.scheme == "http" and bool(parts.hostname and port) and value.endswith(parts.netloc)

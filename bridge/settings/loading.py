@@ -7,9 +7,11 @@ ones are an argument. Nothing on disk is written, and no value of a variable is 
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
@@ -105,13 +107,21 @@ def _secrets_dir(environ: Mapping[str, str]) -> Path:
 
 
 def secret_values(part: BaseModel) -> Iterator[str]:
-    """Walk a model and yield the secrets that are set."""
+    """Walk a model and yield the secrets that are set, and the password in one that is an address."""
     for name in type(part).model_fields:
         match getattr(part, name):
             case SecretStr() as secret if secret.get_secret_value():
                 yield secret.get_secret_value()
+                yield from _password_in(secret.get_secret_value())
             case BaseModel() as section:
                 yield from secret_values(section)
+
+
+def _password_in(secret: str) -> Iterator[str]:
+    if secret.startswith("http://"):
+        with suppress(ValueError):
+            password = urlsplit(secret).password or ""
+            yield from filter(None, (password, unquote(password)))
 
 
 def reread(prefix: str, config: M, files: Mapping[str, Path]) -> M:

@@ -20,11 +20,11 @@ from tests.brokers import MqttBroker
 from tests.brokers.certificates import Authority
 from tests.support import free_port, wait_until
 
-HUB = "PORTOS_BRIDGE_HUB__URL"
+HUB, PROXY_URL = "PORTOS_BRIDGE_HUB__URL", "PORTOS_BRIDGE_HUB__PROXY_URL"
 PASSWORD, TOKEN, MQTT = "C4nary-password-8d1", "C4nary-token-3b7", "C4nary-mqtt-5e9"
 KEY = "C4nary-key-of-the-pseudonyms-6a20"
 ADMIN = "C4nary-admin-token-77f2"
-HUB_KEY = "C4nary-hub-key-31fe"
+HUB_KEY, PROXY = "C4nary-hub-key-31fe", "C4nary-proxy-66d2"
 MQTT_KEY = "C4nary-mqtt-key-b0d4"
 KAFKA, KAFKA_KEY, CLIENT, GIVEN = (
     "C4nary-kafka-12d8",
@@ -109,7 +109,7 @@ def test_every_secret_there_is_has_a_canary() -> None:
 
     given = {f"PORTOS_BRIDGE_{name}" for name in ("ADMIN__TOKEN", "PRIVACY__HMAC_KEY")}
     given |= {f"PORTOS_BRIDGE_SINK__MQTT__{name}" for name in ("PASSWORD", "CLIENT_KEY_PASSWORD")}
-    given |= {f"PORTOS_BRIDGE_HUB__{name}" for name in ("CLIENT_KEY_PASSWORD",)}
+    given |= {f"PORTOS_BRIDGE_HUB__{name}" for name in ("CLIENT_KEY_PASSWORD", "PROXY_URL")}
     given |= {
         f"{SINK}{name}" for name in ("CLIENT_KEY_PASSWORD", *(name for login in LOGINS.values() for name in login))
     }
@@ -117,21 +117,31 @@ def test_every_secret_there_is_has_a_canary() -> None:
     assert secrets <= given
 
 
-@pytest.mark.parametrize("hub", ["closed", "echoing"])
+@pytest.mark.parametrize("hub", ["closed", "echoing", "behind an echoing proxy"])
 def test_a_failing_bridge_shows_no_secret(hub: str, environ: dict[str, str], tmp_path: Path) -> None:
     """Log at debug, /status, /metrics, the probes and the process list, while everything fails, and after the end."""
-    with _echo(tmp_path) as url, _running(environ | ({HUB: url} if hub == "echoing" else {})) as bridge:
+    proxied = hub == "behind an echoing proxy"
+    with _echo(tmp_path, secured=not proxied) as address:
+        url = address if not proxied else address.replace("http://", f"http://bridge:{PROXY}@")
+        further = {} if hub == "closed" else {PROXY_URL if proxied else HUB: url}
+        shown, log, status = _shown_while_failing(environ | further)
+
+    assert status == 0
+    assert "refused" in log or "HTTP status" in log or "protocol" in log
+    assert [line for line in log.splitlines() if "level" not in json.loads(line)] == []
+    assert "C4nary" not in "\n".join([*shown, log])
+
+
+def _shown_while_failing(environ: Mapping[str, str]) -> tuple[list[str], str, int]:
+    """Run a bridge until all has failed; give what it shows, its log, and its exit status."""
+    with _running(environ) as bridge:
         port = int(environ["PORTOS_BRIDGE_ADMIN__PORT"])
         wait_until(lambda: _all_failed(port), 20, "hub and sinks have failed and /status says so")
         shown = [_get(port, path) for path in ("/status", "/metrics", "/livez?verbose", "/readyz?verbose")]
         shown += [Path(f"/proc/{process}/cmdline").read_text() for process in _family(bridge.pid)]
         bridge.send_signal(signal.SIGTERM)
         log = bridge.communicate(timeout=30)[1]
-
-    assert bridge.returncode == 0
-    assert "refused" in log or "HTTP status" in log or "protocol" in log
-    assert [line for line in log.splitlines() if "level" not in json.loads(line)] == []
-    assert "C4nary" not in "\n".join([*shown, log])
+    return shown, log, bridge.returncode
 
 
 @pytest.mark.parametrize("command", [("check",), ("check", "--connect"), ("config", "env")], ids=" ".join)
@@ -222,14 +232,15 @@ class _Echo(socketserver.StreamRequestHandler):
 
 
 @contextmanager
-def _echo(folder: Path) -> Iterator[str]:
+def _echo(folder: Path, *, secured: bool = True) -> Iterator[str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "tls" / "server.pem")
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Echo) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
+        if secured:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"https://127.0.0.1:{server.server_address[1]}"
+        yield f"{'https' if secured else 'http'}://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
         thread.join()
 

@@ -11,8 +11,9 @@ import pytest
 from tests.brokers import Hub
 from tests.brokers.certificates import Authority
 from tests.chaos.bridge_process import BridgeProcess
+from tests.chaos.proxy import ConnectProxy
 from tests.chaos.secured_wire import SecuredWire, speaking
-from tests.support import wait_until
+from tests.support import free_port, wait_until
 
 pytestmark = pytest.mark.hub
 
@@ -235,3 +236,71 @@ def test_a_rotation_that_goes_wrong_takes_no_connection_away(place: Place) -> No
         wait_until(lambda: planned(bridge) == 1, 20, "the right one is taken up")
         place.hub.wait_burst(load, 30)
         assert windows(bridge) == blind + 1
+
+
+@pytest.fixture
+def proxy() -> Iterator[ConnectProxy]:
+    made = ConnectProxy(free_port(), "the bridge", "C4nary-of-the-proxy")
+    with made:
+        yield made
+
+
+def through(place: Place, proxy: ConnectProxy) -> tuple[BridgeProcess, Path]:
+    """Make a bridge that reaches the hub through a proxy alone; give the file with its address, too."""
+    file = place.folder / "proxy"
+    file.write_text(proxy.address)
+    return place.bridge(HUB__PROXY_URL_FILE=str(file)), file
+
+
+BARRED: dict[str, tuple[Callable[[ConnectProxy], object], str]] = {
+    "away": (lambda proxy: proxy.go(), "the proxy in PORTOS_BRIDGE_HUB__PROXY_URL: "),
+    "wrong password": (
+        lambda proxy: setattr(proxy, "password", "another one"),
+        "HTTP status 407: check user name and password in it",
+    ),
+    "forbids": (lambda proxy: setattr(proxy, "refusal", 403), "it does not let the bridge connect to the address"),
+}
+
+
+@pytest.mark.parametrize("name", BARRED)
+def test_a_proxy_that_bars_the_way_is_told_until_it_lets_through(place: Place, proxy: ConnectProxy, name: str) -> None:
+    """Login and hub are reached through it alone, and nothing else is told of the hub than its address."""
+    bar, said = BARRED[name]
+    bridge, _ = through(place, proxy)
+    with running(bridge):
+        heard(bridge, place)
+        bar(proxy)
+        proxy.reset()
+        wait_until(lambda: said in last_error(bridge), 20, f"/status says {said}")
+        tried = bridge.command("check", "--connect")
+        assert said in tried.stdout
+
+        if name == "away":
+            proxy.come_back()
+        proxy.password, proxy.refusal = "C4nary-of-the-proxy", None
+        wait_until(bridge.ready, 20, "connected again")
+        heard(bridge, place)
+        shown = bridge.log() + bridge.page("/status") + tried.stdout + tried.stderr
+
+    assert set(proxy.asked) == {f"{place.wire.host}:{place.wire.port}"}
+    assert "C4nary" not in shown
+
+
+def test_the_password_for_a_proxy_is_rotated_under_load_and_nothing_is_lost(place: Place, proxy: ConnectProxy) -> None:
+    """A second connection through the proxy takes over, as for any other file."""
+    bridge, file = through(place, proxy)
+    with running(bridge):
+        blind = windows(bridge)
+        load = place.hub.burst(2000, rate=200, resources=("tickets",))
+        proxy.password = "C4nary-rotated"
+        file.write_text(proxy.address)
+        wait_until(lambda: planned(bridge) == 1, 20, "taken over")
+        place.hub.wait_burst(load, 60)
+        wait_until(lambda: bridge.metric("portos_bridge_events_received_total") >= 2000, 30, "all received")
+        wait_until(lambda: bridge.status()["sinks"]["stdout"]["lagEvents"] == 0, 30, "all delivered")
+        delivered = bridge.metric("portos_bridge_sink_delivered_events_total")
+        blind = windows(bridge) - blind
+        log = bridge.log()
+
+    assert (blind, delivered) == (0, 2000 + 1)
+    assert "C4nary" not in log

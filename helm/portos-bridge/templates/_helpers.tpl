@@ -51,6 +51,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
       {{- if .keyPasswordKey }}
       - {key: {{ .keyPasswordKey | quote }}, path: portos_bridge_hub__client_key_password}
       {{- end }}
+      {{- if .proxyUrlKey }}
+      - {key: {{ .proxyUrlKey | quote }}, path: portos_bridge_hub__proxy_url}
+      {{- end }}
 {{- end }}{{ end }}
 {{- with .Values.mqtt }}{{ if .existingSecret }}
 - secret:

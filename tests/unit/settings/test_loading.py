@@ -261,6 +261,22 @@ def test_plaintext_to_another_host_is_a_warning(url: str, warned: bool, good: di
     assert [warning.partition(":")[0] for warning in warnings] == ["PORTOS_BRIDGE_HUB__URL"] * warned
 
 
+@pytest.mark.parametrize(
+    ("proxy", "warned"), [("proxy:3128", False), ("b:secret@127.0.0.1:3128", False), ("b:secret@proxy:3128", True)]
+)
+def test_a_password_in_plaintext_to_a_proxy_elsewhere_is_a_warning(
+    proxy: str,
+    warned: bool,  # noqa: FBT001
+    good: dict[str, str],
+) -> None:
+    """It is not repeated in it."""
+    given = good | {"PORTOS_BRIDGE_HUB__URL": "https://hub", "PORTOS_BRIDGE_HUB__PROXY_URL": f"http://{proxy}"}
+    warnings = loaded(given).warnings
+
+    assert [warning.partition(":")[0] for warning in warnings] == ["PORTOS_BRIDGE_HUB__PROXY_URL"] * warned
+    assert "secret" not in str(warnings)
+
+
 def test_what_carries_secrets_can_be_acknowledged_in_any_letters(good: dict[str, str]) -> None:
     """Whoever names it a second time gets it, and of everything what is neither named nor left out is refused."""
     named = {"SUBSCRIBE__RESOURCES": "ApiKeys", "PRIVACY__ACKNOWLEDGE_RESOURCES": "apikeys"}

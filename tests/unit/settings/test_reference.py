@@ -33,6 +33,7 @@ def test_a_secret_is_recognised_behind_its_option() -> None:
         "PORTOS_BRIDGE_AUTH__PASSWORD",
         "PORTOS_BRIDGE_AUTH__TOKEN",
         "PORTOS_BRIDGE_HUB__CLIENT_KEY_PASSWORD",
+        "PORTOS_BRIDGE_HUB__PROXY_URL",
         "PORTOS_BRIDGE_PRIVACY__HMAC_KEY",
         "PORTOS_BRIDGE_SINK__EXAMPLE__TOKEN",
         "PORTOS_BRIDGE_SINK__EXAMPLE__POOL__PASSWORD",

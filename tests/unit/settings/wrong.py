@@ -224,6 +224,11 @@ WRONG = {
     "a certificate that is none": Wrong(
         {"HUB__URL": "https://hub", "HUB__CLIENT_CERT_FILE": FILE}, {"HUB__CLIENT_CERT_FILE"}, {"secret": b"x"}
     ),
+    "a proxy for a hub without tls": Wrong({"HUB__PROXY_URL": "http://proxy:3128"}, {"HUB__PROXY_URL"}),
+    **{
+        f"a proxy that is {address}": Wrong({"HUB__URL": "https://hub", "HUB__PROXY_URL": address}, {"HUB__PROXY_URL"})
+        for address in ("proxy:3128", "https://proxy:3128", "http://proxy", "http://u:hunter2/@proxy:1", "http://p:1/x")
+    },
     "a key without a certificate": Wrong(
         {"HUB__URL": "https://hub", "HUB__CLIENT_KEY_FILE": FILE}, {"HUB__CLIENT_KEY_FILE"}, {"secret": b"x"}
     ),
