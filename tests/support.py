@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import os
+import random
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -61,12 +62,16 @@ def wait_until(condition: Callable[[], T], seconds: float, what: str) -> T:
         time.sleep(_POLL_SECONDS)
 
 
+_NEVER_OF_A_CLIENT = range(15_000, 32_000)  # below Linux's net.ipv4.ip_local_port_range and IANA's dynamic ports
+
+
 def free_port(*, neighbours: int = 0) -> int:
-    """Give a TCP port of the loopback that is free now, with that many free ones right above it."""
+    """Give a TCP port of the loopback that is free now, with that many free ones right above it.
+
+    It is none of those that the system gives to clients, which could take it before whoever is to listen there.
+    """
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
+        port = random.choice(_NEVER_OF_A_CLIENT)  # noqa: S311 - a port is no secret
         if all(_is_free(port + offset) for offset in range(neighbours + 1)):
             return port
 
