@@ -1,6 +1,7 @@
 """An MQTT broker inside the demo, and a subscriber at it that knows nothing of the bridge.
 
-The broker is amqtt, the extra `demo`; it speaks MQTT 3.1.1. The subscriber is what a consumer would write.
+The broker is amqtt, the extra `demo`; it speaks MQTT 3.1.1, over which an event is one JSON document. The subscriber is
+what a consumer would write.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
+import msgspec
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -19,19 +21,26 @@ from bridge.errors import ConfigError
 __all__ = ["Arrivals", "broker", "subscriber"]
 
 
+class _Event(msgspec.Struct):
+    """What the subscriber reads of a CloudEvent: the notification, byte for byte."""
+
+    data: msgspec.Raw
+
+
 @dataclass
 class Arrivals:
-    """What arrived: of each notification its SHA-256 in hexadecimal and the moment; of each told window its payload."""
+    """What arrived: of each notification its SHA-256 in hexadecimal and the moment; of each told window its data."""
 
     notifications: list[tuple[str, float]] = field(default_factory=list)
     windows: list[bytes] = field(default_factory=list)
 
     def take(self, topic: str, payload: bytes) -> None:
         """Take what was published."""
+        data = bytes(msgspec.json.decode(payload, type=_Event).data)
         if topic.endswith("/bridge/resync"):
-            self.windows.append(payload)
+            self.windows.append(data)
         else:
-            self.notifications.append((hashlib.sha256(payload).hexdigest(), time.time()))
+            self.notifications.append((hashlib.sha256(data).hexdigest(), time.time()))
 
 
 @asynccontextmanager
