@@ -31,6 +31,7 @@ __all__ = ["Outcome", "damage"]
 
 _CHANGES = 1300
 _CHANGE_BYTES = 4000  # so many that SQLite folds the first 4 MiB of its log into the file
+_FEW_BYTES = 300  # so few that all of them stay in the log
 _RATE = 2000
 _SLOW_SECONDS = 120.0
 _STAMP_SECONDS = 1.0  # by which a change's time, the hub's, may differ from when it was read
@@ -65,6 +66,7 @@ class _Run:
     dice: Random
     gaps: KafkaReader
     site: str
+    change_bytes: int
     backlog: int = 0
     lost: int = 0
     forgotten: int = 0
@@ -107,7 +109,7 @@ class _Run:
             wire.down()
         before = max((change.sequence for change in world.hub.ledger()), default=0)
         accepted = world.bridge.metric(_ACCEPTED)
-        burst = world.hub.burst(_CHANGES, rate=_RATE, size=_CHANGE_BYTES, resources=FIRST)
+        burst = world.hub.burst(_CHANGES, rate=_RATE, size=self.change_bytes, resources=FIRST)
         world.hub.wait_burst(burst, _SLOW_SECONDS)
         wait_until(lambda: world.bridge.metric(_ACCEPTED) >= accepted + _CHANGES, _SLOW_SECONDS, "all is accepted")
         return world.hub.ledger(before)
@@ -206,10 +208,13 @@ def _wrongly_kept(kind: Kind, new: set[Path], found: Sequence[bytes], log: str) 
             yield f"the log does not name {file.name}"
 
 
-def damage(kafka: KafkaBroker, mqtt: MqttBroker, kinds: Sequence[Kind], seed: str, script: str = "") -> Outcome:
+def damage(
+    kafka: KafkaBroker, mqtt: MqttBroker, kinds: Sequence[Kind], seed: str, script: str = "", *, in_log: bool = False
+) -> Outcome:
     """Damage a journal in each of these ways, one after another, and judge each.
 
-    `script` is another console script than the installed one.
+    `script` is another console script than the installed one. `in_log` has all that waits in the journal's log, so that
+    what is cut off of that is lost for sure.
     """
     dice, site = Random(seed), f"v{uuid4().hex[:8]}"  # noqa: S311 - where a bit flips is no secret
     started = time.monotonic()
@@ -221,8 +226,12 @@ def damage(kafka: KafkaBroker, mqtt: MqttBroker, kinds: Sequence[Kind], seed: st
         world = stack.enter_context(opened(hub, kafka, mqtt, settings, base=site, script=script))
         gaps = KafkaReader(kafka.bootstrap, KAFKA_TOPIC, besides="-")
         stack.callback(gaps.close)
-        run = _Run(world, wires, dice, gaps, site)
+        run = _Run(world, wires, dice, gaps, site, _FEW_BYTES if in_log else _CHANGE_BYTES)
         run.delivered()  # the window of the first start with it
+        if in_log:
+            world.bridge.terminate()  # which folds the log into the file
+            world.bridge.start(_SLOW_SECONDS)
+            run.delivered()
         for kind in kinds:
             run.spoil(kind)
         status = world.bridge.terminate()

@@ -27,7 +27,7 @@ def test_a_lost_end_that_is_not_told_is_found_out(
     faulty_kafka: KafkaBroker, faulty_mqtt: MqttBroker, tmp_path: Path
 ) -> None:
     """About 10 s: what a cut log has lost is known from the mark alone; without it the judge says so."""
-    outcome = damage(faulty_kafka, faulty_mqtt, [LOG_CUT], "1", mutant(tmp_path, UNMARKED))
+    outcome = damage(faulty_kafka, faulty_mqtt, [LOG_CUT], "1", mutant(tmp_path, UNMARKED), in_log=True)
     print(outcome.problems)
 
     assert any("are missing at the end, where 0 are told to be lost" in problem for problem in outcome.problems)
