@@ -1,5 +1,6 @@
 """Certificates of a test's own: an authority, servers and clients signed by it, good ones and bad ones."""
 
+import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-__all__ = ["Authority"]
+__all__ = ["Authority", "server_context"]
 
 HERE = ("localhost", "127.0.0.1")
 LONG_AGO = datetime.now(UTC) - timedelta(days=1)
@@ -43,6 +44,16 @@ class Authority:
         cert.write_bytes(b"".join(blob.bytes() for blob in found.cert_chain_pems))
         key.write_bytes(_key(found, password))
         return cert, key
+
+
+def server_context(certificate: Path, clients_of: Authority | None = None) -> ssl.SSLContext:
+    """Make the context of a server; with `clients_of` it wants a certificate that this authority has signed."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    if clients_of is not None:
+        context.load_verify_locations(clients_of.ca_file)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
 def _key(found: trustme.LeafCert, password: str | None) -> bytes:

@@ -4,13 +4,11 @@ import asyncio
 import re
 import ssl
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, cast
 
-from tests.brokers.certificates import Authority
 from tests.chaos.wire import Wire
 
-__all__ = ["SecuredWire", "speaking"]
+__all__ = ["SecuredWire"]
 
 _CHUNK_BYTES = 65_536
 _LOGIN = re.compile(rb'("Password": ")(.{6})(")')
@@ -113,13 +111,3 @@ class _TlsEnd:
         if not data:
             raise ConnectionError("the client is gone")
         return data
-
-
-def speaking(certificate: Path, clients_of: Authority | None = None) -> ssl.SSLContext:
-    """Make the context of a server; with `clients_of` it wants a certificate that this authority has signed."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    if clients_of is not None:
-        context.load_verify_locations(clients_of.ca_file)
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context

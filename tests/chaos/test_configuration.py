@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import socketserver
-import ssl
 import subprocess
 import sys
 import threading
@@ -17,7 +16,7 @@ import pytest
 
 from bridge import registry
 from tests.brokers import MqttBroker
-from tests.brokers.certificates import Authority
+from tests.brokers.certificates import Authority, server_context
 from tests.support import free_port, wait_until
 
 HUB, PROXY_URL = "PORTOS_BRIDGE_HUB__URL", "PORTOS_BRIDGE_HUB__PROXY_URL"
@@ -233,8 +232,7 @@ class _Echo(socketserver.StreamRequestHandler):
 
 @contextmanager
 def _echo(folder: Path, *, secured: bool = True) -> Iterator[str]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "tls" / "server.pem")
+    context = server_context(folder / "tls" / "server.pem")
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Echo) as server:
         if secured:
             server.socket = context.wrap_socket(server.socket, server_side=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import Hub
-from tests.brokers.certificates import Authority
+from tests.brokers.certificates import Authority, server_context
 from tests.chaos.bridge_process import BridgeProcess
 from tests.chaos.proxy import ConnectProxy
-from tests.chaos.secured_wire import SecuredWire, speaking
+from tests.chaos.secured_wire import SecuredWire
 from tests.support import free_port, wait_until
 
 pytestmark = pytest.mark.hub
@@ -34,7 +34,7 @@ class Place:
 
     def mutual(self, name: str = "server") -> ssl.SSLContext:
         """Give how it should be: a certificate for its host, and one of ours is wanted."""
-        return speaking(self.ours.server(name, self.wire_host), self.ours)
+        return server_context(self.ours.server(name, self.wire_host), self.ours)
 
     @property
     def wire_host(self) -> str:
@@ -112,7 +112,7 @@ def test_a_private_authority_and_a_certificate_of_the_bridge(place: Place) -> No
 
 
 def old(place: Place) -> ssl.SSLContext:
-    context = speaking(place.ours.server("old", place.wire_host))
+    context = server_context(place.ours.server("old", place.wire_host))
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
     context.set_ciphers("ALL:@SECLEVEL=0")
     return context
@@ -120,19 +120,19 @@ def old(place: Place) -> ssl.SSLContext:
 
 FAULTS: dict[str, tuple[Callable[[Place], None], str]] = {
     "self-signed": (
-        lambda place: place.wire.present(speaking(place.stranger.server("own", place.wire_host))),
+        lambda place: place.wire.present(server_context(place.stranger.server("own", place.wire_host))),
         "PORTOS_BRIDGE_HUB__CA_FILE",
     ),
     "expired": (
-        lambda place: place.wire.present(speaking(place.ours.server("expired", place.wire_host, expired=True))),
+        lambda place: place.wire.present(server_context(place.ours.server("expired", place.wire_host, expired=True))),
         "its certificate has expired",
     ),
     "another host": (
-        lambda place: place.wire.present(speaking(place.ours.server("elsewhere", "hub.example"))),
+        lambda place: place.wire.present(server_context(place.ours.server("elsewhere", "hub.example"))),
         "for another host: set PORTOS_BRIDGE_HUB__URL",
     ),
     "another's certificate": (
-        lambda place: place.wire.present(speaking(place.ours.server("strange", place.wire_host), place.stranger)),
+        lambda place: place.wire.present(server_context(place.ours.server("strange", place.wire_host), place.stranger)),
         "who signed the certificate of the bridge: check PORTOS_BRIDGE_HUB__CLIENT_CERT_FILE",
     ),
     "TLS 1.1": (lambda place: place.wire.present(old(place)), "no TLS of version 1.2 or later"),
@@ -172,7 +172,7 @@ def test_a_certificate_of_the_bridge_that_is_wanted_and_not_there_is_told(place:
         wait_until(lambda: said in last_error(bridge), 20, f"/status says {said}")
         assert said in bridge.command("check", "--connect").stdout
 
-        place.wire.present(speaking(place.ours.server("lenient", place.wire_host)))
+        place.wire.present(server_context(place.ours.server("lenient", place.wire_host)))
         wait_until(bridge.ready, 20, "connected")
         heard(bridge, place)
 
@@ -193,7 +193,7 @@ def test_all_files_are_rotated_under_load_and_nothing_is_lost(place: Place) -> N
         load = place.hub.burst(6000, rate=200, resources=("tickets",))
         for number in range(1, 4):
             authority = Authority(place.folder / f"authority-{number}")
-            place.wire.present(speaking(authority.server("server", place.wire_host), authority))
+            place.wire.present(server_context(authority.server("server", place.wire_host), authority))
             place.trust(authority)
             place.identify(authority)
             wait_until(lambda: planned(bridge) >= 2 * number - 1, 30, "taken over with the new certificates")  # noqa: B023 - at once

@@ -20,7 +20,7 @@ from bridge.policy import Pauses
 from sinks.mqtt import plugin
 from sinks.mqtt.config import MqttConfig
 from tests.brokers import Hub
-from tests.brokers.certificates import Authority
+from tests.brokers.certificates import Authority, server_context
 from tests.brokers.detour import Detour
 from tests.brokers.secured_mqtt import SecuredMosquitto
 from tests.chaos.bridge_process import BridgeProcess
@@ -106,8 +106,7 @@ async def test_each_way_to_be_let_in_delivers(broker: SecuredMosquitto, tmp_path
 @contextmanager
 def old_server(certificate: Path) -> Iterator[int]:
     """A server of TLS 1.1 and nothing newer; no broker that is made today can be told to be one."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
+    context = server_context(certificate)
     context.set_ciphers("DEFAULT@SECLEVEL=0")
     with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1

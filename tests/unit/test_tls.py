@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bridge.tls import Trouble, UnusableFile, client_context, trouble
-from tests.brokers.certificates import Authority
+from tests.brokers.certificates import Authority, server_context
 
 
 @pytest.fixture
@@ -21,12 +21,6 @@ def ours(tmp_path: Path) -> Authority:
 @pytest.fixture
 def theirs(tmp_path: Path) -> Authority:
     return Authority(tmp_path / "theirs")
-
-
-def speaking(certificate: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
 
 
 @contextmanager
@@ -67,7 +61,7 @@ def refused(client: ssl.SSLContext, context: ssl.SSLContext | None) -> Trouble:
 
 def test_whoever_the_file_names_is_trusted(ours: Authority) -> None:
     """A private authority is good once it is named."""
-    assert greeted(client_context(ours.ca_file), speaking(ours.server("server"))) == b"hello"
+    assert greeted(client_context(ours.ca_file), server_context(ours.server("server"))) == b"hello"
 
 
 @pytest.mark.parametrize("fault", ["unknown", "stranger", "expired", "host"])
@@ -80,7 +74,7 @@ def test_a_certificate_that_proves_nothing_is_refused(ours: Authority, theirs: A
         "host": (ours.server("host", "kafka.example"), "for another host: set BOOTSTRAP_SERVERS"),
     }[fault]
 
-    found = refused(client_context(None if fault == "unknown" else ours.ca_file), speaking(shown))
+    found = refused(client_context(None if fault == "unknown" else ours.ca_file), server_context(shown))
 
     assert said in found.text
     assert found.lasts
@@ -89,7 +83,7 @@ def test_a_certificate_that_proves_nothing_is_refused(ours: Authority, theirs: A
 @pytest.mark.filterwarnings("ignore:.*TLSv1_1:DeprecationWarning")
 def test_tls_below_1_2_is_refused(ours: Authority) -> None:
     """Whatever the system's OpenSSL would allow."""
-    old = speaking(ours.server("server"))
+    old = server_context(ours.server("server"))
     old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
     old.set_ciphers("ALL:@SECLEVEL=0")
     client = client_context(ours.ca_file)
@@ -111,7 +105,7 @@ def test_a_server_without_tls_is_said_to_be_one(ours: Authority) -> None:
 @pytest.mark.parametrize("password", [None, "of the key"])
 def test_the_bridge_shows_its_certificate(ours: Authority, password: str | None) -> None:
     """Also with a key that is encrypted, and one in the same file."""
-    mutual = speaking(ours.server("server"))
+    mutual = server_context(ours.server("server"))
     mutual.load_verify_locations(ours.ca_file)
     mutual.verify_mode = ssl.CERT_REQUIRED
     cert, key = ours.client("bridge", password)
@@ -128,7 +122,7 @@ def test_the_bridge_shows_its_certificate(ours: Authority, password: str | None)
 @pytest.mark.parametrize("shown", ["none", "stranger", "expired"])
 def test_a_server_that_does_not_take_the_bridge_s_certificate(ours: Authority, theirs: Authority, shown: str) -> None:
     """The variable to look at is named, and it is not tried again and again."""
-    mutual = speaking(ours.server("server"))
+    mutual = server_context(ours.server("server"))
     mutual.load_verify_locations(ours.ca_file)
     mutual.verify_mode = ssl.CERT_REQUIRED
     expired = ours.server("expired", expired=True)

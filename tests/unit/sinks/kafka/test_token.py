@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from sinks.kafka.config import KafkaConfig
 from sinks.kafka.grant import Grant, granted
 from sinks.kafka.meaning import no_connection
 from sinks.kafka.token import Tokens, tokens
-from tests.brokers.certificates import Authority
+from tests.brokers.certificates import Authority, server_context
 from tests.brokers.tokens import TokenEndpoint, token_endpoint
 
 CANARY = "C4nary-secret"
@@ -226,8 +225,7 @@ async def test_an_endpoint_that_is_not_there(endpoint: TokenEndpoint) -> None:
 async def test_an_endpoint_must_prove_who_it_is(tmp_path: Path) -> None:
     """By an authority of its own: brokers and login often have different ones."""
     ours, theirs = Authority(tmp_path / "ours"), Authority(tmp_path / "theirs")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(ours.server("server"))
+    context = server_context(ours.server("server"))
 
     async with token_endpoint(context) as endpoint:
         provider = await tokens(config(endpoint, oauth_ca_file=ours.ca_file))

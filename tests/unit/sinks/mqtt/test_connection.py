@@ -13,7 +13,7 @@ from bridge.errors import Unavailable
 from bridge.ports import Sink
 from sinks.mqtt import plugin
 from sinks.mqtt.meaning import ended, not_connected, other_protocol, upgrade_refused
-from tests.brokers.certificates import Authority
+from tests.brokers.certificates import Authority, server_context
 from tests.support import until
 from tests.unit.sinks.mqtt.fake_broker import DISCONNECT, FakeBroker
 
@@ -162,15 +162,9 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path / "tls")
 
 
-def speaking(certificate: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
-
-
 async def test_it_delivers_over_tls(authority: Authority) -> None:
     """With the private authority of a file, and the last packet is DISCONNECT."""
-    async with FakeBroker(context=speaking(authority.server("server"))) as broker:
+    async with FakeBroker(context=server_context(authority.server("server"))) as broker:
         async with connection(broker.url, ca_file=authority.ca_file) as sink:
             assert await sink.deliver(BATCH) == [None] * len(BATCH)
         async with asyncio.timeout(5):
@@ -182,7 +176,7 @@ async def test_it_delivers_over_tls(authority: Authority) -> None:
 
 async def test_a_connection_with_tls_that_is_lost_at_once_is_closed(authority: Authority) -> None:
     """A transport that asyncio has taken down already can be closed again."""
-    async with Leaving(context=speaking(authority.server("server"))) as broker:
+    async with Leaving(context=server_context(authority.server("server"))) as broker:
         error = await refusal(broker.url, ca_file=authority.ca_file)
 
     assert error.reason == "network"
@@ -192,7 +186,7 @@ async def test_a_connection_with_tls_that_is_lost_at_once_is_closed(authority: A
 async def test_a_certificate_of_nobody_who_is_trusted_is_held(authority: Authority, tmp_path: Path) -> None:
     """The variable is named, and no login is sent."""
     stranger = Authority(tmp_path / "stranger")
-    async with FakeBroker(context=speaking(stranger.server("server"))) as broker:
+    async with FakeBroker(context=server_context(stranger.server("server"))) as broker:
         error = await refusal(broker.url, ca_file=authority.ca_file, username="bridge", password="canary")
 
     assert (error.reason, error.hold) == ("tls", True)
@@ -232,7 +226,7 @@ async def enter(opening: AbstractAsyncContextManager[Sink]) -> None:
 async def test_a_frozen_broker_does_not_hold_up_closing_over_tls(authority: Authority) -> None:
     """The goodbye of TLS needs an answer; a second is all it gets."""
     batch = [sample(number, body=b"x" * 1_000_000) for number in range(20)]
-    async with FakeBroker(context=speaking(authority.server("server"))) as broker:
+    async with FakeBroker(context=server_context(authority.server("server"))) as broker:
         async with connection(broker.url, ca_file=authority.ca_file) as sink:
             await sink.deliver(BATCH)
             broker.transport.pause_reading()
