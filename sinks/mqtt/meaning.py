@@ -41,6 +41,10 @@ class Meaning(NamedTuple):
     reason: str
     advice: str = ""
 
+    def said(self, text: str) -> str:
+        """Add what an operator can do to the text of an error, where there is anything."""
+        return f"{text}; {self.advice}" if self.advice else text
+
 
 _CREDENTIALS = Meaning("hold", "unauthorized", "check USERNAME and PASSWORD")
 _FAULT = Meaning("doubt", "protocol")
@@ -130,7 +134,7 @@ def publish_outcome(code: int) -> Outcome:
     if row.verb == "deliver":
         return None
     if row.verb == "bury":
-        return Rejected(f"{text}; {row.advice}" if row.advice else text, reason=row.reason)
+        return Rejected(row.said(text), reason=row.reason)
     return _unavailable(row, text, blamed=True)
 
 
@@ -213,7 +217,7 @@ def upgrade_refused(status: int) -> Unavailable:
 
 def _unavailable(row: Meaning, text: str, *, blamed: bool) -> Unavailable:
     return Unavailable(
-        f"{text}; {row.advice}" if row.advice else text,
+        row.said(text),
         reason=row.reason,
         hold=row.verb == "hold",
         slowly=row.verb == "doubt",
