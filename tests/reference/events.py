@@ -134,9 +134,7 @@ def _lines() -> Iterator[str]:
     yield ""
     yield "## Attributes"
     yield ""
-    yield "| attribute | what it says |"
-    yield "|---|---|"
-    yield from (f"| `{name}` | {text} |" for name, text in ATTRIBUTES.items())
+    yield from _table("attribute", ATTRIBUTES)
     yield ""
     yield (
         "An attribute that an event has no value for is absent. Events may come again after a lost connection or a"
@@ -174,9 +172,13 @@ def _lines() -> Iterator[str]:
     yield ""
     yield "### Causes of a window"
     yield ""
-    yield "| cause | what it says |"
+    yield from _table("cause", CAUSE_TEXTS)
+
+
+def _table(what: str, texts: Mapping[str, str]) -> Iterator[str]:
+    yield f"| {what} | what it says |"
     yield "|---|---|"
-    yield from (f"| `{cause}` | {text} |" for cause, text in CAUSE_TEXTS.items())
+    yield from (f"| `{name}` | {text} |" for name, text in texts.items())
 
 
 def _kafka(mode: str) -> KafkaConfig:
