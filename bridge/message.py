@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 
 __all__ = [
+    "CORRELATION_ID",
     "DLQ_REDRIVEN",
     "GAP_CLOSED",
     "GAP_DETECTED",
@@ -47,6 +48,8 @@ GAP_CLOSED = "portos.bridge.gap.closed"
 """Versions of a resource are missing, and have all come late. Their data is made by `bridge.portos.gaps`."""
 DLQ_REDRIVEN = "portos.bridge.dlq.redriven"
 """Somebody had dead letters sent again. Its data is made by `bridge.letters`."""
+CORRELATION_ID = "correlationid"
+"""The flag of a notification with a reference of its own, its `r`."""
 VERSION_RESET = "versionreset"
 """The flag of a change with which versions of its resource begin anew."""
 
@@ -66,7 +69,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     Times are seconds since the epoch. `resource`, `resource_id`, `version` and `action` are those of the
     notification's `p.n`, `p.i.i`, `p.i.v` and `p.a` and are None where the event has none; `body` is the notification
-    as the hub sent it. `flags` are further attributes, set where the bridge has something to say of a message.
+    as the hub sent it. `flags` are further attributes, set where there is more to say of a message.
     """
 
     id: str

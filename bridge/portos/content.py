@@ -59,14 +59,17 @@ class Content:
         self._add(privacy.pseudonymise, self._pseudonym)
 
     def reduced(self, message: Message) -> Message:
-        """Give the message with the redacted resource for its body, or a reference where there is none to be had."""
+        """Give the message with the redacted resource for its body, or a reference where there is none to be had.
+
+        The notification's own reference goes with the notification: nobody knows what it holds.
+        """
         body = None
         if not self._references:
             try:
                 body = self._resource(message)
             except (ValueError, RecursionError):  # as `read` has them, and as deep; a reference holds nothing to hide
                 body = None
-        return msgspec.structs.replace(message, body=body or reference(message))
+        return msgspec.structs.replace(message, body=body or reference(message), flags=())
 
     def shortened(self, record: Unreadable) -> Unreadable:
         """Give an unreadable record without its bytes, of which nobody knows what they hold: their number and a hash.

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import msgspec
 
-from bridge.message import OWN_EVENTS, RESOURCES_CHANGED, Message, event_id
+from bridge.message import CORRELATION_ID, OWN_EVENTS, RESOURCES_CHANGED, Message, event_id, percent_encoded
 from bridge.ports import Unreadable
 
 __all__ = ["UNREADABLE", "read", "unreadable"]
@@ -28,6 +28,7 @@ _ACTIONS: dict[object, str] = {
     "deleted": "deleted",
 }
 _CODES = (int, str, float)
+_LONGEST_REFERENCE_BYTES = 256  # as long as percent_encoded gives
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what the journal's columns hold
 
 
@@ -49,6 +50,7 @@ class _Notification(msgspec.Struct, gc=False):
     e: str
     ca: str | None = None
     ea: str | None = None
+    r: object = None
     p: _Change | None = None
 
 
@@ -56,6 +58,7 @@ class _Envelope(msgspec.Struct, gc=False):
     e: str
     ca: str | None = None
     ea: str | None = None
+    r: object = None
     p: msgspec.Raw = msgspec.Raw()
 
 
@@ -112,7 +115,7 @@ def _message(argument: bytes, site: str, received_at: float) -> Message:
         identity = _unversioned(site, resource, resource_id, action, _decode_envelope(argument))
     else:
         identity = event_id(site, resource, resource_id, version, action)
-    expires = notification.ea
+    expires, correlation = notification.ea, notification.r
     return Message(
         identity,
         RESOURCES_CHANGED,
@@ -124,6 +127,7 @@ def _message(argument: bytes, site: str, received_at: float) -> Message:
         None if expires is None else _moment(expires),
         received_at,
         argument,
+        () if correlation is None else _correlated(correlation),
     )
 
 
@@ -135,7 +139,16 @@ def _other(envelope: _Envelope, body: bytes, site: str, received_at: float) -> M
         raise msgspec.ValidationError("The event bears a name of the bridge's own - at `$.e`")
     identity = _unversioned(site, envelope.e, None, None, envelope)
     times = _moment(envelope.ca), _moment(envelope.ea)
-    return Message(identity, envelope.e, None, None, None, None, *times, received_at, body)
+    flags = _correlated(envelope.r)
+    return Message(identity, envelope.e, None, None, None, None, *times, received_at, body, flags)
+
+
+def _correlated(reference: object) -> tuple[tuple[str, str], ...]:
+    """Give the attribute for a notification's `r`, documented as a text; anything else is left out."""
+    if type(reference) is not str or not reference:
+        return ()
+    plain = reference.isprintable() and len(reference.encode()) <= _LONGEST_REFERENCE_BYTES
+    return ((CORRELATION_ID, reference if plain else percent_encoded(reference)),)
 
 
 def _unversioned(site: str, name: str, resource_id: str | int | None, action: str | None, envelope: _Envelope) -> str:

@@ -9,12 +9,23 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from bridge.blind import CORRUPTION, TRIMMED, Window, corruption, resync_required, trimmed
 from bridge.journal.letter import Which
 from bridge.journal.letter_desk import Retried
 from bridge.letters import redriven
-from bridge.message import LICENCE_ACTIVATED, RESOURCES_CHANGED, VERSION_RESET, Message, attributes, event_id
+from bridge.message import (
+    CORRELATION_ID,
+    LICENCE_ACTIVATED,
+    RESOURCES_CHANGED,
+    VERSION_RESET,
+    Message,
+    attributes,
+    event_id,
+)
 from bridge.portos.gaps import body_shed, gap_closed, gap_detected
+from bridge.portos.notifications import read
 from bridge.portos.versions import Gap
 from bridge.ports import Explanation
 from sinks.kafka.config import KafkaConfig
@@ -43,6 +54,7 @@ ATTRIBUTES: Mapping[str, str] = {
     "resourceid": "which one of that kind",
     "resourceversion": "its version; higher is newer, but for a change with `versionreset`. A number, written as text",
     "resourceaction": "`created`, `updated`, `deleted`, or `unknown` for one that Portos may have one day",
+    CORRELATION_ID: "the notification's own reference `r`, where it has one and is published whole (`EVENT__CONTENT`)",
     VERSION_RESET: "`true` where the versions of this resource begin anew, and a lower one is the newest",
     "gapfrom": "the version seen before, where those between it and this one are missing (`VERSION__MODE=contiguous`)",
 }
@@ -134,7 +146,7 @@ def _lines() -> Iterator[str]:
     yield ""
     yield "## Attributes"
     yield ""
-    yield from _table("attribute", ATTRIBUTES)
+    yield from _attribute_table()
     yield ""
     yield (
         "An attribute that an event has no value for is absent. Events may come again after a lost connection or a"
@@ -173,6 +185,18 @@ def _lines() -> Iterator[str]:
     yield "### Causes of a window"
     yield ""
     yield from _table("cause", CAUSE_TEXTS)
+
+
+def _attribute_table() -> Iterator[str]:
+    """Give every attribute with what it says, and the value that the bridge writes for an event that has it."""
+    notification = {**json.loads(_change().body), "ea": "2026-09-21T15:13:20.000Z", "r": "r-17"}
+    read_one = read(json.dumps(notification).encode(), _SITE, _AT + 0.012)
+    assert isinstance(read_one, Message)
+    flagged = msgspec.structs.replace(read_one, flags=(*read_one.flags, (VERSION_RESET, "true"), ("gapfrom", "2")))
+    values = dict(attributes(flagged, _SITE))
+    yield "| attribute | what it says | such as |"
+    yield "|---|---|---|"
+    yield from (f"| `{name}` | {text} | `{values[name]}` |" for name, text in ATTRIBUTES.items())
 
 
 def _table(what: str, texts: Mapping[str, str]) -> Iterator[str]:

@@ -312,3 +312,13 @@ def test_why_a_record_is_unreadable_never_quotes_it(noise: bytes, cut: int) -> N
     found = read(whole[:cut] + noise + whole[cut + 5 :], "default", 1.0)
 
     assert isinstance(found, Message) or "c4nary" not in found.text
+
+
+def test_a_notifications_own_reference_goes_with_the_notification() -> None:
+    """Nobody knows what `r` holds, so that it is published with the whole notification only."""
+    got = message(json.dumps({**json.loads(notification({"name": "Jana"})), "r": CANARY}).encode())
+
+    reduced = content().reduced(got)
+
+    assert ("correlationid", CANARY) in got.flags
+    assert reduced.flags == ()

@@ -238,3 +238,35 @@ def test_the_recorded_notifications_of_a_real_server_are_all_read() -> None:
     assert read_ones
     assert all(isinstance(one, Message) for one in read_ones)
     assert {one.action for one in read_ones if isinstance(one, Message)} >= {"created", "updated", "deleted", None}
+
+
+@pytest.mark.parametrize(
+    ("reference", "flags"),
+    [
+        ("r-17", (("correlationid", "r-17"),)),
+        ("žltý", (("correlationid", "žltý"),)),
+        ("a\nb", (("correlationid", "a%0Ab"),)),
+        ("x" * 256, (("correlationid", "x" * 256),)),
+        (None, ()),
+        ("", ()),
+        (17, ()),
+        ({"id": "17"}, ()),
+    ],
+)
+@pytest.mark.parametrize("event", ["portos.resources.changed", "portos.licence.activated"])
+def test_a_notifications_own_reference_is_an_attribute(
+    event: str, reference: object, flags: tuple[tuple[str, str], ...]
+) -> None:
+    """`r` becomes `correlationid` as a text without control characters; what is no text costs nothing."""
+    got = message({**changed(), "e": event, "r": reference})
+
+    assert got.flags == flags
+
+
+def test_a_long_reference_is_cut() -> None:
+    """An attribute is bounded, whatever the hub sends."""
+    got = message({**changed(), "r": "x" * 5000})
+
+    ((_, text),) = got.flags
+    assert text.startswith("x" * 200 + "~")
+    assert len(text) == 217
