@@ -59,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("run", help="bridge until told to stop (the default)")
     check = commands.add_parser("check", help="check the configuration and show it without secrets")
     check.add_argument("--connect", action="store_true", help="log in, subscribe and connect each sink as well")
+    check.add_argument(
+        "--create-topics", action="store_true", help="do that, and create what topics are missing at the brokers"
+    )
     config = commands.add_parser("config", help="show what can be configured").add_subparsers(
         dest="topic", metavar="topic", required=True
     )

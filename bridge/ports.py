@@ -4,10 +4,10 @@ An adapter lives for one connection and never reconnects: when the connection is
 thrown away. It has no locks, no retries, no back-off and no metrics; the pipeline has them, once, for all.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence, Sized
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence, Sized
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 from weakref import WeakSet
 
 from bridge.errors import Rejected, Unavailable
@@ -18,6 +18,8 @@ __all__ = [
     "Batch",
     "Connect",
     "Explanation",
+    "Finding",
+    "Inspect",
     "Missed",
     "Outcome",
     "Sink",
@@ -134,6 +136,7 @@ class Sink(Protocol):
 
 T_co = TypeVar("T_co", covariant=True)
 C = TypeVar("C")
+C_contra = TypeVar("C_contra", contravariant=True)
 
 Connect = Callable[[], AbstractAsyncContextManager[T_co]]
 """Opens one connection: entering connects (or raises `Unavailable`), leaving flushes and closes."""
@@ -154,6 +157,25 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """What a look at a broker has shown, in a line: `warning` works but should be known, `failed` is to be mended."""
+
+    rank: Literal["ok", "warning", "failed"]
+    text: str
+
+
+class Inspect(Protocol[C_contra]):
+    """Looks at what the broker has for events like these, before there are any."""
+
+    def __call__(self, config: C_contra, examples: Sequence[Message], *, create: bool) -> AsyncGenerator[Finding, None]:
+        """Yield a finding a line, over a connection of its own; `create` makes topics that are missing first.
+
+        Raises `Unavailable` where the broker cannot be asked.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class SinkPlugin(Generic[C]):
     """A kind of sink: its settings and how to connect it. The entry point `portos_bridge.sinks` names one of these.
 
@@ -162,10 +184,12 @@ class SinkPlugin(Generic[C]):
     says without a connection what becomes of a message, for `portos-bridge explain`, and raises `Rejected` where that
     is known without a broker. It is pure, and agrees with what is delivered. `copies` may be left out too: it gives how
     to connect to where the sink's dead letters are copied, None where the settings want no copies; what is delivered
-    there are the events as they were, with flags that begin with `DLQ_FLAGS`.
+    there are the events as they were, with flags that begin with `DLQ_FLAGS`. So may `inspect`:
+    `portos-bridge check --connect` asks it with an event of each kind that the settings lead to.
     """
 
     config: type[C]
     connect: Callable[[C], AbstractAsyncContextManager[Sink]]
     explain: Callable[[C, Message], Explanation] | None = None
     copies: Callable[[C], Connect[Sink] | None] | None = None
+    inspect: Inspect[C] | None = None

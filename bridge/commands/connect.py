@@ -4,49 +4,59 @@ import asyncio
 import os
 from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
 from bridge import log
-from bridge.errors import BridgeError
+from bridge.commands.inspection import inspected
+from bridge.errors import BridgeError, Unavailable
 from bridge.portos.auth import tokens
 from bridge.portos.source import connect
 from bridge.portos.web import http_session
-from bridge.ports import SinkPlugin, SourceActivity
+from bridge.ports import Finding, SinkPlugin, SourceActivity
 from bridge.settings import Settings, SinkConfig
 from bridge.settings.loading import Configuration
 
 __all__ = ["try_everything"]
 
 
-async def try_everything(configuration: Configuration) -> int:
-    """Try the journal's volume, the hub and each sink; print a line each, and give 1 if any failed."""
+async def try_everything(configuration: Configuration, *, create: bool = False) -> int:
+    """Try the journal's volume, the hub and each sink; print a line each, and give 1 if any failed.
+
+    `create` makes the topics that are missing at a sink's broker.
+    """
     settings = configuration.settings
     results = [
         await _tried("the journal's volume is writable", asyncio.to_thread(_write_beside, settings.journal.path))
     ]
     results.append(await _portos(settings))
-    seconds = settings.delivery.connect_seconds + settings.delivery.close_seconds
     for name, (plugin, config) in configuration.sinks.items():
-        results.append(await _tried(f"sink {name} connects", _sink(plugin, config), seconds))
+        results.append(await _sink(name, plugin, config, settings, create=create))
     return 0 if all(results) else 1
 
 
 async def _tried(what: str, trial: Awaitable[object], seconds: float | None = None) -> bool:
+    return await _failure(what, trial, seconds) is None
+
+
+async def _failure(what: str, trial: Awaitable[object], seconds: float | None = None) -> Exception | None:
+    """Print what became of a trial, and give the error if there was one."""
     try:
         async with asyncio.timeout(seconds):
             await trial
-    except TimeoutError:
+    except TimeoutError as error:
         _print(f"failed: {what}: no answer within {seconds} s")
+        return error
     except BridgeError as error:
         _print(f"failed: {what}: {error}")
+        return error
     except OSError as error:
         _print(f"failed: {what}: {error.strerror or error!r}")
-    else:
-        _print(f"ok: {what}")
-        return True
-    return False
+        return error
+    _print(f"ok: {what}")
+    return None
 
 
 async def _portos(settings: Settings) -> bool:
@@ -62,8 +72,34 @@ async def _portos(settings: Settings) -> bool:
         )
 
 
-async def _sink(plugin: SinkPlugin[Any], config: SinkConfig) -> None:
-    await _entered(plugin.connect(config))
+async def _sink(name: str, plugin: SinkPlugin[Any], config: SinkConfig, settings: Settings, *, create: bool) -> bool:
+    """Connect a sink, then look at what its broker has for the events to come.
+
+    A right that is missing may keep a sink from connecting, and the look tells which one.
+    """
+    times = settings.delivery
+    connecting_seconds = times.connect_seconds + times.close_seconds
+    error = await _failure(f"sink {name} connects", _entered(plugin.connect(config)), connecting_seconds)
+    forbidden = isinstance(error, Unavailable) and error.reason == "forbidden"
+    if plugin.inspect is None or (error is not None and not forbidden):
+        return error is None
+    look = partial(inspected, plugin.inspect, config, settings, partial(_tell, name), create=create)
+    return await _looked(name, look(), connecting_seconds + times.answer_seconds) and error is None
+
+
+async def _looked(name: str, look: Awaitable[bool], seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            return await look
+    except TimeoutError:
+        _print(f"failed: sink {name}: its broker did not tell everything within {seconds} s")
+    except BridgeError as error:
+        _print(f"failed: sink {name}: {error}")
+    return False
+
+
+def _tell(name: str, finding: Finding) -> None:
+    _print(f"{finding.rank}: sink {name}: {finding.text}")
 
 
 async def _entered(connection: AbstractAsyncContextManager[object]) -> None:

@@ -1,10 +1,11 @@
 """The sink for Apache Kafka: one idempotent producer a connection, every event confirmed by all in-sync replicas."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 
-from bridge.ports import Connect, Sink, SinkPlugin
+from bridge.message import Message
+from bridge.ports import Connect, Finding, Sink, SinkPlugin
 from sinks.kafka.config import KafkaConfig
 from sinks.kafka.explanation import explain
 from sinks.kafka.records import letter_record
@@ -38,4 +39,12 @@ def _copies(config: KafkaConfig) -> Connect[Sink] | None:
     return partial(_connect_copies, config.model_copy(update=own), config.dlq_topic)
 
 
-plugin = SinkPlugin(config=KafkaConfig, connect=_connect, explain=explain, copies=_copies)
+async def _inspect(config: KafkaConfig, examples: Sequence[Message], *, create: bool) -> AsyncGenerator[Finding, None]:
+    from sinks.kafka.inspection import inspect  # noqa: PLC0415 - as above
+
+    async with aclosing(inspect(config, examples, create=create)) as findings:
+        async for finding in findings:
+            yield finding
+
+
+plugin = SinkPlugin(config=KafkaConfig, connect=_connect, explain=explain, copies=_copies, inspect=_inspect)

@@ -16,7 +16,10 @@ import aiokafka.client
 from aiokafka.conn import AIOKafkaConnection, OAuthAuthenticator
 from aiokafka.errors import AuthenticationFailedError, KafkaError
 
-__all__ = ["Connection", "Failures", "noting_failures"]
+from bridge.errors import Rejected, Unavailable
+from sinks.kafka.meaning import meaning, no_connection
+
+__all__ = ["Connection", "Failures", "at_its_cause", "explained", "noting_failures"]
 
 
 _REPEAT_SECONDS = 0.5
@@ -56,6 +59,21 @@ def noting_failures(lasts: Callable[[str, BaseException], bool]) -> Failures:
     failures = Failures(lasts)
     _failures.set(ref(failures))
     return failures
+
+
+def explained(error: Exception, where: str, failures: Failures, login: str) -> Unavailable:
+    """Give the meaning of an error that met no batch; `login` names the variables to look at for a refused login."""
+    found = meaning(type(error).__name__, str(error), where, records=0, progress=False, login=login)
+    if isinstance(found, Rejected):
+        return Unavailable(str(found), reason="unexpected", slowly=True)
+    return at_its_cause(found, failures, login)
+
+
+def at_its_cause(found: Unavailable, failures: Failures, login: str) -> Unavailable:
+    """Say why there is no connection, where that is all that an error can mean."""
+    if found.reason in ("network", "timeout"):
+        return no_connection(failures.by_address, login) or found
+    return found
 
 
 class Connection(AIOKafkaConnection):

@@ -38,9 +38,9 @@ from bridge.message import Message
 from bridge.ports import Outcome, Sink
 from sinks.kafka.batch import Batch
 from sinks.kafka.config import KafkaConfig
-from sinks.kafka.connection import Failures, noting_failures
+from sinks.kafka.connection import Failures, at_its_cause, explained, noting_failures
 from sinks.kafka.ending import abandon, watched
-from sinks.kafka.meaning import FURTHER_CODES, meaning, no_connection, not_connected
+from sinks.kafka.meaning import FURTHER_CODES, meaning, not_connected
 from sinks.kafka.records import Record, partition_of, record_of, too_large
 from sinks.kafka.starting import protection, start
 
@@ -87,7 +87,7 @@ async def connect(config: KafkaConfig, to_record: ToRecord | None = None) -> Asy
             servers = ", ".join(config.bootstrap_servers)
             if isinstance(error, KafkaConnectionError) and not failures.by_address:
                 failures.by_address.update(dict.fromkeys(config.bootstrap_servers, error))
-            raise _explained(error, f"connecting to {servers}", failures, config) from error
+            raise explained(error, f"connecting to {servers}", failures, config.login) from error
         # Epoch and producer id are those of the transactional id, and transactions are of no use here: only the id is
         # taken out again, else aiokafka would ask for one around each batch.
         producer._txn_manager.transactional_id = None  # noqa: SLF001 - see above
@@ -135,7 +135,7 @@ class _KafkaSink:
         if any(worker.done() for worker in self._workers):
             raise Unavailable("a task of the producer has ended", reason="session", at_once=self._progress)
         if self._failures.given_up:
-            raise _explained(KafkaConnectionError(), "the cluster", self._failures, self._config)
+            raise explained(KafkaConnectionError(), "the cluster", self._failures, self._config.login)
         outcomes: dict[int, Outcome] = {}
         lanes, stop = await self._sorted(batch, outcomes)
         if not self._progress and lanes:
@@ -181,7 +181,7 @@ class _KafkaSink:
             missing = UnknownTopicOrPartitionError()
         if isinstance(missing, UnknownTopicOrPartitionError) and not await self._brokers_answer():
             missing = TimeoutError("the brokers do not answer")
-        return _explained(missing, f"topic {topic}", self._failures, self._config)
+        return explained(missing, f"topic {topic}", self._failures, self._config.login)
 
     async def _brokers_answer(self) -> bool:
         try:
@@ -229,7 +229,7 @@ class _KafkaSink:
         try:
             answer = await self._producer.send_batch(batch, topic, partition=partition)
         except (KafkaError, AssertionError) as error:  # it asserts that the partition exists
-            self._over = self._over or _explained(error, f"topic {topic}", self._failures, self._config)
+            self._over = self._over or explained(error, f"topic {topic}", self._failures, self._config.login)
             return None
         self._most_records[place] = min(2 * most, _LARGEST_BATCH_RECORDS)
         return _Sent(numbers, answer)
@@ -255,7 +255,7 @@ class _KafkaSink:
                 named=self._config.transactional_id is not None,
             )
             if isinstance(outcome, Unavailable):
-                outcome = _at_its_cause(outcome, self._failures, self._config)
+                outcome = at_its_cause(outcome, self._failures, self._config.login)
         on_the_way.popleft()
         outcomes.update(dict.fromkeys(sent.numbers, outcome))
         if outcome is not None and self._over is None:
@@ -267,18 +267,3 @@ def _after(outcome: Rejected | Unavailable) -> Unavailable:
     if isinstance(outcome, Unavailable):
         return outcome
     return Unavailable("the producer is of no more use after a refused event", reason="session", at_once=True)
-
-
-def _explained(error: Exception, where: str, failures: Failures, config: KafkaConfig) -> Unavailable:
-    """Give the meaning of an error that met no batch."""
-    found = meaning(type(error).__name__, str(error), where, records=0, progress=False, login=config.login)
-    if isinstance(found, Rejected):
-        return Unavailable(str(found), reason="unexpected", slowly=True)
-    return _at_its_cause(found, failures, config)
-
-
-def _at_its_cause(found: Unavailable, failures: Failures, config: KafkaConfig) -> Unavailable:
-    """Say why there is no connection, where that is all that an error can mean."""
-    if found.reason in ("network", "timeout"):
-        return no_connection(failures.by_address, config.login) or found
-    return found
