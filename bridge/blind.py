@@ -5,12 +5,13 @@ is known to be stored, not at the moment at which the loss was noticed, and clos
 Used by `bridge.intake`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from bridge.message import RESYNC_REQUIRED, Message, event_id, rfc3339
+from bridge.payload import ResyncRequired, Span
 
 __all__ = [
     "CAUSES",
@@ -111,13 +112,12 @@ def cause_of(reason: str) -> str:
 def resync_required(window: Window, resources: Sequence[str], site: str, clock_offset_seconds: float = 0.0) -> Message:
     """Make the event that tells a window: whoever keeps state of these resources has to fetch it again.
 
-    Its data is `{"window": {"id", "from", "to"}, "cause", "resources"}`, the times RFC 3339 on the bridge's clock, with
-    `clockOffsetSeconds` where the hub's clock is known to be that far ahead. It stands in the stream before the first
-    event that was heard after the window, and is recorded at its end, so that by that time too it is before them.
+    It stands in the stream before the first event that was heard after the window, and is recorded at its end, so that
+    by that time too it is before them.
     """
     identity = event_id(site, RESYNC_REQUIRED, window.since, window.until, window.cause)
-    more = {"clockOffsetSeconds": round(clock_offset_seconds, 1)} if clock_offset_seconds else {}
-    return _telling(identity, window, resources, more)
+    offset = round(clock_offset_seconds, 1) if clock_offset_seconds else msgspec.UNSET
+    return _telling(window, ResyncRequired(_span(identity, window), window.cause, resources, offset))
 
 
 def corruption(window: Window, events: int, loss: tuple[str, int], resources: Sequence[str], site: str) -> Message:
@@ -126,7 +126,8 @@ def corruption(window: Window, events: int, loss: tuple[str, int], resources: Se
     Like the one that tells a window, with `lostEvents`; `window` lasts from the event before to the one behind. `loss`
     is the journal and the number of the first: from it comes the id, the same for every sink and after every restart.
     """
-    return _telling(event_id(site, RESYNC_REQUIRED, *loss), window, resources, {"lostEvents": events})
+    span = _span(event_id(site, RESYNC_REQUIRED, *loss), window)
+    return _telling(window, ResyncRequired(span, window.cause, resources, lost_events=events))
 
 
 def trimmed(window: Window, events: int, range_: tuple[str, int, int], resources: Sequence[str], site: str) -> Message:
@@ -136,18 +137,17 @@ def trimmed(window: Window, events: int, range_: tuple[str, int, int], resources
     `range_` is the journal, and these numbers.
     """
     journal, first, last = range_
-    identity = event_id(site, RESYNC_REQUIRED, TRIMMED, journal, last)
-    more = {"lostEvents": events, "firstNumber": first, "lastNumber": last}
-    return _telling(identity, window, resources, more)
+    span = _span(event_id(site, RESYNC_REQUIRED, TRIMMED, journal, last), window)
+    return _telling(
+        window,
+        ResyncRequired(span, window.cause, resources, lost_events=events, first_number=first, last_number=last),
+    )
 
 
-def _telling(identity: str, window: Window, resources: Sequence[str], more: Mapping[str, float]) -> Message:
-    since = None if window.since is None else rfc3339(window.since)
-    data = {
-        "window": {"id": identity, "from": since, "to": rfc3339(window.until)},
-        "cause": window.cause,
-        "resources": list(resources),
-        **more,
-    }
-    body = msgspec.json.encode(data)
-    return Message(identity, RESYNC_REQUIRED, None, None, None, None, window.until, None, window.until, body)
+def _span(identity: str, window: Window) -> Span:
+    return Span(identity, None if window.since is None else rfc3339(window.since), rfc3339(window.until))
+
+
+def _telling(window: Window, data: ResyncRequired) -> Message:
+    at, body = window.until, msgspec.json.encode(data)
+    return Message(data.window.id, RESYNC_REQUIRED, None, None, None, None, at, None, at, body)

@@ -12,6 +12,7 @@ import msgspec
 
 from bridge.journal import Letter, Retried, Which
 from bridge.message import DLQ_REDRIVEN, Message, attributes, event_id, rfc3339
+from bridge.payload import Redriven
 
 __all__ = ["asked", "letter_number", "redriven", "shown", "told", "which_of"]
 
@@ -92,12 +93,8 @@ def told(retried: Retried) -> dict[str, int]:
 
 
 def redriven(which: Which, retried: Retried, site: str, now: float) -> Message:
-    """Make the event that tells of a retry: who asked for what, and how many letters it is about.
-
-    Its data is `{"sink", "count", "filter", "overtaken"}`; `sink` is null where all were meant.
-    """
-    data = {"sink": which.sink, "count": retried.marked, "filter": asked(which), "overtaken": retried.overtaken}
-    body = msgspec.json.encode(data)
+    """Make the event that tells of a retry: who asked for what, and how many letters it is about."""
+    body = msgspec.json.encode(Redriven(which.sink, retried.marked, asked(which), retried.overtaken))
     identity = event_id(site, DLQ_REDRIVEN, now, body.decode())
     return Message(identity, DLQ_REDRIVEN, None, None, None, None, now, None, now, body)
 

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from bridge.message import LICENCE_ACTIVATED, Message, rfc3339
+from bridge.payload import EventReference, Reference
 from bridge.ports import Unreadable
 from bridge.settings.core import Privacy, Subscribe
 from bridge.settings.privacy import EVERYTHING, LICENCE, fields_of, same_name
@@ -127,15 +128,9 @@ def reference(message: Message) -> bytes:
     """Write what a message is about and nothing that it holds."""
     created_at = None if message.created_at is None else rfc3339(message.created_at)
     if message.resource is None:
-        return _encode_as_it_was({"event": message.event, "createdAt": created_at})
+        return _encode_as_it_was(EventReference(message.event, created_at))
     return _encode_as_it_was(
-        {
-            "resource": message.resource,
-            "id": message.resource_id,
-            "version": message.version,
-            "action": message.action,
-            "createdAt": created_at,
-        }
+        Reference(message.resource, message.resource_id, message.version, message.action, created_at)
     )
 
 

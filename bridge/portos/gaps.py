@@ -6,6 +6,7 @@ Pure. Used by `bridge.portos.memory`.
 import msgspec
 
 from bridge.message import GAP_CLOSED, GAP_DETECTED, RESOURCES_CHANGED, Message, event_id
+from bridge.payload import GapClosed, GapDetected
 from bridge.portos.versions import Gap
 
 __all__ = ["body_shed", "change_of", "gap_closed", "gap_detected"]
@@ -17,26 +18,22 @@ _SHED = "shed"
 def gap_detected(shown_by: Message, gap: Gap, site: str, cause: str, window: str | None) -> Message:
     """Make the event that stands before the message which shows that versions are missing.
 
-    Its data is `{"resource", "id", "fromVersion", "toVersion", "missing", "missingEvents", "window", "cause"}`: the
-    version seen before and the one that showed it; those missing between them, the first 1,000 of them listed; and the
-    id of the blind window in which they may have been sent, or null.
+    `window` is the id of the blind window in which they may have been sent; the first 1,000 of them are listed.
     """
-    listed = list(range(gap.after + 1, min(gap.until, gap.after + 1 + _MOST_LISTED)))
-    return _own(
-        GAP_DETECTED,
-        shown_by,
-        gap,
-        site,
-        {"missing": listed, "missingEvents": gap.events, "window": window, "cause": cause},
+    listed = range(gap.after + 1, min(gap.until, gap.after + 1 + _MOST_LISTED))
+    data = GapDetected(
+        shown_by.resource or "", shown_by.resource_id, gap.after, gap.until, list(listed), gap.events, window, cause
     )
+    return _own(GAP_DETECTED, shown_by, gap, site, data)
 
 
 def gap_closed(closed_by: Message, gap: Gap, site: str) -> Message:
     """Make the event that follows the last of a gap's versions to come.
 
-    Its data is `{"resource", "id", "fromVersion", "toVersion", "by"}`, the first four those of the event that told it.
+    It names the same resource and versions as the event that told the gap.
     """
-    return _own(GAP_CLOSED, closed_by, gap, site, {"by": "late"})
+    data = GapClosed(closed_by.resource or "", closed_by.resource_id, gap.after, gap.until, "late")
+    return _own(GAP_CLOSED, closed_by, gap, site, data)
 
 
 def body_shed(change: Message, site: str) -> Message:
@@ -46,17 +43,17 @@ def body_shed(change: Message, site: str) -> Message:
     change's own and so `toVersion`; `fromVersion` is null. A change without a version has null and nothing listed.
     """
     version = change.version
-    data = {
-        "resource": change.resource,
-        "id": change.resource_id,
-        "fromVersion": None,
-        "toVersion": version,
-        "missing": [] if version is None else [version],
-        "missingEvents": 1,
-        "window": None,
-        "cause": _SHED,
-        "action": change.action,
-    }
+    data = GapDetected(
+        change.resource or "",
+        change.resource_id,
+        None,
+        version,
+        [] if version is None else [version],
+        1,
+        None,
+        _SHED,
+        change.action,
+    )
     return msgspec.structs.replace(
         change,
         id=event_id(site, GAP_DETECTED, change.id),
@@ -99,14 +96,7 @@ class _Shed(msgspec.Struct, rename="camel"):
 _decode = msgspec.json.Decoder(_Shed).decode
 
 
-def _own(event: str, about: Message, gap: Gap, site: str, further: dict[str, object]) -> Message:
+def _own(event: str, about: Message, gap: Gap, site: str, data: GapDetected | GapClosed) -> Message:
     at = about.received_at
     identity = event_id(site, event, about.resource, about.resource_id, gap.after, gap.until, at)
-    data = {
-        "resource": about.resource,
-        "id": about.resource_id,
-        "fromVersion": gap.after,
-        "toVersion": gap.until,
-        **further,
-    }
     return Message(identity, event, None, None, None, None, at, None, at, msgspec.json.encode(data))

@@ -1,0 +1,105 @@
+"""The payloads that the bridge writes itself: what it tells of its own, and references in the place of what it keeps.
+
+Pure. These are what consumers parse, so a member is only ever added, never renamed. From these structs
+`tests.reference.schemas` makes the JSON Schemas in `bridge/schemas`, so that the two cannot differ. Used by whoever
+tells something: `bridge.blind`, `bridge.portos.gaps`, `bridge.letters` and `bridge.portos.content`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+__all__ = ["EventReference", "GapClosed", "GapDetected", "Redriven", "Reference", "ResyncRequired", "Span"]
+
+_Moment = Annotated[str, Meta(description="RFC 3339, UTC, milliseconds", extra_json_schema={"format": "date-time"})]
+_Count = Annotated[int, Meta(ge=0)]
+_Resource = Annotated[str, Meta(description="the kind of resource")]
+_Id = Annotated[str | None, Meta(description="which one of that kind")]
+_Since = Annotated[int | None, Meta(description="the version seen before; null where there is none to name")]
+_Until = Annotated[int | None, Meta(description="the version that showed it")]
+
+
+class Span(Struct, frozen=True, rename={"since": "from", "until": "to"}):
+    """A blind window: when it was, on the bridge's clock."""
+
+    id: Annotated[str, Meta(description="the event's own id")]
+    since: Annotated[_Moment | None, Meta(description="where it begins; null is before all time")]
+    until: Annotated[_Moment, Meta(description="where it ends")]
+
+
+class ResyncRequired(Struct, frozen=True, rename="camel"):
+    """Something may have been missed in a window: whoever keeps state of these resources has to fetch it again."""
+
+    window: Span
+    cause: Annotated[str, Meta(description="why nothing was heard, or is there any more")]
+    resources: Annotated[Sequence[str], Meta(description="what may have been missed; `*` is every resource")]
+    clock_offset_seconds: Annotated[
+        float | UnsetType, Meta(description="how far the hub's clock is ahead, where that is known and not nothing")
+    ] = UNSET
+    lost_events: Annotated[
+        _Count | UnsetType, Meta(description="how many were stored and are lost, in the place of this event")
+    ] = UNSET
+    first_number: Annotated[_Count | UnsetType, Meta(description="the number of the first in the journal")] = UNSET
+    last_number: Annotated[_Count | UnsetType, Meta(description="the number of the last in the journal")] = UNSET
+
+
+class GapDetected(Struct, frozen=True, rename="camel"):
+    """Versions of one resource are missing, or one that was stored had no room for its body."""
+
+    resource: _Resource
+    id: _Id
+    from_version: _Since
+    to_version: _Until
+    missing: Annotated[Sequence[int], Meta(description="the versions that are missing, the first 1,000 of them")]
+    missing_events: Annotated[_Count, Meta(description="how many are missing")]
+    window: Annotated[
+        str | None, Meta(description="the id of the blind window in which they may have been sent, if there was one")
+    ]
+    cause: Annotated[
+        str,
+        Meta(
+            description="`version`: versions were jumped over; `window`: the same, and they may have been sent in it;"
+            " `shed`: a change was stored, and its body found no room",
+            extra_json_schema={"enum": ["version", "window", "shed"]},
+        ),
+    ]
+    action: Annotated[str | UnsetType | None, Meta(description="the action of a change that was shed")] = UNSET
+
+
+class GapClosed(Struct, frozen=True, rename="camel"):
+    """All the missing versions of a gap have come."""
+
+    resource: _Resource
+    id: _Id
+    from_version: _Since
+    to_version: _Until
+    by: Annotated[
+        str, Meta(description="how they came: `late`, from the hub itself", extra_json_schema={"enum": ["late"]})
+    ]
+
+
+class Redriven(Struct, frozen=True):
+    """Somebody had dead letters sent again."""
+
+    sink: Annotated[str | None, Meta(description="the sink whose letters they are; null where all were meant")]
+    count: Annotated[_Count, Meta(description="how many are sent again")]
+    filter: Annotated[Mapping[str, Any], Meta(description="what the letters were chosen by")]
+    overtaken: Annotated[_Count, Meta(description="how many are not, since something newer was delivered")]
+
+
+class Reference(Struct, frozen=True, rename="camel"):
+    """Which change of a resource it was, and nothing that the resource holds."""
+
+    resource: _Resource
+    id: _Id
+    version: Annotated[int | None, Meta(description="its version, if it has one")]
+    action: Annotated[str | None, Meta(description="`created`, `updated`, `deleted`, or `unknown`")]
+    created_at: Annotated[_Moment | None, Meta(description="when the hub made the event, by the hub's clock")]
+
+
+class EventReference(Struct, frozen=True, rename="camel"):
+    """Which event it was that is about no resource, and nothing that it holds."""
+
+    event: Annotated[str, Meta(description="the event's name, as Portos has it")]
+    created_at: Annotated[_Moment | None, Meta(description="when the hub made the event, by the hub's clock")]
