@@ -78,9 +78,10 @@ lock: install ## Write the locks again after a change of pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --no-header --no-annotate pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --group dev --no-header --no-annotate pyproject.toml -c requirements.lock -o requirements-dev.lock
 
-reference: install ## Write the generated table into the README, and docs/events.md
+reference: install ## Write the generated table into the README, docs/events.md, and the JSON Schemas
 	$(BIN)/portos-bridge config env --into README.md
 	$(BIN)/python -m tests.reference.events
+	$(BIN)/python -m tests.reference.schemas
 
 clean: ## Remove what make has made
 	rm -rf .venv .venv-chart .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-import msgspec
-
 from bridge.commands.configuration import configured
 from bridge.commands.output import say
 from bridge.errors import Rejected
@@ -25,21 +23,12 @@ from bridge.settings import Settings
 from bridge.settings.core import Privacy, Subscribe
 from bridge.settings.loading import Configuration
 from bridge.settings.privacy import EVERYTHING, LICENCE, fields_of, same_name
+from bridge.specimen import notification
 
 __all__ = ["explain"]
 
 _STANDARD_INPUT = "-"
 _SAMPLE_RESOURCE = "tickets"
-_TICKET = {
-    "id": "67c6c5a1f0b2d4e6a8091b2c",
-    "_v": 4,
-    "state": "Closed",
-    "name": "14",
-    "customer": {"fullName": "Test Customer", "phone": "+421 900 000 000", "email": "customer@example.com"},
-    "employee": {"name": "Test Waiter", "userName": "12"},
-    "items": [{"plu": {"name": "Espresso", "code": 7}, "comment": "no sugar", "unitPrice": {"amount": 1.5}}],
-}
-_SERVER = {"u": "SYSTEM", "d": "SYSTEM", "f": None}
 
 
 def explain(file: str | None) -> int:
@@ -65,15 +54,7 @@ def _sample(subscribe: Subscribe) -> bytes:
     """Make a change of a ticket, by the name of a resource that is subscribed."""
     names = subscribe.resources
     resource = _SAMPLE_RESOURCE if _SAMPLE_RESOURCE in names or EVERYTHING in names else names[0]
-    change = {
-        "u": {"u": "12", "d": "P01", "f": None},
-        "n": resource,
-        "a": 2,
-        "i": {"i": _TICKET["id"], "n": resource, "v": _TICKET["_v"]},
-        "r": [_TICKET],
-    }
-    members = {"e": "portos.resources.changed", "s": {"c": "6h0r1Jx2QkK9vXq3cN8b5w", "u": _SERVER}, "r": None}
-    return msgspec.json.encode(members | {"ca": "2025-03-04T09:15:27.104Z", "ea": None, "p": change})
+    return notification(resource)
 
 
 def _given(file: str) -> bytes:

@@ -11,10 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from bridge.blind import CORRUPTION, TRIMMED, Window, corruption, resync_required, trimmed
-from bridge.journal.letter import Which
-from bridge.journal.letter_desk import Retried
-from bridge.letters import redriven
+from bridge.blind import CORRUPTION, TRIMMED
 from bridge.message import (
     CORRELATION_ID,
     LICENCE_ACTIVATED,
@@ -24,10 +21,10 @@ from bridge.message import (
     attributes,
     event_id,
 )
-from bridge.portos.gaps import body_shed, gap_closed, gap_detected
 from bridge.portos.notifications import read
-from bridge.portos.versions import Gap
 from bridge.ports import Explanation
+from bridge.schemas import names, schema
+from bridge.specimen import own_events
 from sinks.kafka.config import KafkaConfig
 from sinks.kafka.explanation import explain as explain_kafka
 from sinks.mqtt.config import MqttConfig
@@ -39,7 +36,6 @@ PAGE = Path(__file__).parents[2] / "docs" / "events.md"
 _SITE = "default"
 _AT = 1_790_000_000.0
 _ID = "67c6c5a1f0b2d4e6a8091b2c"
-_MISSING = Gap(4, 7, ((5, 6),))
 
 ATTRIBUTES: Mapping[str, str] = {
     "specversion": "the version of CloudEvents, `1.0`",
@@ -101,9 +97,6 @@ def _change(version: int | None = 4, flags: tuple[tuple[str, str], ...] = ()) ->
 def examples() -> Mapping[str, Message]:
     """Give an event of each sort, made as the bridge makes it."""
     licence = b'{"e":"portos.licence.activated","ca":"2026-09-21T14:13:20.000Z","p":null}'
-    window = Window(_AT - 90, _AT - 30, "network")
-    lost, given_up = (Window(_AT - 5, _AT - 4, cause) for cause in (CORRUPTION, TRIMMED))
-    resources = ("orders", "tickets")
     return {
         "a change of a resource": _change(),
         "a licence": Message(
@@ -118,13 +111,7 @@ def examples() -> Mapping[str, Message]:
             _AT + 0.012,
             licence,
         ),
-        "a blind window": resync_required(window, resources, _SITE),
-        "events lost of the journal": corruption(lost, 17, ("5f1c0e9a77d24b31", 4711), resources, _SITE),
-        "events given up": trimmed(given_up, 17, ("5f1c0e9a77d24b31", 4711, 4727), resources, _SITE),
-        "versions that are missing": gap_detected(_change(7), _MISSING, _SITE, "version", None),
-        "missing versions that came late": gap_closed(_change(6), _MISSING, _SITE),
-        "a change whose body found no room": body_shed(_change(), _SITE),
-        "dead letters sent again": redriven(Which(sink="kafka"), Retried(marked=2, overtaken=1), _SITE, _AT),
+        **own_events(_change(), ("orders", "tickets"), _SITE),
     }
 
 
@@ -185,6 +172,30 @@ def _lines() -> Iterator[str]:
     yield "### Causes of a window"
     yield ""
     yield from _table("cause", CAUSE_TEXTS)
+    yield ""
+    yield from _schemas()
+
+
+def _schemas() -> Iterator[str]:
+    yield "## As JSON Schemas, and as AsyncAPI"
+    yield ""
+    yield (
+        "The bridge brings a JSON Schema (2020-12) of each payload, of the attributes and of a whole event;"
+        " `portos-bridge schema` lists them, and `portos-bridge schema NAME` prints one. They are open: members and"
+        " attributes may be added, so that a consumer leaves alone what it does not know."
+    )
+    yield ""
+    yield from _table(
+        "schema", {name: f"{schema(name)['title'][0].lower()}{schema(name)['title'][1:]}" for name in names()}
+    )
+    yield ""
+    yield (
+        "`portos-bridge asyncapi` prints an [AsyncAPI](https://www.asyncapi.com) 3.0 document of what the bridge is"
+        " configured to publish: the brokers, every topic, keys and flags, with these schemas and with examples. A"
+        " bridge that runs has the same one at `/asyncapi.json` on its admin port. No secret is in it, and the same"
+        " configuration always gives the same document, so that a change shows in a review. Topics of events that the"
+        " bridge does not subscribe to are not in it, though what a hub sends unasked is published (`other-events`)."
+    )
 
 
 def _attribute_table() -> Iterator[str]:
