@@ -70,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     env.add_argument("--into", metavar="FILE", help="write the reference tables between their markers in a file")
     explain = commands.add_parser("explain", help="show what becomes of a notification, without hub or broker")
     explain.add_argument("file", nargs="?", metavar="FILE", help="the notification as JSON; - is standard input")
+    schema = commands.add_parser("schema", help="print the JSON Schema of what is published, or the names of all")
+    schema.add_argument("name", nargs="?", metavar="NAME", help="an event's name, or another of those listed")
+    commands.add_parser("asyncapi", help="describe what the configuration publishes, and where, as AsyncAPI 3.0")
     tail = commands.add_parser("tail", help="show what the hub says, without journal or sinks, until Ctrl-C")
     tail.add_argument(
         "--resource", dest="resources", action="append", default=[], metavar="NAME", help="this one alone; repeatable"
@@ -97,6 +100,8 @@ def _command(options: argparse.Namespace, rest: Sequence[str]) -> Callable[[], i
         case "config":
             show = _imported("bridge.commands.config", "environment")
             return partial(show, markdown=options.markdown, into=options.into)
+        case "schema":
+            return partial(_imported("bridge.commands.schema", "show"), options.name)
         case "demo" | "dlq" | "journal" | "simulate":
             return partial(_imported(_OWN_OPTIONS[options.command], "main"), rest)
         case command:

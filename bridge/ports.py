@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Literal, Protocol, TypeVar
 from weakref import WeakSet
 
+from bridge.description import Description
 from bridge.errors import Rejected, Unavailable
 from bridge.message import Message
 
@@ -185,7 +186,9 @@ class SinkPlugin(Generic[C]):
     is known without a broker. It is pure, and agrees with what is delivered. `copies` may be left out too: it gives how
     to connect to where the sink's dead letters are copied, None where the settings want no copies; what is delivered
     there are the events as they were, with flags that begin with `DLQ_FLAGS`. So may `inspect`:
-    `portos-bridge check --connect` asks it with an event of each kind that the settings lead to.
+    `portos-bridge check --connect` asks it with an event of each kind that the settings lead to. `describe` is for the
+    document that `portos-bridge asyncapi` writes: where the broker is, and what of its protocol `explain` does not
+    show. It is pure, and gives away no secret; without it the document says what `explain` does.
     """
 
     config: type[C]
@@ -193,3 +196,4 @@ class SinkPlugin(Generic[C]):
     explain: Callable[[C, Message], Explanation] | None = None
     copies: Callable[[C], Connect[Sink] | None] | None = None
     inspect: Inspect[C] | None = None
+    describe: Callable[[C], Description] | None = None

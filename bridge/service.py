@@ -16,6 +16,7 @@ from bridge.admin import admin
 from bridge.audit import Audit
 from bridge.blind import CORRUPTION, JOURNAL_LOST, Sight, Window, corruption
 from bridge.copying import Copying
+from bridge.document_routes import document_routes
 from bridge.door import Door
 from bridge.errors import Rejected, Unavailable
 from bridge.health import Heartbeat
@@ -124,6 +125,7 @@ class _Bridge:
                     [
                         *letter_routes(journal, self._catalogue, door),
                         *row_routes(journal.inspection, str(self._settings.journal.path), door),
+                        *document_routes(self._configuration),
                     ],
                 ),
                 asyncio.TaskGroup() as group,

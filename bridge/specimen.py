@@ -14,7 +14,7 @@ from bridge.message import LICENCE_ACTIVATED, RESOURCES_CHANGED, Message
 from bridge.portos.gaps import body_shed, gap_closed, gap_detected
 from bridge.portos.versions import Gap
 
-__all__ = ["LICENCE", "RECEIVED_AT", "notification", "own_events"]
+__all__ = ["LICENCE", "OTHER", "RECEIVED_AT", "notification", "own_events"]
 
 RECEIVED_AT = 1_741_079_727.116
 """When the bridge has read these notifications: 12 milliseconds after the hub made them."""
@@ -54,6 +54,8 @@ def _written(event: str, payload: object) -> bytes:
 
 LICENCE = _written(LICENCE_ACTIVATED, {"shopId": 700123, "activationTime": "2025-03-04T09:15:27Z"})
 """What the hub sends when a licence is activated."""
+OTHER = _written("portos.shop.opened", {"shopId": 700123})
+"""What a hub might send one day."""
 
 
 def own_events(change: Message, resources: Sequence[str], site: str) -> Mapping[str, Message]:

@@ -7,6 +7,7 @@ from functools import partial
 from bridge.message import Message
 from bridge.ports import Connect, Finding, Sink, SinkPlugin
 from sinks.kafka.config import KafkaConfig
+from sinks.kafka.description import describe
 from sinks.kafka.explanation import explain
 from sinks.kafka.records import letter_record
 
@@ -47,4 +48,6 @@ async def _inspect(config: KafkaConfig, examples: Sequence[Message], *, create: 
             yield finding
 
 
-plugin = SinkPlugin(config=KafkaConfig, connect=_connect, explain=explain, copies=_copies, inspect=_inspect)
+plugin = SinkPlugin(
+    config=KafkaConfig, connect=_connect, explain=explain, copies=_copies, inspect=_inspect, describe=describe
+)

@@ -2,9 +2,10 @@
 
 from bridge.ports import SinkPlugin
 from sinks.mqtt.config import MqttConfig
+from sinks.mqtt.description import describe
 from sinks.mqtt.explanation import explain
 from sinks.mqtt.sink import connect
 
 __all__ = ["plugin"]
 
-plugin = SinkPlugin(config=MqttConfig, connect=connect, explain=explain)
+plugin = SinkPlugin(config=MqttConfig, connect=connect, explain=explain, describe=describe)

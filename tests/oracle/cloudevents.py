@@ -1,8 +1,6 @@
 """Two CloudEvents SDKs as readers of what the bridge sent: the Python one here, the JavaScript one through node."""
 
 import json
-import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -13,8 +11,8 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 from bridge.message import STRUCTURED_CONTENT_TYPE
+from tests.oracle.node import NodeScript
 from tests.oracle.record import Received
-from tests.support import unavailable
 
 __all__ = ["JavaScriptSdk", "python_event"]
 
@@ -46,42 +44,24 @@ class JavaScriptSdk:
     """The npm package `cloudevents`, with its Kafka and its MQTT binding, installed in a folder that is kept."""
 
     def __init__(self, folder: Path) -> None:
-        node, npm = shutil.which("node"), shutil.which("npm")
-        if node is None or npm is None:
-            unavailable("peers", "install node and npm to run this")
-        self._command = [node, str(folder / "read.mjs")]
-        for name in ("package.json", "read.mjs"):
-            shutil.copy(_SOURCE / name, folder)
-        if not (folder / "node_modules" / "cloudevents").exists():
-            subprocess.run(
-                [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"],
-                cwd=folder,
-                check=True,
-                timeout=100,
-            )
+        self._script = NodeScript(_SOURCE / "read.mjs", folder)
 
     def events(self, messages: Sequence[Received]) -> list[dict[str, Any]]:
         """Read messages by the binding of their broker, in order; raise what the SDK says about the first bad one."""
-        lines = [
-            json.dumps(
-                {
-                    "binding": "mqtt" if received.key is None else "kafka",
-                    "headers": received.attributes
-                    if received.key is None
-                    else {"content-type": received.content_type}
-                    | {f"ce_{name}": value for name, value in received.attributes.items()},
-                    "contentType": received.content_type,
-                    "key": received.key and received.key.decode(),
-                    "value": received.value.decode(),
-                }
-            )
+        events = self._script.answers(
+            {
+                "binding": "mqtt" if received.key is None else "kafka",
+                "headers": received.attributes
+                if received.key is None
+                else {"content-type": received.content_type}
+                | {f"ce_{name}": value for name, value in received.attributes.items()},
+                "contentType": received.content_type,
+                "key": received.key and received.key.decode(),
+                "value": received.value.decode(),
+            }
             for received in messages
-        ]
-        answer = subprocess.run(
-            self._command, input="\n".join(lines), text=True, capture_output=True, check=True, timeout=60
         )
-        events: list[dict[str, Any]] = [json.loads(line) for line in answer.stdout.splitlines()]
         for event in events:
             if "error" in event:
                 raise ValueError(event["error"])
-        return events
+        return list(events)

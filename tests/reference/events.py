@@ -193,8 +193,7 @@ def _schemas() -> Iterator[str]:
         "`portos-bridge asyncapi` prints an [AsyncAPI](https://www.asyncapi.com) 3.0 document of what the bridge is"
         " configured to publish: the brokers, every topic, keys and flags, with these schemas and with examples. A"
         " bridge that runs has the same one at `/asyncapi.json` on its admin port. No secret is in it, and the same"
-        " configuration always gives the same document, so that a change shows in a review. Topics of events that the"
-        " bridge does not subscribe to are not in it, though what a hub sends unasked is published (`other-events`)."
+        " configuration always gives the same document, so that a change shows in a review."
     )
 
 

@@ -1,0 +1,133 @@
+"""One sink's part of an AsyncAPI document: its servers, and a channel for each topic. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from bridge.asyncapi.message import message_object
+from bridge.asyncapi.part import Parts, reference
+from bridge.asyncapi.sort import Sort
+from bridge.description import Description, Json, Server, Topic
+from bridge.errors import Rejected
+from bridge.message import Message
+from bridge.ports import Explanation, SinkPlugin
+from bridge.settings import SinkConfig
+
+__all__ = ["add_sink"]
+
+# Names that every encoding of topics leaves as they are, and that nobody writes into a template.
+_MARKS = {"resource": "anyResource0", "resource_id": "anyId0", "action": "anyAction0"}
+_PARAMETERS: Mapping[str, Json] = {
+    "resource": {"description": "the kind of resource, encoded as this sink encodes names"},
+    "resource_id": {"description": "which one of that kind, encoded as this sink encodes names"},
+    "action": {"description": "what was done to it", "enum": ["created", "updated", "deleted", "unknown"]},
+}
+
+
+def add_sink(parts: Parts, name: str, plugin: SinkPlugin[Any], config: SinkConfig, sorts: Sequence[Sort]) -> None:
+    """Add what there is to say of a sink; one that does not explain itself has no channels for events."""
+    described = plugin.describe(config) if plugin.describe else Description([_unknown(name)])
+    sink = _Sink(parts, name, plugin, config, described, list(_servers(parts, name, described)))
+    messages: dict[str, str] = {}
+    for sort in sorts:
+        sink.add_events(sort, messages)
+    for topic in described.topics:
+        sink.add_topic(topic)
+
+
+def _unknown(name: str) -> Server:
+    return Server(host=name, protocol=name, description=f"The sink {name} does not say where its broker is.")
+
+
+def _servers(parts: Parts, name: str, described: Description) -> Iterator[Json]:
+    for number, server in enumerate(described.servers, start=1):
+        members = {
+            "host": server.host,
+            "pathname": server.pathname,
+            "protocol": server.protocol,
+            "protocolVersion": server.protocol_version,
+            "description": server.description,
+            "security": [parts.add_security(f"{name}.{scheme['type']}", scheme) for scheme in server.security],
+            "bindings": server.bindings,
+        }
+        key = parts.add_server(name if number == 1 else f"{name}-{number}", _set(members))
+        yield reference("servers", key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sink:
+    parts: Parts
+    name: str
+    plugin: SinkPlugin[Any]
+    config: SinkConfig
+    described: Description
+    servers: Sequence[Json]
+
+    def add_events(self, sort: Sort, messages: dict[str, str]) -> None:
+        """Add the channel of a sort, unless the sink refuses it; `messages` are the keys of those added, by event."""
+        shown = [(specimen, said) for specimen in sort.specimens if (said := self._explained(specimen)) is not None]
+        if not shown:
+            return
+        form = self._explained(_marked(sort)) or shown[0][1]
+        name = sort.event or "other"
+        if name not in messages:
+            key = None if form.key is None else _unmarked(form.key.decode(errors="backslashreplace"))
+            described = message_object(self.parts, self.described, sort, shown, self.config.site)
+            message = _set({**described, "bindings": self.described.message(key)})
+            messages[name] = self.parts.add_message(f"{self.name}.{name}", message)
+        self._add_channel(_unmarked(form.topic), messages[name], self.described.operation)
+
+    def add_topic(self, topic: Topic) -> None:
+        """Add the channel of a topic that no event of the journal leads to."""
+        members = {
+            "name": topic.name,
+            "summary": topic.summary,
+            "contentType": topic.content_type,
+            "headers": topic.headers,
+            "payload": topic.payload,
+            "bindings": topic.message,
+            "examples": topic.examples,
+        }
+        message = self.parts.add_message(f"{self.name}.{topic.name}", _set(members))
+        self._add_channel(topic.address, message, topic.operation, topic.channel)
+
+    def _explained(self, message: Message) -> Explanation | None:
+        if self.plugin.explain is None:
+            return None
+        try:
+            return self.plugin.explain(self.config, message)
+        except Rejected:
+            return None
+
+    def _add_channel(self, address: str, message: str, operation: Json, bindings: Json | None = None) -> None:
+        channel = {
+            "address": address,
+            "servers": self.servers,
+            "parameters": {name: text for name, text in _PARAMETERS.items() if f"{{{name}}}" in address},
+            "bindings": bindings,
+        }
+        self.parts.add_channel(f"{self.name}.{address}", _set(channel), message, operation)
+
+
+def _marked(sort: Sort) -> Message:
+    """Give a specimen whose names are marks, so that what is made of them shows where they stand."""
+    specimen = sort.specimens[0]
+    if specimen.resource is None:
+        return specimen
+    resource = _MARKS["resource"] if sort.open else specimen.resource
+    return msgspec.structs.replace(
+        specimen, resource=resource, resource_id=_MARKS["resource_id"], action=_MARKS["action"]
+    )
+
+
+def _unmarked(text: str) -> str:
+    for name, mark in _MARKS.items():
+        text = text.replace(mark, f"{{{name}}}")
+    return text
+
+
+def _set(members: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Leave out what says nothing."""
+    return {name: value for name, value in members.items() if value}

@@ -1,0 +1,76 @@
+"""Which sorts of events a configuration leads to, each with a specimen in the form in which it is published. Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bridge.message import (
+    DLQ_REDRIVEN,
+    GAP_CLOSED,
+    GAP_DETECTED,
+    LICENCE_ACTIVATED,
+    RESOURCES_CHANGED,
+    RESYNC_REQUIRED,
+    Message,
+)
+from bridge.portos.minimisation import bridged, minimisation
+from bridge.portos.notifications import read
+from bridge.ports import Unreadable
+from bridge.settings import Settings
+from bridge.settings.privacy import EVERYTHING
+from bridge.specimen import LICENCE, OTHER, RECEIVED_AT, notification, own_events
+
+__all__ = ["Sort", "sorts"]
+
+_ANY_RESOURCE = "tickets"
+_PAYLOADS = {"resource": ("resource", "reference"), "reference": ("reference",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """Events of one name and one kind of resource: specimens, and the schemas one of which their payload has.
+
+    `open` is that the kind of resource stands for any; `event` is None where the name is not known beforehand.
+    """
+
+    event: str | None
+    specimens: Sequence[Message]
+    schemas: Sequence[str]
+    open: bool = False
+
+
+def sorts(settings: Settings) -> Iterator[Sort]:
+    """Give every sort: those of the hub, resource by resource, then the bridge's own."""
+    resources = bridged(settings)
+    content = settings.event.content
+    for name in resources:
+        change = _published(notification(_ANY_RESOURCE if name == EVERYTHING else name), settings)
+        schemas = _PAYLOADS.get(content, (RESOURCES_CHANGED,))
+        yield Sort(RESOURCES_CHANGED, [change], schemas, open=name == EVERYTHING)
+    if settings.subscribe.licence:
+        licence = _published(LICENCE, settings)
+        yield Sort(LICENCE_ACTIVATED, [licence], _PAYLOADS.get(content, (LICENCE_ACTIVATED,)))
+    yield Sort(None, [_published(OTHER, settings)], ("notification" if content == "notification" else "reference",))
+    change = _published(notification(_ANY_RESOURCE), settings)
+    own = list(own_events(change, resources or [_ANY_RESOURCE], settings.site).values())
+    for event in _told(settings):
+        yield Sort(event, [specimen for specimen in own if specimen.event == event], (event,))
+
+
+def _told(settings: Settings) -> Iterator[str]:
+    """Name what the bridge may say itself."""
+    yield RESYNC_REQUIRED
+    contiguous = settings.version.mode == "contiguous"
+    if contiguous or settings.journal.on_full == "shed":
+        yield GAP_DETECTED
+    if contiguous:
+        yield GAP_CLOSED
+    yield DLQ_REDRIVEN
+
+
+def _published(argument: bytes, settings: Settings) -> Message:
+    """Let a notification go the way of the hub's own, but for what would leave it out."""
+    message = read(argument, settings.site, RECEIVED_AT)
+    if isinstance(message, Unreadable):
+        raise TypeError(f"a specimen is {message.reason}: {message.text}")
+    reduced = minimisation(settings).reduced
+    return message if reduced is None else reduced(message)

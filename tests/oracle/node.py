@@ -1,0 +1,50 @@
+"""Other people's JavaScript: a folder with package.json and a script that reads JSON lines and writes one for each."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.support import unavailable
+
+__all__ = ["NodeScript"]
+
+_INSTALL_SECONDS = 240
+_RUN_SECONDS = 60
+
+
+class NodeScript:
+    """A script with its packages, installed in a folder that is kept; without node the test is skipped."""
+
+    def __init__(self, script: Path, folder: Path) -> None:
+        node, npm = shutil.which("node"), shutil.which("npm")
+        if node is None or npm is None:
+            unavailable("peers", "install node and npm to run this")
+        self._command = [node, str(folder / script.name)]
+        fresh = not (folder / "node_modules" / ".package-lock.json").exists()
+        for source in (script, *script.parent.glob("package*.json")):
+            fresh |= _differs(source, folder / source.name)
+            shutil.copy(source, folder)
+        if fresh:
+            locked = (folder / "package-lock.json").exists()
+            install = ["ci"] if locked else ["install", "--no-package-lock"]
+            subprocess.run(
+                [npm, *install, "--ignore-scripts", "--no-audit", "--no-fund", "--silent"],
+                cwd=folder,
+                check=True,
+                timeout=_INSTALL_SECONDS,
+            )
+
+    def answers(self, questions: Iterable[Any]) -> Sequence[Any]:
+        """Give what the script says to each, in order."""
+        lines = "\n".join(map(json.dumps, questions))
+        ran = subprocess.run(
+            self._command, input=lines, text=True, capture_output=True, check=True, timeout=_RUN_SECONDS
+        )
+        return [json.loads(line) for line in ran.stdout.splitlines()]
+
+
+def _differs(source: Path, copy: Path) -> bool:
+    return source.suffix == ".json" and (not copy.exists() or copy.read_bytes() != source.read_bytes())
