@@ -1,12 +1,9 @@
 """`portos-bridge check`: tell whether the configuration is right, and with `--connect` whether it works from here."""
 
 import asyncio
-from collections.abc import Iterator
 
 from bridge.commands.configuration import configured
-from bridge.settings import Settings
-from bridge.settings.loading import Configuration
-from bridge.settings.reference import Variable, sink_prefix, variables, written
+from bridge.settings.effective import effective
 
 __all__ = ["check"]
 
@@ -18,7 +15,7 @@ def check(*, connect: bool, create_topics: bool = False) -> int:
     `create_topics` what is missing at the sinks' brokers is made.
     """
     configuration = configured()
-    for line in (*_effective(configuration), *(f"warning: {warning}" for warning in configuration.warnings)):
+    for line in (*effective(configuration), *(f"warning: {warning}" for warning in configuration.warnings)):
         print(line)  # noqa: T201 - the command's output
     print("ok: the configuration is valid")  # noqa: T201 - the command's output
     if not connect and not create_topics:
@@ -26,18 +23,3 @@ def check(*, connect: bool, create_topics: bool = False) -> int:
     from bridge.commands.connect import try_everything  # noqa: PLC0415 - without it, no client library is needed
 
     return asyncio.run(try_everything(configuration, create=create_topics))
-
-
-def _effective(configuration: Configuration) -> Iterator[str]:
-    yield from _lines(configuration.settings, variables(Settings))
-    for name, (plugin, config) in configuration.sinks.items():
-        yield from _lines(config, variables(plugin.config, sink_prefix(name)))
-
-
-def _lines(part: object, found: Iterator[Variable]) -> Iterator[str]:
-    for variable in found:
-        value = part
-        for step in variable.path:
-            value = getattr(value, step)
-        shown = ("**********" if value else "") if variable.secret else written(value)
-        yield f"{variable.name}={shown}"
