@@ -19,7 +19,8 @@ class Unavailable(BridgeError):
     `reason` is a word of a closed set, as it stands in the metrics (`refused`, `timeout`, `network`, ...).
     `hold` says that an operator must remove the cause (a missing right, a missing topic): the pause is long, nothing is
     dropped. `at_once` asks for the next attempt without a pause, `slowly` for the longest pause there is just now.
-    `bury_after` bounds how often one message may cause this error before it is buried; None is never.
+    `bury_after` bounds how often one message may cause this error before it is buried; None is never. `hold_after` is
+    how many connections in a row may end with it soon after they began; the next one that does is held.
     """
 
     def __init__(  # noqa: PLR0913 - each is a word of its own to the policy
@@ -31,6 +32,7 @@ class Unavailable(BridgeError):
         at_once: bool = False,
         slowly: bool = False,
         bury_after: int | None = None,
+        hold_after: int | None = None,
     ) -> None:
         super().__init__(text)
         self.reason = reason
@@ -38,6 +40,7 @@ class Unavailable(BridgeError):
         self.at_once = at_once
         self.slowly = slowly
         self.bury_after = bury_after
+        self.hold_after = hold_after
 
 
 class Rejected(BridgeError):

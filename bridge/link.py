@@ -14,6 +14,7 @@ from bridge.policy import Pauses
 __all__ = ["Gauges", "Link", "Times"]
 
 _log = logging.getLogger(__name__)
+_SOON_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Link:
         self.since = time.time()
         self.last_error = ""
         self.failures = 0
+        self._ended_soon = 0
         self._gauges = gauges
         self._began_at: float | None = None
         self._broken_at: float | None = None
@@ -69,9 +71,10 @@ class Link:
             _log.info("%s is no longer held", self.name)
             self._set(connected=self.connected, held=False)
 
-    def ended(self, error: Unavailable) -> None:
-        """Note why the last attempt or connection ended."""
+    def ended(self, error: Unavailable) -> Unavailable:
+        """Note why the last attempt or connection ended, and return that: held where it is one too many of its kind."""
         now = time.monotonic()
+        error = self._suspected(error, now)
         if self._began_at is None:
             self._gauges.attempt(error.reason)
         else:
@@ -84,6 +87,16 @@ class Link:
         self.failures += 1
         self.last_error = str(error)
         self._set(connected=False, held=error.hold)
+        return error
+
+    def _suspected(self, error: Unavailable, now: float) -> Unavailable:
+        """Hold what ends one connection after the other soon after they began, as far as the adapter says so."""
+        soon = self._began_at is None or now - self._began_at < _SOON_SECONDS
+        self._ended_soon = self._ended_soon + 1 if soon and error.hold_after is not None else 0
+        if error.hold_after is None or self._ended_soon <= error.hold_after:
+            return error
+        text = f"{error}; it is the {self._ended_soon}. connection in a row that ends like that"
+        return Unavailable(text, reason=error.reason, hold=True)
 
     def left(self) -> None:
         """Note that the connection is let go since the bridge stops, which is no failure."""

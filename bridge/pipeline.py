@@ -64,9 +64,7 @@ async def _one_connection(
             task.exception()  # seen, also when this task is being cancelled itself
         else:
             task.add_done_callback(lambda late: late.cancelled() or late.exception())
-    error = _reason(link, task, hung_in)
-    link.ended(error)
-    return error
+    return link.ended(_reason(link, task, hung_in))
 
 
 def _reason(link: Link, task: "asyncio.Task[None]", hung_in: str) -> Unavailable:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from bridge import link as module
 from bridge.errors import Unavailable
 from bridge.link import Gauges, Link, Times
 from bridge.policy import Pauses
@@ -104,3 +105,55 @@ def test_how_loud_a_loss_is(error: Unavailable, level: int, caplog: pytest.LogCa
     link(Counts()).log_failure(error, 0.0)
 
     assert [record.levelno for record in caplog.records] == [level]
+
+
+CLOSED = Unavailable("closed", reason="server_close", hold_after=1)
+
+
+def test_a_second_connection_in_a_row_that_is_closed_soon_is_held() -> None:
+    """Two clients of one name close each other's connections: after two of them somebody has to act."""
+    state = link(Counts())
+    held = []
+    for _ in range(3):
+        state.began()
+        held.append(state.ended(CLOSED).hold)
+
+    assert held == [False, True, True]
+    assert state.held
+    assert "2. connection in a row" in str(_closed_again(link(Counts())))
+
+
+def _closed_again(state: Link) -> Unavailable:
+    state.began()
+    state.ended(CLOSED)
+    state.began()
+    return state.ended(CLOSED)
+
+
+def test_a_connection_that_is_lost_as_it_begins_counts_as_closed_soon() -> None:
+    """The other client may be quicker than the first answer."""
+    state = link(Counts())
+    state.ended(CLOSED)
+
+    assert state.ended(CLOSED).hold
+
+
+@pytest.mark.parametrize("between", ["refused", "broken"])
+def test_a_peer_that_restarts_is_not_taken_for_a_second_client(between: str) -> None:
+    """What closes connections and cannot be reached in between is being restarted."""
+    state = link(Counts())
+    state.began()
+    state.ended(CLOSED)
+    if between == "broken":
+        state.began()
+    state.ended(Unavailable(between, reason="network"))
+    state.began()
+
+    assert not state.ended(CLOSED).hold
+
+
+def test_connections_that_lasted_are_no_suspicion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker may close idle connections without a word, as long as that is not at once."""
+    monkeypatch.setattr(module, "_SOON_SECONDS", 0.0)
+
+    assert not _closed_again(link(Counts())).hold
