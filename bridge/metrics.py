@@ -52,6 +52,8 @@ class Catalogue:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.site = site
+        self.told_blind_seconds = 0.0
+        """What `blind_seconds` counts, for those who do not scrape."""
         self._resources = frozenset(sorted(resources)[:max_resources])
         self._sinks = tuple(sinks)
         self._declare_source()
@@ -161,6 +163,7 @@ class Catalogue:
         """Count a window that is told, and the event that tells it."""
         self.blind_windows.labels(self.site, cause).inc()
         self.blind_seconds.inc(seconds)
+        self.told_blind_seconds += seconds
         self.generated.labels(self.site, "resync_required").inc()
         self.accepted.inc()
 

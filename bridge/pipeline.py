@@ -21,6 +21,7 @@ from bridge.message import Message
 from bridge.metrics import Catalogue
 from bridge.policy import Verdict, judge, pause
 from bridge.ports import Outcome, Sink
+from bridge.presence import Presence
 from bridge.redrive import Redrive
 
 __all__ = ["Delivery", "keep"]
@@ -123,6 +124,7 @@ class Delivery:
         window_events: int,
         answer_seconds: float,
         target: Callable[[Message], str | None] = lambda _: None,
+        presence: Presence | None = None,
     ) -> None:
         self._name = name
         self._journal = journal
@@ -131,6 +133,7 @@ class Delivery:
         self._window_events = window_events
         self._answer_seconds = answer_seconds
         self._target = target
+        self._presence = presence
         self._stubborn = _Stubborn()
         self._redrive = Redrive(name, journal, catalogue, window_events)
         self._account = journal.ledger.sinks[name]
@@ -142,6 +145,7 @@ class Delivery:
     async def run(self, sink: Sink, deadline: Deadline) -> None:
         """Deliver page after page in the journal's order until the connection is of no more use."""
         while True:
+            await self._look(deadline)
             if self._redrive.due:
                 await self._redrive.send(lambda letters: self._deliver(sink, letters, deadline))
                 if not self._journal.lag(self._name).events:
@@ -174,8 +178,15 @@ class Delivery:
             except TimeoutError:
                 with deadline.within(self._answer_seconds, "answering"):
                     await sink.deliver([])
+                await self._look(deadline)
                 if self._redrive.due:
                     return Page((), ())
+
+    async def _look(self, deadline: Deadline) -> None:
+        """Let the broker be told of the bridge, where there is something new and it wants to know."""
+        if self._presence is not None and self._presence.due():
+            with deadline.within(self._answer_seconds, "announcing"):
+                await self._presence.look()
 
     async def _deliver(self, sink: Sink, page: Page, deadline: Deadline) -> Sequence[Outcome]:
         try:

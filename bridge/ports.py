@@ -7,7 +7,7 @@ thrown away. It has no locks, no retries, no back-off and no metrics; the pipeli
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence, Sized
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
 from weakref import WeakSet
 
 from bridge.description import Description
@@ -16,12 +16,15 @@ from bridge.message import Message
 
 __all__ = [
     "DLQ_FLAGS",
+    "OFFLINE",
+    "Announcer",
     "Batch",
     "Connect",
     "Explanation",
     "Finding",
     "Inspect",
     "Missed",
+    "Notice",
     "Outcome",
     "Sink",
     "SinkPlugin",
@@ -131,6 +134,37 @@ class Sink(Protocol):
         An empty batch only asks whether the connection still stands; it is handed over when there is nothing else.
         Never called twice at once, nor after an `Unavailable`; it may be cancelled at any await, after which the sink
         is only closed. Locking is not necessary.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What the bridge says of itself beside the stream of events: the newest of a name replaces those before it.
+
+    `name` is `state`, `info` or `health`; `body` is JSON. What is `kept` the broker should give to whoever asks later.
+    """
+
+    name: str
+    body: bytes
+    kept: bool = True
+
+
+OFFLINE = Notice("state", b'{"state":"offline"}')
+"""That the bridge is gone: its last word, and what its broker is to say for it when it goes without one."""
+
+
+@runtime_checkable
+class Announcer(Protocol):
+    """A sink whose broker has a place for notices. A sink that lacks this is not asked."""
+
+    async def announce(self, notices: Sequence[Notice]) -> Sequence[Rejected | None]:
+        """Hand over notices and report one outcome each: None once the broker has confirmed it.
+
+        Raises `Unavailable` where the connection is of no more use; what the broker refuses is `Rejected`, whatever it
+        may mean for an event, since no event waits for a notice. Never called at once with `deliver`. Once something
+        was announced, any end of the connection but that behind an announced `OFFLINE` leaves `OFFLINE` at the broker.
+        That one is also announced behind a delivery that was cancelled, of which nothing more may be sent.
         """
         ...
 

@@ -27,12 +27,14 @@ from bridge.letter_routes import expire, letter_routes
 from bridge.link import Gauges, Link, Times
 from bridge.message import Message
 from bridge.metrics import Catalogue
+from bridge.notices import Notices
 from bridge.pipeline import Delivery, keep
 from bridge.policy import Pauses
 from bridge.portos.feed import feed, hub_times
 from bridge.portos.memory import VersionMemory
 from bridge.portos.minimisation import minimisation, scope
 from bridge.ports import Connect, Sink, SinkPlugin, SourceActivity
+from bridge.presence import Presence
 from bridge.renewal import Renewal
 from bridge.row_routes import row_routes
 from bridge.settings import Settings, SinkConfig
@@ -114,6 +116,7 @@ class _Bridge:
                 self._sink_links,
                 journal,
             )
+            notices = Notices(self._configuration, status, self._catalogue, lambda: self._memory.open_gaps)
             async with (
                 admin(
                     admin_port.host,
@@ -138,7 +141,11 @@ class _Bridge:
                     group.create_task(expire(journal, self._settings.dlq.keep_seconds), name="dead letters"),
                 ]
                 eternal += [
-                    group.create_task(self._deliver(name, journal), name=f"sink {name}") for name in self._sink_links
+                    group.create_task(
+                        self._deliver(name, journal, Presence(name, notices.report(name), stop.is_set)),
+                        name=f"sink {name}",
+                    )
+                    for name in self._sink_links
                 ]
                 eternal += [
                     group.create_task(self._copy(name, connect, journal), name=f"copies {name}")
@@ -197,7 +204,7 @@ class _Bridge:
         if not await feed(settings, files, activity, self._source_link, gauges, intake.read, stop, _STORE_SECONDS):
             _log.error("the journal does not take what the hub has sent last in time: some of it is lost")
 
-    async def _deliver(self, name: str, journal: Journal) -> None:
+    async def _deliver(self, name: str, journal: Journal, presence: Presence) -> None:
         plugin, config = self._configuration.sinks[name]
         link = self._sink_links[name]
         delivery = Delivery(
@@ -208,9 +215,10 @@ class _Bridge:
             config.window_events,
             self._settings.delivery.answer_seconds,
             partial(_target, plugin, config),
+            presence,
         )
         renewal = Renewal(name, config, self._configuration.secret_files)
-        await keep(link, partial(renewal.connect, plugin.connect), delivery.run)
+        await keep(link, partial(renewal.connect, partial(presence.connect, plugin.connect)), delivery.run)
 
     async def _copy(self, name: str, connect: Connect[Sink], journal: Journal) -> None:
         link = Link(f"copies of dead letters of sink {name}", _delivery_times(self._settings), _NO_GAUGES)

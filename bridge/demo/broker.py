@@ -35,7 +35,9 @@ class Arrivals:
     windows: list[bytes] = field(default_factory=list)
 
     def take(self, topic: str, payload: bytes) -> None:
-        """Take what was published."""
+        """Take what was published, but for what the bridge says of itself besides windows."""
+        if "/bridge/" in topic and not topic.endswith("/bridge/resync"):
+            return
         data = bytes(msgspec.json.decode(payload, type=_Event).data)
         if topic.endswith("/bridge/resync"):
             self.windows.append(data)

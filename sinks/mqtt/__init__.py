@@ -4,7 +4,7 @@ from bridge.ports import SinkPlugin
 from sinks.mqtt.config import MqttConfig
 from sinks.mqtt.description import describe
 from sinks.mqtt.explanation import explain
-from sinks.mqtt.sink import connect
+from sinks.mqtt.starting import connect
 
 __all__ = ["plugin"]
 

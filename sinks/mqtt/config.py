@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from bridge.settings import SinkConfig, TlsFiles, is_loopback
+from bridge.settings import SinkConfig, Switch, TlsFiles, is_loopback
 from sinks.mqtt.address import Address
 
 __all__ = ["PLACEHOLDER", "MqttConfig"]
@@ -43,6 +43,8 @@ class MqttConfig(TlsFiles, Address, SinkConfig):
     """First levels of every topic; `{site}` is replaced."""
     topic_template: str = "{base}/resources/{resource}"
     """Topic of resource events; it may hold `{base}`, `{site}`, `{resource}`, `{resource_id}` and `{action}`."""
+    announce: Switch = True
+    """Whether the broker is told below `{base}/bridge/` how the bridge is, and says with a will when it is gone."""
     keepalive_seconds: int = Field(default=30, ge=1, le=65_535)
     """A connection without any answer from the broker is dead after at most twice this time."""
     window_events: int = Field(default=100, ge=1, le=65_535)
@@ -72,7 +74,10 @@ class MqttConfig(TlsFiles, Address, SinkConfig):
         return value
 
     def cautions(self) -> Iterator[tuple[str, str]]:
-        """Yield what travels in plaintext to another host."""
+        """Yield what travels in plaintext to another host, and what the older protocol lacks."""
+        if self.version != "5":
+            text = "nothing expires at the broker, and a refusal of it cannot be seen: what it does not take is lost"
+            yield "version", f"over 3.1.1 {text}; use 5 where you can"
         if not self.encrypted and not is_loopback(self.host):
             what = "the login and all events travel" if self.username else "all events travel"
             yield "url", f"{what} in plaintext to another host; use {_WITH_TLS[self.scheme]}:// where you can"

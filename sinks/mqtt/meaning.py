@@ -25,6 +25,7 @@ __all__ = [
     "ended",
     "given_up",
     "not_connected",
+    "notice_refused",
     "other_protocol",
     "publish_outcome",
     "upgrade_refused",
@@ -32,6 +33,7 @@ __all__ = [
 
 Verb = Literal["deliver", "retry", "doubt", "hold", "bury", "blame"]
 _REFUSALS_UNTIL_BURIED = 3
+_CLOSED_WITHOUT_A_WORD = 1  # two clients of one name do so to each other with every connection, a restart does it once
 
 
 class Meaning(NamedTuple):
@@ -47,6 +49,9 @@ class Meaning(NamedTuple):
 
 
 _CREDENTIALS = Meaning("hold", "unauthorized", "check USERNAME and PASSWORD")
+_WILL = "it does not take the will: set ANNOUNCE to false"
+_NOT_GRANTED = "check USERNAME and PASSWORD; grant the topic of the will, or set ANNOUNCE to false"
+_LOWEST_REFUSAL = 0x80
 _FAULT = Meaning("doubt", "protocol")
 _BUSY = Meaning("retry", "refused")
 _TOO_FAST = Meaning("doubt", "refused")
@@ -61,17 +66,17 @@ CONNACK: Mapping[int, Meaning] = {
     0x84: Meaning("hold", "protocol", "set VERSION to what it speaks"),
     0x85: Meaning("hold", "refused", "check CLIENT_ID"),
     0x86: _CREDENTIALS,  # bad user name or password
-    0x87: _CREDENTIALS,  # not authorized
+    0x87: Meaning("hold", "unauthorized", _NOT_GRANTED),
     0x88: _BUSY,  # server unavailable
     0x89: _BUSY,  # server busy
     0x8A: _CREDENTIALS,  # banned
     0x8C: _CREDENTIALS,  # bad authentication method
-    0x90: _FAULT,  # topic name invalid: that of a will, and there is none
+    0x90: Meaning("hold", "refused", _WILL),  # topic name invalid
     0x95: Meaning("hold", "refused", "shorten CLIENT_ID, USERNAME or PASSWORD"),  # CONNECT is too large
     0x97: _TOO_FAST,  # quota exceeded
-    0x99: _FAULT,  # payload format invalid: that of a will
-    0x9A: _FAULT,  # retain not supported: that of a will
-    0x9B: _FAULT,  # QoS not supported: that of a will
+    0x99: Meaning("hold", "refused", _WILL),  # payload format invalid
+    0x9A: Meaning("hold", "protocol", _WILL),  # retain not supported
+    0x9B: Meaning("hold", "protocol", _WILL),  # QoS not supported
     0x9C: _TOO_FAST,  # use another server, for a time
     0x9D: _MOVED,  # server moved
     0x9F: _TOO_FAST,  # connection rate exceeded
@@ -104,7 +109,7 @@ DISCONNECT: Mapping[int, Meaning] = {
     0x8C: _CREDENTIALS,  # bad authentication method
     0x8D: Meaning("retry", "silence"),  # keep alive timeout
     # Coming back at once would throw the other one out, and so on for ever.
-    0x8E: Meaning("doubt", "taken_over", "another client has the same CLIENT_ID"),
+    0x8E: Meaning("hold", "taken_over", "another client has the same CLIENT_ID; give each its own"),
     0x8F: _FAULT,  # topic filter invalid
     0x90: Meaning("blame", "refused"),  # topic name invalid
     0x93: _FAULT,  # receive maximum exceeded: it is read from CONNACK and kept
@@ -136,6 +141,14 @@ def publish_outcome(code: int) -> Outcome:
     if row.verb == "bury":
         return Rejected(row.said(text), reason=row.reason)
     return _unavailable(row, text, blamed=True)
+
+
+def notice_refused(code: int, topic: str) -> Rejected | None:
+    """Say what the reason code of a PUBACK means for a notice: nothing but that it is not there."""
+    if code < _LOWEST_REFUSAL:
+        return None
+    row = PUBACK.get(code, _FAULT)
+    return Rejected(row.said(f"the broker answered with reason code {code:#04x}"), reason=row.reason, target=topic)
 
 
 def connect_refused(code: int, name: str) -> Unavailable:
@@ -187,8 +200,9 @@ def ended(error: Exception | None, *, answered: bool) -> Unavailable:
             return Unavailable(f"the broker ended the connection: {text}", reason="tls", hold=lasts)
         case None | ConnectionError() if not answered:
             return Unavailable(f"the broker closed the connection before it answered; {_SCHEME}", reason="network")
-        case None:
-            return Unavailable("the broker closed the connection", reason="server_close")
+        case None:  # also where it is a takeover, of which neither MQTT 3.1.1 nor Mosquitto 2.0.11 tells
+            text = "the broker closed the connection without a word; has another client the same CLIENT_ID?"
+            return Unavailable(text, reason="server_close", hold_after=_CLOSED_WITHOUT_A_WORD)
     return Unavailable(f"the connection to the broker broke: {error!r}", reason="network")
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "packet_builder",
     "packets",
     "topic_builder",
+    "variable_byte_integer",
 ]
 
 LARGEST_PACKET_BYTES = 268_435_455 + 5
@@ -72,7 +73,7 @@ def packet_builder(config: MqttConfig, max_packet_bytes: int) -> Callable[[Messa
         except UnicodeEncodeError as error:
             raise Rejected("a name of the event is no valid Unicode", reason="invalid") from error
         rest = 2 + len(topic) + 2 + len(properties) + len(body)
-        length = _variable_byte_integer(rest)
+        length = variable_byte_integer(rest)
         if 1 + len(length) + rest > max_packet_bytes:
             text = f"{rest} bytes; the broker takes packets of {max_packet_bytes}"
             raise Rejected(text, reason="too_large", target=topic.decode())
@@ -130,7 +131,7 @@ def _with_expiry(packed: bytes, message: Message, now: float) -> bytes:
     """Write properties with their length, and before them when the message expires, if it does."""
     if message.expires_at is not None:
         packed = _MESSAGE_EXPIRY + expiry_seconds(message.expires_at, now).to_bytes(4, "big") + packed
-    return _variable_byte_integer(len(packed)) + packed
+    return variable_byte_integer(len(packed)) + packed
 
 
 def expiry_seconds(expires_at: float, now: float) -> int:
@@ -178,7 +179,7 @@ def _head(name: str) -> bytes:
 
 
 @lru_cache(maxsize=8192)
-def _variable_byte_integer(number: int) -> bytes:
+def variable_byte_integer(number: int) -> bytes:
     """Write a length as MQTT does (5.0, 1.5.5): seven bits a byte, the least significant first."""
     written = bytearray()
     while True:

@@ -1,4 +1,4 @@
-"""What paho-mqtt holds of a connection: CONNECT and CONNACK, keep-alive, DISCONNECT; over a pipe instead of a socket.
+"""What paho-mqtt holds of a connection: CONNECT with the will, keep-alive, DISCONNECT; over a pipe instead of a socket.
 
 Used by `sinks.mqtt.sink`, which owns the transport behind the pipe.
 """
@@ -7,10 +7,17 @@ import asyncio
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
+from bridge.ports import OFFLINE
 from sinks.mqtt.config import MqttConfig
+from sinks.mqtt.notices import CONTENT_TYPE, notice_topic
 
 __all__ = ["Pipe", "Session"]
+
+_WITH_WILL = 0x04  # 5.0, 3.14.2.1
 
 
 class Pipe:
@@ -66,8 +73,27 @@ class Session(Client):
             reconnect_on_failure=False,
         )
         self._pipe = pipe
+        self._newest = newest
+        if config.announce:
+            topic = notice_topic(config, OFFLINE.name)
+            self.will_set(
+                topic, OFFLINE.body, qos=1, retain=OFFLINE.kept, properties=_will_properties() if newest else None
+            )
         if config.username:
             self.username_pw_set(config.username, config.password.get_secret_value() if config.password else None)
 
+    def leave(self, *, with_will: bool) -> None:
+        """Send DISCONNECT, but over 3.1.1 nothing where the broker is to publish the will: there it would delete it."""
+        if not with_will:
+            self.disconnect()
+        elif self._newest:
+            self.disconnect(reasoncode=ReasonCode(PacketTypes.DISCONNECT, identifier=_WITH_WILL))
+
     def _create_socket(self) -> Pipe:
         return self._pipe
+
+
+def _will_properties() -> Properties:
+    properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]  # paho-mqtt leaves it untyped
+    properties.ContentType = CONTENT_TYPE
+    return properties

@@ -2,14 +2,13 @@
 
 paho-mqtt does what happens rarely and is intricate: CONNECT and CONNACK, keep-alive, DISCONNECT. What happens for every
 event, PUBLISH and PUBACK, passes it by (README.md, "Why not publish()"). Everything runs on the event loop, so that an
-acknowledgement can never be seen before its packet identifier is known.
+acknowledgement can never be seen before its packet identifier is known. Opened by `sinks.mqtt.starting`.
 """
 
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
@@ -20,34 +19,17 @@ from bridge.errors import Rejected, Unavailable
 from bridge.message import Message
 from bridge.ports import Outcome
 from sinks.mqtt.config import MqttConfig
-from sinks.mqtt.connection import open_connection
 from sinks.mqtt.meaning import connect_refused, disconnected, ended, given_up, other_protocol, publish_outcome
 from sinks.mqtt.records import LARGEST_PACKET_BYTES, acknowledged, packet_builder, packets
 from sinks.mqtt.session import Pipe, Session
 from sinks.mqtt.turn import Turns
 
-__all__ = ["MqttSink", "connect"]
+__all__ = ["MqttSink"]
 
 _TICK_SECONDS = 1.0
 _WRITE_BYTES = 65_536
 _LAST_PACKET_ID = 0xFFFF
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
-
-
-@asynccontextmanager
-async def connect(config: MqttConfig) -> AsyncIterator["MqttSink"]:
-    """Connect to the broker; raise `Unavailable` where it is not there or does not want us.
-
-    Cancelling leaves nothing behind. Leaving sends DISCONNECT and does not wait for the broker.
-    """
-    loop = asyncio.get_running_loop()
-    sink = MqttSink(config, loop)
-    await open_connection(config, sink)
-    try:
-        await sink.accepted()
-        yield sink
-    finally:
-        await sink.close()
 
 
 class _Delivery:
@@ -75,11 +57,15 @@ class MqttSink(asyncio.Protocol):
         self._closed = asyncio.Event()
         self._lost: Unavailable | None = None
         self._delivery: _Delivery | None = None
+        self._aside: tuple[int, asyncio.Future[int]] | None = None
+        self._present = False
         self._last_packet_id = 0
         self._received = b""
         self._paused = False
         self._window = 1
         self._largest_window = config.window_events
+        self._largest_packet_bytes = LARGEST_PACKET_BYTES
+        self._retains = True
         self._packet: Callable[[Message, int, float], bytes]
 
     async def accepted(self) -> None:
@@ -100,9 +86,20 @@ class MqttSink(asyncio.Protocol):
         open_outcome = self._lost
         return [delivery.outcomes.get(index, open_outcome) for index in range(len(batch))]
 
+    async def publish_aside(self, packet_of: Callable[[int], bytes]) -> int:
+        """Publish what is no event, between two batches; give the reason code of its PUBACK, or raise `Unavailable`."""
+        if self._lost is not None:
+            raise self._lost
+        self._delivery = None  # where one was cancelled, nothing more of it is sent
+        packet_id = self._next_packet_id()
+        answered: asyncio.Future[int] = self._loop.create_future()
+        self._aside = packet_id, answered
+        self._transport.write(packet_of(packet_id))
+        return await answered
+
     async def close(self) -> None:
         """Send DISCONNECT if there is still anyone to send it to, and drop the connection."""
-        self._session.disconnect()
+        self._session.leave(with_will=self._present)
         self._pipe.close()
         await self._closed.wait()
 
@@ -114,7 +111,7 @@ class MqttSink(asyncio.Protocol):
         batch, in_flight, turns = delivery.batch, delivery.in_flight, delivery.turns
         while turns.ready and len(in_flight) < self._window and not self._paused:
             index = turns.take()
-            packet_id = self._last_packet_id = self._last_packet_id % _LAST_PACKET_ID + 1
+            packet_id = self._next_packet_id()
             try:
                 packet = self._packet(batch[index], packet_id, now)
             except Rejected as error:
@@ -131,9 +128,15 @@ class MqttSink(asyncio.Protocol):
             self._transport.write(b"".join(written))
         delivery.check()
 
-    def _confirm(self, delivery: _Delivery, packet_id: int, code: int) -> None:
-        index = delivery.in_flight.pop(packet_id, None)
-        if index is None:
+    def _next_packet_id(self) -> int:
+        self._last_packet_id = self._last_packet_id % _LAST_PACKET_ID + 1
+        return self._last_packet_id
+
+    def _confirm(self, delivery: _Delivery | None, packet_id: int, code: int) -> None:
+        index = None if delivery is None else delivery.in_flight.pop(packet_id, None)
+        if delivery is None or index is None:
+            if self._aside is not None and self._aside[0] == packet_id and not self._aside[1].done():
+                self._aside[1].set_result(code)
             return  # not ours; a broker that acknowledges what was never sent does no harm
         outcome = publish_outcome(code) if code else None
         delivery.outcomes[index] = outcome
@@ -155,6 +158,8 @@ class MqttSink(asyncio.Protocol):
         self._answered.set()
         if self._delivery is not None and not self._delivery.finished.done():
             self._delivery.finished.set_result(None)
+        if self._aside is not None and not self._aside[1].done():
+            self._aside[1].set_exception(error)
 
     # asyncio calls these
 
@@ -192,7 +197,7 @@ class MqttSink(asyncio.Protocol):
                     return
                 self._pipe.offer(packet)
                 self._session.loop_read()
-            elif delivery is not None:
+            else:
                 self._confirm(delivery, *acknowledgement)
         if delivery is not None and self._lost is None:
             self._publish(delivery)
@@ -228,8 +233,9 @@ class MqttSink(asyncio.Protocol):
             return
         self._largest_window = min(self._largest_window, getattr(limits, "ReceiveMaximum", self._largest_window))
         own_limit = self._config.max_packet_bytes or LARGEST_PACKET_BYTES
-        limit = min(own_limit, getattr(limits, "MaximumPacketSize", own_limit))
-        self._packet = packet_builder(self._config, limit)
+        self._largest_packet_bytes = min(own_limit, getattr(limits, "MaximumPacketSize", own_limit))
+        self._retains = bool(getattr(limits, "RetainAvailable", 1))
+        self._packet = packet_builder(self._config, self._largest_packet_bytes)
         self._answered.set()
 
     def _on_disconnect(

@@ -92,7 +92,7 @@ def _spoken(
         yield (
             world,
             _published([*world.kafka_reader.read(), *own]),
-            _published([*world.mqtt_reader.read(), *world.mqtt_reader.own()]),
+            _published([*world.mqtt_reader.read(), *world.mqtt_reader.own(), *world.mqtt_reader.notices()]),
         )
 
 

@@ -19,6 +19,7 @@ from tests.support import wait_until
 __all__ = ["MqttReader"]
 
 _OWN_LEVEL = "/bridge/"
+_NOTICES = tuple(f"{_OWN_LEVEL}{name}" for name in ("state", "info", "health"))
 _LONGEST_SECONDS = 600.0
 _POLL_SECONDS = 0.05
 
@@ -52,6 +53,7 @@ class MqttReader:
         self._filters = filters or ("portos/#",)
         self._found: list[Received] = []
         self._own: list[Received] = []
+        self._notices: list[Received] = []
         self._everything: list[Received] = []
         self._lock = threading.Lock()
         self._subscribed = threading.Event()
@@ -92,6 +94,9 @@ class MqttReader:
             redelivered=read.again,
         )
         with self._lock:
+            if read.topic.endswith(_NOTICES):
+                self._notices.append(received)
+                return
             self._everything.append(received)
             (self._own if _OWN_LEVEL in read.topic else self._found).append(received)
 
@@ -128,12 +133,17 @@ class MqttReader:
             return taken
 
     def own(self) -> list[Received]:
-        """Give the bridge's own events that have arrived so far."""
+        """Give the bridge's own events that have arrived so far, but not its notices."""
         with self._lock:
             return list(self._own)
 
+    def notices(self) -> list[Received]:
+        """Give what the bridge says of itself, which is no event, as far as it has arrived."""
+        with self._lock:
+            return list(self._notices)
+
     def everything(self) -> list[Received]:
-        """Give both kinds in the order in which they have arrived so far."""
+        """Give both kinds of events in the order in which they have arrived so far."""
         with self._lock:
             return list(self._everything)
 

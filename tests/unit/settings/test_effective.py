@@ -8,12 +8,12 @@ from bridge.settings.effective import effective, fingerprint
 from bridge.settings.loading import Configuration
 
 
-def configuration(site: str = "default", secret: str = "C4nary-one") -> Configuration:
+def configuration(site: str = "default", canary: str = "C4nary-one") -> Configuration:
     settings = Settings(
         site=site,
         sinks=("none",),
         hub=Hub(url="http://127.0.0.1:1"),
-        auth=Auth(username="950", password=SecretStr(secret), device_name="BRIDGE1"),
+        auth=Auth(username="950", password=SecretStr(canary), device_name="BRIDGE1"),
         subscribe=Subscribe(resources=("tickets",)),
     )
     return Configuration(settings, {})
@@ -27,5 +27,5 @@ def test_any_setting_makes_another_fingerprint() -> None:
 
 def test_no_secret_is_in_a_fingerprint() -> None:
     """From one that were, a short password could be found by trying."""
-    assert fingerprint(configuration()) == fingerprint(configuration(secret="C4nary-two"))
+    assert fingerprint(configuration()) == fingerprint(configuration(canary="C4nary-two"))
     assert not [line for line in effective(configuration()) if "C4nary" in line]

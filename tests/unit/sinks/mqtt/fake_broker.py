@@ -35,6 +35,9 @@ class FakeBroker(asyncio.Protocol):
         self.connack, self.answer, self.ping = connack, answer, ping
         self.connect = b""
         self.bodies: list[bytes] = []
+        self.published: list[tuple[int, str, bytes]] = []
+        """First byte, topic, and properties with the payload of each PUBLISH."""
+        self.disconnects: list[bytes] = []
         self.seen: list[int] = []
         self.peak = 0
         self.connections = 0
@@ -67,22 +70,26 @@ class FakeBroker(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         packets = self._whole_packets()
-        published = [body for kind, body in packets if kind == PUBLISH]
+        published = [body for first, body in packets if first >> 4 == PUBLISH]
         self.peak = max(self.peak, len(published))
-        for kind, body in packets:
+        for first, body in packets:
+            kind = first >> 4
             self.seen.append(kind)
             if kind == CONNECT:
                 self.connect = body
                 self.transport.write(self.connack)
             elif kind == PUBLISH:
-                self._take(body)
+                self._take(first, body)
             elif kind == PINGREQ:
                 self.transport.write(self.ping)
+            elif kind == DISCONNECT:
+                self.disconnects.append(body)
 
-    def _take(self, body: bytes) -> None:
+    def _take(self, first: int, body: bytes) -> None:
         topic_end = 2 + int.from_bytes(body[:2], "big")
         packet_id = int.from_bytes(body[topic_end : topic_end + 2], "big")
         self.bodies.append(body[topic_end + 2 :])
+        self.published.append((first, body[2:topic_end].decode(), self.bodies[-1]))
         answer = self.answer(len(self.bodies) - 1, packet_id)
         if answer and not self.transport.is_closing():
             self.transport.write(answer)
@@ -100,6 +107,6 @@ class FakeBroker(asyncio.Protocol):
                 break
             if len(self._received) < at + length:
                 break
-            found.append((self._received[0] >> 4, self._received[at : at + length]))
+            found.append((self._received[0], self._received[at : at + length]))
             self._received = self._received[at + length :]
         return found

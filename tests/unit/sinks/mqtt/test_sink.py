@@ -41,7 +41,7 @@ async def test_a_session_is_new_and_under_the_same_name() -> None:
     """CONNECT asks for a clean start and names the same client every time; the expiry of the session stays 0."""
     connects = []
     for _ in range(2):
-        async with FakeBroker() as broker, connection(broker, site="shop", keepalive_seconds=77):
+        async with FakeBroker() as broker, connection(broker, site="shop", keepalive_seconds=77, announce=False):
             connects.append(broker.connect)
 
     assert connects == [b"\x00\x04MQTT\x05\x02\x00\x4d" + b"\x00" + b"\x00\x12portos-bridge-shop"] * 2
@@ -49,7 +49,7 @@ async def test_a_session_is_new_and_under_the_same_name() -> None:
 
 async def test_a_session_of_mqtt_3_is_new_as_well() -> None:
     """Over MQTT 3.1.1 CONNECT asks for a clean session."""
-    async with FakeBroker(connack=b"\x20\x02\x00\x00") as broker, connection(broker, version="3.1.1"):
+    async with FakeBroker(connack=b"\x20\x02\x00\x00") as broker, connection(broker, version="3.1.1", announce=False):
         pass
 
     assert broker.connect == b"\x00\x04MQTT\x04\x02\x00\x1e" + b"\x00\x15portos-bridge-default"
@@ -230,11 +230,11 @@ async def test_packets_may_come_in_pieces() -> None:
 
 
 async def test_another_client_of_the_same_name_is_named_as_the_reason() -> None:
-    """A session taken over says so, and asks for a long pause."""
+    """A session taken over says so, and is held."""
     async with FakeBroker(answer=lambda _number, _mid: b"\xe0\x02\x8e\x00") as broker:
         outcomes = await delivered(broker)
 
-    assert {(outcome.reason, outcome.slowly) for outcome in outcomes} == {("taken_over", True)}
+    assert {(outcome.reason, outcome.hold) for outcome in outcomes} == {("taken_over", True)}
 
 
 async def test_what_is_no_mqtt_ends_the_connection() -> None:

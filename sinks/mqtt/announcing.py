@@ -1,0 +1,32 @@
+"""An MQTT sink whose broker is told of the bridge, and says with the connection's will when the bridge is gone."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from bridge.errors import Rejected
+from bridge.ports import OFFLINE, Notice
+from sinks.mqtt.meaning import notice_refused
+from sinks.mqtt.notices import notice_packet, notice_topic
+from sinks.mqtt.sink import MqttSink
+
+__all__ = ["AnnouncingMqttSink"]
+
+
+class AnnouncingMqttSink(MqttSink):
+    """See the module. The will itself is set by `sinks.mqtt.session`, before there is a connection."""
+
+    async def announce(self, notices: Sequence[Notice]) -> Sequence[Rejected | None]:
+        """Publish one notice after the other, each confirmed before the next, so that the order is that of the list."""
+        return [await self._publish_notice(notice) for notice in notices]
+
+    async def _publish_notice(self, notice: Notice) -> Rejected | None:
+        topic = notice_topic(self._config, notice.name)
+        packet_of = partial(notice_packet, self._config, notice, retained=notice.kept and self._retains)
+        size = len(packet_of(1))
+        if size > self._largest_packet_bytes:
+            text = f"{size} bytes; the broker takes packets of {self._largest_packet_bytes}"
+            return Rejected(text, reason="too_large", target=topic)
+        self._present = True
+        refusal = notice_refused(await self.publish_aside(packet_of), topic)
+        self._present = notice != OFFLINE or refusal is not None
+        return refusal

@@ -1,0 +1,256 @@
+"""What a broker is told of the bridge and when; nothing of it stops an event."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from bridge import presence as module
+from bridge.deadline import Deadline
+from bridge.errors import Rejected, Unavailable
+from bridge.journal import Journal
+from bridge.message import Message
+from bridge.metrics import Catalogue
+from bridge.pipeline import Delivery, keep
+from bridge.ports import OFFLINE, Notice, Outcome, Sink
+from bridge.presence import Presence, Report
+from tests.support import until
+from tests.unit.journal.conftest import messages
+from tests.unit.loops import link
+
+NOT_GRANTED = Rejected("0x87", reason="unauthorized")
+
+
+@dataclass
+class Bridge:
+    """What is told, and whether the bridge is being stopped."""
+
+    state: str = "online"
+    stopping: bool = False
+
+    def report(self) -> Report:
+        return Report(
+            state=lambda: Notice("state", self.state.encode()),
+            info=lambda: Notice("info", b"info"),
+            health=lambda: Notice("health", b"health", kept=False),
+        )
+
+
+@dataclass
+class Broker:
+    """Takes events and notices into one list, by id and by body; `answer` says what becomes of a notice."""
+
+    heard: list[str] = field(default_factory=list)
+    connections: int = 0
+    answer: Callable[[Notice], Rejected | None] = lambda _: None
+
+    @asynccontextmanager
+    async def connect(self, _config: object) -> AsyncIterator[Sink]:
+        self.connections += 1
+        yield self
+
+    async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+        self.heard += [message.id for message in batch]
+        return [None] * len(batch)
+
+    async def announce(self, notices: Sequence[Notice]) -> Sequence[Rejected | None]:
+        self.heard += [notice.body.decode() for notice in notices]
+        return [self.answer(notice) for notice in notices]
+
+    @property
+    def events(self) -> list[str]:
+        return [word for word in self.heard if word.startswith("id-")]
+
+
+class Deaf:
+    """A sink that has no place for notices."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    @asynccontextmanager
+    async def connect(self, _config: object) -> AsyncIterator[Sink]:
+        yield self
+
+    async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+        self.heard += [message.id for message in batch]
+        return [None] * len(batch)
+
+
+@asynccontextmanager
+async def delivering(
+    journal: Journal, catalogue: Catalogue, bridge: Bridge, broker: Broker | Deaf
+) -> AsyncIterator[None]:
+    """Deliver beside the test, and stop in order at its end."""
+    state, presence = link(), Presence("kafka", bridge.report(), lambda: bridge.stopping)
+    delivery = Delivery("kafka", journal, catalogue, state, 10, 0.3, presence=presence)
+    task = asyncio.create_task(keep(state, lambda: presence.connect(broker.connect, None), delivery.run))
+    try:
+        yield
+    finally:
+        bridge.stopping = True
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.pipeline._IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(module, "_LOOK_SECONDS", 0.01)
+
+
+async def test_a_connection_begins_with_state_and_info_and_then_come_the_events(
+    journal: Journal, catalogue: Catalogue
+) -> None:
+    """z2m#4854: whoever watches the state must not see an event of a bridge that seems to be away."""
+    broker = Broker()
+    await journal.append(messages(1, 2))
+
+    async with delivering(journal, catalogue, Bridge(), broker):
+        await until(lambda: len(broker.events) == 2, 5, "delivered")
+
+    assert broker.heard[:5] == ["online", "info", "health", "id-1", "id-2"]
+
+
+async def test_a_new_connection_is_told_everything_again(journal: Journal, catalogue: Catalogue) -> None:
+    """A broker that was started with an empty store knows nothing of what it was told before."""
+    broker = Broker()
+
+    async def lost(_batch: Sequence[Message]) -> Sequence[Outcome]:
+        raise Unavailable("gone", reason="network")
+
+    async with delivering(journal, catalogue, Bridge(), broker):
+        await until(lambda: "health" in broker.heard, 5, "told")
+        broker.deliver = lost  # type: ignore[method-assign]
+        await until(lambda: broker.connections == 2, 5, "connected anew")
+        del broker.deliver
+        await until(lambda: broker.heard.count("info") >= 2, 5, "told again")
+
+    assert broker.heard[:6] == ["online", "info", "health", "online", "info", "health"]
+
+
+async def test_a_change_of_the_state_is_told_once_and_soon_with_the_health(
+    journal: Journal, catalogue: Catalogue
+) -> None:
+    """Also while no event comes."""
+    bridge, broker = Bridge(), Broker()
+
+    async with delivering(journal, catalogue, bridge, broker):
+        await until(lambda: "health" in broker.heard, 5, "told")
+        bridge.state = "degraded"
+        await until(lambda: "degraded" in broker.heard, 5, "told of the change")
+        await asyncio.sleep(0.1)
+        heard = list(broker.heard)
+
+    assert heard == ["online", "info", "health", "degraded", "health"]
+
+
+async def test_the_health_is_told_again_and_again(
+    journal: Journal, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not kept by the broker, and whoever listens gets the next one soon."""
+    monkeypatch.setattr(module, "_HEALTH_SECONDS", 0.05)
+    broker = Broker()
+
+    async with delivering(journal, catalogue, Bridge(), broker):
+        await until(lambda: broker.heard.count("health") >= 4, 5, "told four times")
+
+    assert broker.heard.count("online") == broker.heard.count("info") == 1
+
+
+async def test_a_stop_in_order_is_the_last_that_a_broker_hears(journal: Journal, catalogue: Catalogue) -> None:
+    """Told on the connection that is still there, before it is closed."""
+    broker = Broker()
+
+    async with delivering(journal, catalogue, Bridge(), broker):
+        await until(lambda: "health" in broker.heard, 5, "told")
+
+    assert broker.heard[-1] == OFFLINE.body.decode()
+
+
+async def test_an_end_that_is_no_stop_in_order_tells_nothing(journal: Journal, catalogue: Catalogue) -> None:
+    """A failed journal ends the bridge: its broker says so for it."""
+    broker, bridge = Broker(), Bridge()
+    presence = Presence("kafka", bridge.report(), lambda: False)
+
+    with pytest.raises(asyncio.CancelledError):
+        async with presence.connect(broker.connect, None):
+            raise asyncio.CancelledError
+
+    assert OFFLINE.body.decode() not in broker.heard
+
+
+async def test_what_a_broker_refuses_is_warned_of_once_and_stops_no_event(
+    journal: Journal, catalogue: Catalogue, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bridge with rights for resources alone delivers as before."""
+    monkeypatch.setattr(module, "_HEALTH_SECONDS", 0.02)
+    broker = Broker(answer=lambda notice: None if notice.name == "info" else NOT_GRANTED)
+    await journal.append(messages(1, 30))
+
+    with caplog.at_level(logging.WARNING, "bridge.presence"):
+        async with delivering(journal, catalogue, Bridge(), broker):
+            await until(lambda: len(broker.events) == 30, 5, "delivered")
+            await until(lambda: broker.heard.count("health") >= 4, 5, "told four times")
+
+    refused = [record.getMessage() for record in caplog.records if "goes on without" in record.getMessage()]
+    assert len(refused) == 2
+    assert broker.connections == 1
+
+
+async def test_a_broker_that_ends_connections_over_a_notice_gets_one_without(
+    journal: Journal, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After three in a row, so that a right that is missing for a notice never holds up an event."""
+
+    def close(_notice: Notice) -> None:
+        raise Unavailable("not authorized", reason="unauthorized")
+
+    broker = Broker(answer=close)
+    await journal.append(messages(1, 3))
+
+    with caplog.at_level(logging.WARNING):
+        async with delivering(journal, catalogue, Bridge(), broker):
+            await until(lambda: len(broker.events) == 3, 5, "delivered")
+
+    assert broker.connections == 4
+    assert any("this one goes without" in record.getMessage() for record in caplog.records)
+    assert broker.heard[-3:] == ["id-1", "id-2", "id-3"]
+
+
+async def test_a_sink_without_a_place_for_notices_is_left_alone(journal: Journal, catalogue: Catalogue) -> None:
+    """Nothing is asked of it but to deliver."""
+    broker = Deaf()
+    await journal.append(messages(1, 2))
+
+    async with delivering(journal, catalogue, Bridge(), broker):
+        await until(lambda: len(broker.heard) == 2, 5, "delivered")
+
+    assert broker.heard == ["id-1", "id-2"]
+
+
+async def test_a_broker_that_does_not_answer_a_notice_costs_a_connection_and_not_the_loop(
+    journal: Journal, catalogue: Catalogue
+) -> None:
+    """Telling has a deadline like every other call."""
+    broker, never = Broker(), asyncio.Event()
+    presence = Presence("kafka", Bridge().report(), lambda: False)
+    delivery = Delivery("kafka", journal, catalogue, link(), 10, 0.05, presence=presence)
+
+    async def hang(_notices: Sequence[Notice]) -> Sequence[Rejected | None]:
+        await never.wait()
+        return []
+
+    async with presence.connect(broker.connect, None) as sink:
+        broker.announce = hang  # type: ignore[method-assign]
+        deadline = Deadline()
+        task = asyncio.create_task(delivery.run(sink, deadline))
+        presence._told = None
+        await deadline.supervise(task)
+
+    with pytest.raises(Unavailable, match="announcing took longer"):
+        task.result()
