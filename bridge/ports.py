@@ -23,6 +23,7 @@ __all__ = [
     "Explanation",
     "Finding",
     "Inspect",
+    "Mark",
     "Missed",
     "Notice",
     "Outcome",
@@ -30,6 +31,8 @@ __all__ = [
     "SinkPlugin",
     "Source",
     "SourceActivity",
+    "StateConnection",
+    "StateTopics",
     "Unreadable",
 ]
 
@@ -169,12 +172,48 @@ class Announcer(Protocol):
         ...
 
 
+class Mark(Protocol):
+    """A text that a broker keeps beside the states, and loses with them."""
+
+    @property
+    def text(self) -> str:
+        """The text as the broker had it when the connection was opened; empty where it had none."""
+        ...
+
+    async def keep(self, text: str) -> None:
+        """Have the broker keep another text, behind all that was delivered; raise `Unavailable` where it does not.
+
+        Never called while a delivery is on its way.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StateConnection:
+    """One live connection to where a broker keeps the newest state of each resource.
+
+    What is delivered to `sink` takes the place of what is kept of that resource; a message without a body clears it.
+    `mark` is None where brokers of this kind keep what they have confirmed.
+    """
+
+    sink: Sink
+    mark: Mark | None = None
+
+
 T_co = TypeVar("T_co", covariant=True)
 C = TypeVar("C")
 C_contra = TypeVar("C_contra", contravariant=True)
 
 Connect = Callable[[], AbstractAsyncContextManager[T_co]]
 """Opens one connection: entering connects (or raises `Unavailable`), leaving flushes and closes."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateTopics:
+    """Where a sink keeps states. `target` tells one place from another: a new one gets all of them."""
+
+    target: str
+    connect: Connect[StateConnection]
 
 
 DLQ_FLAGS = "bridge-dlq-"
@@ -223,6 +262,8 @@ class SinkPlugin(Generic[C]):
     `portos-bridge check --connect` asks it with an event of each kind that the settings lead to. `describe` is for the
     document that `portos-bridge asyncapi` writes: where the broker is, and what of its protocol `explain` does not
     show. It is pure, and gives away no secret; without it the document says what `explain` does.
+    And `state` may be left out: it gives where the newest state of each resource is kept, None where the settings want
+    none of it.
     """
 
     config: type[C]
@@ -231,3 +272,4 @@ class SinkPlugin(Generic[C]):
     copies: Callable[[C], Connect[Sink] | None] | None = None
     inspect: Inspect[C] | None = None
     describe: Callable[[C], Description] | None = None
+    state: Callable[[C], StateTopics | None] | None = None

@@ -31,6 +31,7 @@ from bridge.notices import Notices
 from bridge.pipeline import Delivery, keep
 from bridge.policy import Pauses
 from bridge.portos.feed import feed, hub_times
+from bridge.portos.gaps import change_of
 from bridge.portos.memory import VersionMemory
 from bridge.portos.minimisation import minimisation, scope
 from bridge.ports import Connect, Sink, SinkPlugin, SourceActivity
@@ -41,6 +42,7 @@ from bridge.settings import Settings, SinkConfig
 from bridge.settings.core import largest_journal
 from bridge.settings.loading import Configuration
 from bridge.settings.privacy import EVERYTHING
+from bridge.state import States
 from bridge.status import Status, journal_numbers, lag_reading
 
 __all__ = ["run", "stop_signal"]
@@ -100,11 +102,13 @@ class _Bridge:
             name: Link(f"sink {name}", _delivery_times(settings), _sink_gauges(self._catalogue, name))
             for name in configuration.sinks
         }
+        times = _delivery_times(settings)
+        self._states = States(settings, configuration.sinks, configuration.secret_files, times, change_of)
 
     async def run(self, stop: asyncio.Event) -> None:
         admin_port = self._settings.admin
         door = Door(admin_port.token)
-        async with self._journal() as journal:
+        async with self._journal() as journal, self._states.jobs(journal) as state_jobs:
             audit = Audit(journal, self._catalogue)
             status = Status(
                 self._settings,
@@ -115,6 +119,7 @@ class _Bridge:
                 self._source_link,
                 self._sink_links,
                 journal,
+                self._states,
             )
             notices = Notices(self._configuration, status, self._catalogue, lambda: self._memory.open_gaps)
             async with (
@@ -151,6 +156,7 @@ class _Bridge:
                     group.create_task(self._copy(name, connect, journal), name=f"copies {name}")
                     for name, connect in self._copies()
                 ]
+                eternal += [group.create_task(job(), name=name) for name, job in state_jobs.items()]
                 await self._take_in(journal, stop)
                 await self._drain(journal)
                 audit.check()
@@ -169,7 +175,7 @@ class _Bridge:
             delivery.cursor_every_seconds,
             journal.on_full == "block",
         )
-        sinks = list(self._configuration.sinks)
+        sinks = [*self._configuration.sinks, *self._states.readers]
         catalogue = self._catalogue
         async with open_journal(
             journal.path,
@@ -184,6 +190,8 @@ class _Bridge:
             catalogue.watch(
                 self._activity, partial(journal_numbers, opened), partial(lag_reading, opened), opened.letters.numbers
             )
+            if self._states.readers:
+                catalogue.registry.register(self._states.collector(opened))
             yield opened
 
     def _lost(self, lost: Lost) -> Message:

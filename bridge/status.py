@@ -18,6 +18,7 @@ from bridge.link import Link
 from bridge.log import redacted
 from bridge.ports import SourceActivity
 from bridge.settings import Settings
+from bridge.state import States
 
 __all__ = ["Status", "journal_numbers", "lag_reading"]
 
@@ -34,6 +35,7 @@ class Status:
     hub: Link
     sinks: Mapping[str, Link]
     journal: Journal
+    states: States | None = None
 
     def alive(self) -> Sequence[Check]:
         """Check what a restart would cure."""
@@ -72,6 +74,7 @@ class Status:
                 "corruptRows": journal.corrupt_rows,
             },
             "sinks": {name: {**_link(link), **_lag(journal, name)} for name, link in self.sinks.items()},
+            **({"states": _states(self.states, journal)} if self.states is not None and self.states.readers else {}),
             "checks": [{"name": name, "ok": ok, "text": text} for name, ok, text in (*self.alive(), *self.ready())],
         }
 
@@ -99,6 +102,16 @@ def _journal_text(journal: Journal) -> str:
     if journal.room.lacking:
         return journal.room.lacking
     return f"{journal.room.used_bytes} of {journal.room.capacity_bytes} bytes used"
+
+
+def _states(states: States, journal: Journal) -> Mapping[str, Any]:
+    numbers, now, waiting = states.numbers, time.time(), journal.lag(*states.readers).events
+    sinks = {}
+    for name, link in states.links.items():
+        changes, seconds = numbers.lag(name, now)
+        sinks[name] = {**_link(link), "lagChanges": changes, "lagSeconds": round(seconds, 3)}
+    store = {"lagEvents": waiting, "bytes": numbers.used_bytes, "capacityBytes": numbers.max_bytes}
+    return {"store": {**_link(states.feeder), **store}, "sinks": sinks}
 
 
 def _link(link: Link) -> Mapping[str, Any]:

@@ -102,6 +102,11 @@ class Journal:
         return self._recorder.head
 
     @property
+    def identity(self) -> str:
+        """What tells this journal from any other, also from one that had its place before it was lost."""
+        return self._damage.journal
+
+    @property
     def failure(self) -> StorageFailed | None:
         """What has ended the journal, if anything has."""
         return self._recorder.failure

@@ -28,6 +28,7 @@ __all__ = [
     "Metrics",
     "Privacy",
     "Settings",
+    "State",
     "Stop",
     "Subscribe",
     "Version",
@@ -197,6 +198,14 @@ class Journal(Part):
     """How long the version of a resource is remembered at least, by which repeats and stale changes are recognised."""
 
 
+class State(Part):
+    """What is kept of the newest state of each resource, for sinks that publish it."""
+
+    max_bytes: int = Field(default=134_217_728, ge=LEAST_JOURNAL_BYTES)
+    """How much it may hold, beside the journal, at most 10 % of its volume; beyond it the states that changed least
+    recently are forgotten, and cannot be published again to a broker that has lost them."""
+
+
 class Dlq(Part):
     """What is kept of events that a sink will never take, besides the limit of a quarter of the journal."""
 
@@ -286,6 +295,7 @@ class Settings(Part):
     privacy: Privacy = Privacy()
     version: Version = Version()
     journal: Journal = Journal()
+    state: State = State()
     dlq: Dlq = Dlq()
     delivery: Delivery = Delivery()
     admin: Admin = Admin()

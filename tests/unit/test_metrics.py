@@ -12,6 +12,8 @@ from bridge.journal import Journal, Limits, open_journal
 from bridge.metrics import Catalogue
 from bridge.ports import SourceActivity
 from bridge.sieve import Jump, Sifted
+from bridge.state.numbers import Numbers, Publication
+from bridge.state.scrape import StateAtScrape
 from bridge.status import journal_numbers, lag_reading
 from tests.unit.journal.conftest import messages
 
@@ -26,6 +28,8 @@ def catalogue(resources: int = 3) -> Catalogue:
     activity = SourceActivity(last_frame_at=1.0, last_event_at=1.0, token_expires_at=1.0, clock_offset_seconds=1.0)
     letters = {"events": 0, "bytes": 0, "marked": 0, "shed": 0, "expired": 0}
     made.watch(activity, lambda: numbers, lambda _: (0, 0, 0.0), lambda _: letters)
+    states = Numbers({"mqtt": Publication()})
+    made.registry.register(StateAtScrape(states, {"mqtt": lambda: True}, lambda: 0))
     return made
 
 
