@@ -5,11 +5,12 @@ from contextlib import aclosing, asynccontextmanager
 from functools import partial
 
 from bridge.message import Message
-from bridge.ports import Connect, Finding, Sink, SinkPlugin
+from bridge.ports import Connect, Finding, Sink, SinkPlugin, StateConnection, StateTopics
 from sinks.kafka.config import KafkaConfig
 from sinks.kafka.description import describe
 from sinks.kafka.explanation import explain
-from sinks.kafka.records import letter_record
+from sinks.kafka.records import Record, letter_record
+from sinks.kafka.state import state_record
 
 __all__ = ["KafkaConfig", "plugin"]
 
@@ -48,6 +49,35 @@ async def _inspect(config: KafkaConfig, examples: Sequence[Message], *, create: 
             yield finding
 
 
+@asynccontextmanager
+async def _connect_states(config: KafkaConfig, template: str) -> AsyncIterator[StateConnection]:
+    from sinks.kafka.sink import connect  # noqa: PLC0415 - as above
+
+    structured_mode = config.ce_mode == "structured"
+
+    def to_record(message: Message) -> Record:
+        return state_record(message, template, config.site, structured_mode=structured_mode)
+
+    async with connect(config, to_record) as sink:
+        yield StateConnection(sink)
+
+
+def _state(config: KafkaConfig) -> StateTopics | None:
+    """Publish states to topics of their own, if there are to be any, with a producer id that is not that of events."""
+    if config.state_topic_template is None:
+        return None
+    fencing_id = config.transactional_id and f"{config.transactional_id}-state"
+    own = config.model_copy(update={"transactional_id": fencing_id, "client_id": f"{config.client_id}-state"})
+    target = ",".join((*config.bootstrap_servers, config.state_topic_template, config.site, config.ce_mode))
+    return StateTopics(target, partial(_connect_states, own, config.state_topic_template))
+
+
 plugin = SinkPlugin(
-    config=KafkaConfig, connect=_connect, explain=explain, copies=_copies, inspect=_inspect, describe=describe
+    config=KafkaConfig,
+    connect=_connect,
+    explain=explain,
+    copies=_copies,
+    inspect=_inspect,
+    describe=describe,
+    state=_state,
 )

@@ -21,6 +21,7 @@ _ROOM = bytes(_UP_TO_CRC.size + _AFTER_CRC.size)
 _LENGTH_FROM = 12  # the length counts what comes behind it: base offset and length itself do not
 _MAGIC = 2
 _GZIP = 1
+_NULL = b"\x01"  # the length -1 of what is not there
 _NO_PRODUCER = (-1, -1, -1)
 
 
@@ -45,7 +46,9 @@ class Batch:
     def add(self, record: Record) -> bool:
         """Add a record, unless that makes the batch larger than allowed; the first one always fits."""
         key, value, headers = record.key, record.value, record.headers
-        offset, key_size, value_size = varint(self._count), varint(len(key)), varint(len(value))
+        offset, key_size = varint(self._count), varint(len(key))
+        value_size = _NULL if value is None else varint(len(value))
+        value = value or b""
         size = 2 + len(offset) + len(key_size) + len(key) + len(value_size) + len(value) + len(headers)
         length = varint(size)
         whole = len(length) + size

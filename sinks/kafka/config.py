@@ -14,6 +14,7 @@ from bridge.settings import CommaList, Positive, SinkConfig, TlsFiles, is_loopba
 from bridge.tls import UnusableFile, client_context
 from sinks.kafka.records import is_reserved, topic_of
 from sinks.kafka.security import Security
+from sinks.kafka.state import problem_of_state_topic
 
 __all__ = ["KafkaConfig"]
 
@@ -32,6 +33,9 @@ class KafkaConfig(TlsFiles, Security, SinkConfig):
     """The name under which the brokers' logs, quotas and metrics show the bridge."""
     topic_template: str = "portos.{resource}"
     """The topic of a resource's events; `{resource}` and `{site}` are filled in."""
+    state_topic_template: str | None = None
+    """Topic with the newest state of each resource, to be compacted: `portos.state.{resource}`; `{site}` is filled in
+    as well. None publishes no states."""
     ce_mode: Literal["binary", "structured"] = "binary"
     """How CloudEvents are written: `binary`, the notification as value and the attributes as headers, or `structured`,
     all of it as one JSON document."""
@@ -97,6 +101,13 @@ class KafkaConfig(TlsFiles, Security, SinkConfig):
     def _plain_id(cls, value: str | None) -> str | None:
         if re.search(r"[{}]", (value or "").replace("{site}", "")):
             raise ValueError("should hold no placeholder but {site}")
+        return value
+
+    @field_validator("state_topic_template")
+    @classmethod
+    def _apart_from_events(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and (problem := problem_of_state_topic(value, info.data.get("site", ""))):
+            raise ValueError(problem)
         return value
 
     @field_validator("topic_template")

@@ -21,6 +21,6 @@ def explain(config: KafkaConfig, message: Message) -> Explanation:
     if batch.size() > config.max_request_bytes:
         raise too_large(batch.size(), config.max_request_bytes, record.topic)
     if structured_mode:
-        return Explanation(record.topic, record.value, record.key, [("content-type", STRUCTURED_CONTENT_TYPE)])
+        return Explanation(record.topic, record.value or b"", record.key, [("content-type", STRUCTURED_CONTENT_TYPE)])
     named = [(f"ce_{name}", text) for name, text in attributes(message, config.site)]
-    return Explanation(record.topic, record.value, record.key, [("content-type", "application/json"), *named])
+    return Explanation(record.topic, record.value or b"", record.key, [("content-type", "application/json"), *named])

@@ -34,6 +34,7 @@ __all__ = [
     "LICENCE_TOPIC",
     "OTHER_TOPIC",
     "Record",
+    "content_of",
     "is_reserved",
     "letter_record",
     "murmur2",
@@ -66,7 +67,8 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
     topic: str
     key: bytes
-    value: bytes
+    value: bytes | None
+    """None is a tombstone."""
     headers: bytes
     """Their number and the headers themselves, as they stand in a record."""
 
@@ -77,10 +79,7 @@ def record_of(message: Message, template: str, site: str, *, structured_mode: bo
     `structured_mode` is CloudEvents' structured mode.
     """
     resource = message.resource
-    if structured_mode:
-        value, headers = structured(message, site), _STRUCTURED_HEADERS
-    else:
-        value, headers = message.body, _ordinary_headers(message, site) or _any_headers(message, site)
+    value, headers = content_of(message, site, structured_mode=structured_mode)
     if resource is None:
         topic = _TOPICS.get(message.event, OTHER_TOPIC)
         return Record(topic, site.encode(), value, headers)
@@ -89,6 +88,13 @@ def record_of(message: Message, template: str, site: str, *, structured_mode: bo
         text = f"the resource {resource!r} leads to the reserved topic {topic}"
         return Rejected(text, reason="reserved_topic", target=topic)
     return Record(topic, (message.resource_id or "").encode(), value, headers)
+
+
+def content_of(message: Message, site: str, *, structured_mode: bool) -> tuple[bytes, bytes]:
+    """Give the value and the headers of a record."""
+    if structured_mode:
+        return structured(message, site), _STRUCTURED_HEADERS
+    return message.body, _ordinary_headers(message, site) or _any_headers(message, site)
 
 
 def letter_record(message: Message, topic: str, site: str) -> Record:
