@@ -200,7 +200,7 @@ class StateStore:
             return known  # which is newer than what is on disk
         before, cursor = table.cursors.get(name, (target, 0))
         if before != target:
-            _log.info("sink %s publishes its states to another place now, and all of them again: %s", name, target)
+            _log.info("sink %s publishes its states to another place now, and all of them again", name)
             cursor = 0
         return Place(name, target, table.identity, cursor)
 

@@ -7,6 +7,7 @@ no file is opened.
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -50,7 +51,8 @@ class States:
         self._secret_files = secret_files
         self._change_of = change_of
         found = {name: plugin.state and plugin.state(config) for name, (plugin, config) in sinks.items()}
-        self._targets = {name: topics.target for name, topics in found.items() if topics}
+        # Hashed, since there may be a password in the address of a broker.
+        self._targets = {name: sha256(one.target.encode()).hexdigest() for name, one in found.items() if one}
         self._sinks = {name: sinks[name] for name in self._targets}
         self.numbers = Numbers({name: Publication() for name in self._sinks})
         self.links = {name: Link(f"states of sink {name}", times, _NO_GAUGES) for name in self._sinks}

@@ -4,8 +4,9 @@ from bridge.ports import SinkPlugin
 from sinks.mqtt.config import MqttConfig
 from sinks.mqtt.description import describe
 from sinks.mqtt.explanation import explain
+from sinks.mqtt.retaining import state
 from sinks.mqtt.starting import connect
 
 __all__ = ["plugin"]
 
-plugin = SinkPlugin(config=MqttConfig, connect=connect, explain=explain, describe=describe)
+plugin = SinkPlugin(config=MqttConfig, connect=connect, explain=explain, describe=describe, state=state)

@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 
 from bridge.settings import SinkConfig, Switch, TlsFiles, is_loopback
 from sinks.mqtt.address import Address
+from sinks.mqtt.state_topic import problem_of_state_topic
 
 __all__ = ["PLACEHOLDER", "MqttConfig"]
 
@@ -45,6 +46,9 @@ class MqttConfig(TlsFiles, Address, SinkConfig):
     """Topic of resource events; it may hold `{base}`, `{site}`, `{resource}`, `{resource_id}` and `{action}`."""
     announce: Switch = True
     """Whether the broker is told below `{base}/bridge/` how the bridge is, and says with a will when it is gone."""
+    state_topic_template: str | None = None
+    """Topic with the newest state of each resource, retained: `{base}/state/{resource}/{resource_id}`; `{site}` is
+    filled in as well. None publishes no states."""
     keepalive_seconds: int = Field(default=30, ge=1, le=65_535)
     """A connection without any answer from the broker is dead after at most twice this time."""
     window_events: int = Field(default=100, ge=1, le=65_535)
@@ -71,6 +75,13 @@ class MqttConfig(TlsFiles, Address, SinkConfig):
         _checked(value, allowed=_FROM_SETTINGS | _FROM_EVENTS)
         if _FROM_EVENTS & set(PLACEHOLDER.findall(value.split("/", 1)[0])):
             raise ValueError("the first level should be fixed, so that no event leaves it: begin with {base}/")
+        return value
+
+    @field_validator("state_topic_template")
+    @classmethod
+    def _apart_from_events(cls, value: str | None) -> str | None:
+        if value is not None and (problem := problem_of_state_topic(value)):
+            raise ValueError(problem)
         return value
 
     def cautions(self) -> Iterator[tuple[str, str]]:

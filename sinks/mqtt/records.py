@@ -29,8 +29,10 @@ from sinks.mqtt.config import PLACEHOLDER, MqttConfig
 
 __all__ = [
     "LARGEST_PACKET_BYTES",
+    "STRUCTURED_PROPERTIES",
     "acknowledged",
     "expiry_seconds",
+    "lasting_properties",
     "packet_builder",
     "packets",
     "topic_builder",
@@ -44,7 +46,8 @@ _OTHER_EVENTS = "other-events"  # those that name no resource and are no licence
 _RESERVED = ("bridge", "state", "licence", _OTHER_EVENTS)
 _PUBLISH_QOS_1 = b"\x32"
 _CONTENT_TYPE = b"\x03\x00\x10application/json"
-_STRUCTURED = b"\x03" + len(STRUCTURED_CONTENT_TYPE).to_bytes(2, "big") + STRUCTURED_CONTENT_TYPE.encode()
+STRUCTURED_PROPERTIES = b"\x03" + len(STRUCTURED_CONTENT_TYPE).to_bytes(2, "big") + STRUCTURED_CONTENT_TYPE.encode()
+"""The properties of a message in structured mode, without their length."""
 _MESSAGE_EXPIRY = b"\x02"
 _LONGEST_EXPIRY_SECONDS = 0xFFFF_FFFF
 _LONGEST_STRING_BYTES = 0xFFFF
@@ -67,7 +70,7 @@ def packet_builder(config: MqttConfig, max_packet_bytes: int) -> Callable[[Messa
             topic = topic_of(message)
             if in_one:
                 body = structured(message, site)
-                properties = _with_expiry(_STRUCTURED, message, now) if with_properties else b""
+                properties = _with_expiry(STRUCTURED_PROPERTIES, message, now) if with_properties else b""
             else:
                 body, properties = message.body, _properties(message, site, now)
         except UnicodeEncodeError as error:
@@ -122,9 +125,13 @@ def _resource_topic(template: str, base: str, site: str, names: tuple[str, str, 
 
 
 def _properties(message: Message, site: str, now: float) -> bytes:
+    return _with_expiry(lasting_properties(message, site), message, now)
+
+
+def lasting_properties(message: Message, site: str) -> bytes:
+    """Write the properties of a message that never expires at the broker, without their length."""
     shared = _shared_properties(site, message.event, message.resource, message.action)
-    packed = shared + (_ordinary_properties(message) or _user_properties(own_attributes(message)))
-    return _with_expiry(packed, message, now)
+    return shared + (_ordinary_properties(message) or _user_properties(own_attributes(message)))
 
 
 def _with_expiry(packed: bytes, message: Message, now: float) -> bytes:

@@ -50,6 +50,9 @@ class _Delivery:
 class MqttSink(asyncio.Protocol):
     """A sink over one connection, with a sliding window of publications."""
 
+    packets_of: Callable[[MqttConfig, int], Callable[[Message, int, float], bytes]] = staticmethod(packet_builder)
+    """Gives what turns messages into packets, for settings and the largest packet that both sides allow."""
+
     def __init__(self, config: MqttConfig, loop: asyncio.AbstractEventLoop) -> None:
         self._config = config
         self._loop = loop
@@ -235,7 +238,7 @@ class MqttSink(asyncio.Protocol):
         own_limit = self._config.max_packet_bytes or LARGEST_PACKET_BYTES
         self._largest_packet_bytes = min(own_limit, getattr(limits, "MaximumPacketSize", own_limit))
         self._retains = bool(getattr(limits, "RetainAvailable", 1))
-        self._packet = packet_builder(self._config, self._largest_packet_bytes)
+        self._packet = self.packets_of(self._config, self._largest_packet_bytes)
         self._answered.set()
 
     def _on_disconnect(

@@ -48,8 +48,11 @@ class MqttReader:
     as well: a reader that still owes acknowledgements to a dead broker drops what it had not yet read from the socket.
     """
 
-    def __init__(self, host: str, port: int, *filters: str, client_id: str = "oracle", qos: int = 1) -> None:
+    def __init__(
+        self, host: str, port: int, *filters: str, client_id: str = "oracle", qos: int = 1, retained: bool = False
+    ) -> None:
         self._qos = qos
+        self._retained = retained
         self._filters = filters or ("portos/#",)
         self._found: list[Received] = []
         self._own: list[Received] = []
@@ -77,7 +80,7 @@ class MqttReader:
 
     def _on_connect(self, client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
         if not reason.is_failure:
-            client.subscribe([(name, _options(self._qos)) for name in self._filters])
+            client.subscribe([(name, _options(self._qos, retained=self._retained)) for name in self._filters])
 
     def _on_subscribe(self, _client: Client, _data: Any, _mid: int, _reasons: Any, _properties: Any) -> None:
         self._subscribed.set()
@@ -158,8 +161,9 @@ class MqttReader:
             return len(self._found)
 
 
-def _options(qos: int) -> Any:
+def _options(qos: int, *, retained: bool) -> Any:
     from paho.mqtt.subscribeoptions import SubscribeOptions
 
-    # Retained messages of an earlier run are none of this one's.
-    return SubscribeOptions(qos=qos, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+    # Retained messages of an earlier run are none of this one's, unless they are what is asked for.
+    never, at_once = SubscribeOptions.RETAIN_DO_NOT_SEND, SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE
+    return SubscribeOptions(qos=qos, retainHandling=at_once if retained else never)
