@@ -22,7 +22,18 @@ from tests.oracle.mqtt import MqttReader
 from tests.oracle.record import Received
 from tests.support import wait_until
 
-__all__ = ["Outcome", "Resource", "ended", "keep", "send", "settings"]
+__all__ = [
+    "Outcome",
+    "Resource",
+    "ended",
+    "gone_back",
+    "keep",
+    "newest",
+    "notification",
+    "retained",
+    "send",
+    "settings",
+]
 
 _SLICES = 6
 _KILLED_IN = (1, 3)
@@ -30,6 +41,7 @@ _DELETED, _LARGE = 0.2, 0.2
 _LIMIT_BYTES, _LARGE_BYTES = 16_384, 20_000
 _AT_ONCE = 200
 _REDRIVEN = "portos_bridge_dlq_redriven_events_total"
+Key = tuple[str, str]
 _NOW = datetime(2026, 3, 4, 9, 15, tzinfo=UTC)
 
 
@@ -78,7 +90,7 @@ def keep(kafka: KafkaBroker, mqtt: MqttBroker, keys: int, seed: str) -> Outcome:
             ended(world)
             time.sleep(1)  # what would come after the end, and must not
             problems = [*_wrong_on_kafka(kafka, name, resources), *_wrong_on_mqtt(mqtt, name, resources)]
-            problems += _gone_back("mqtt", watch.read())
+            problems += gone_back("mqtt", watch.read())
     finally:
         hub.close()
     summary = f"{mode}: {keys} resources, {sent} changes in any order, {len(_KILLED_IN)} kills"
@@ -177,10 +189,10 @@ def _wrong_on_kafka(kafka: KafkaBroker, name: str, resources: Sequence[Resource]
     """Say which keys' last records are not the newest versions, and which went back."""
     with closing(KafkaReader(kafka.bootstrap, f"portos.state.{name}.")) as reader:
         records = reader.read()
-    last = {(record.attributes["resourcename"], record.attributes["resourceid"]): record for record in records}
+    last = {_key(record): record for record in records}
     wrong = [one for one in resources if not _is_newest(last.get((one.name, one.id)), one)]
     return [f"kafka: {len(wrong)} keys do not end with the newest: {wrong[:3]}"] * bool(wrong) + [
-        *_gone_back("kafka", records)
+        *gone_back("kafka", records)
     ]
 
 
@@ -192,25 +204,36 @@ def _is_newest(record: Received | None, one: Resource) -> bool:
 
 def _wrong_on_mqtt(mqtt: MqttBroker, name: str, resources: Sequence[Resource]) -> list[str]:
     """Say which retained states are not the newest versions; what was deleted is not retained."""
-    expected = {(one.name, one.id): one.newest for one in resources if not one.deleted}
-    with MqttReader(mqtt.host, mqtt.port, f"{name}/state/#", client_id=f"late-{name}", retained=True) as reader:
-        wait_until(lambda: len(reader.read()) >= len(expected), 30, f"{len(expected)} retained states")
-        time.sleep(0.5)  # for more of them than there should be
-        found = {
-            (one.attributes["resourcename"], one.attributes["resourceid"]): int(one.attributes["resourceversion"])
-            for one in reader.read()
-        }
+    found, expected = retained(mqtt, name, 1.0), newest(resources)
     wrong = [key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key)]
     return [f"mqtt: {len(wrong)} retained states are not the newest: {wrong[:3]}"] * bool(wrong)
 
 
-def _gone_back(sink: str, records: Sequence[Received]) -> list[str]:
+def newest(resources: Sequence[Resource]) -> Mapping[Key, int]:
+    """Give the versions that should be retained."""
+    return {(one.name, one.id): one.newest for one in resources if not one.deleted}
+
+
+def retained(mqtt: MqttBroker, name: str, quiet_seconds: float) -> Mapping[Key, int]:
+    """Give the versions that a broker has retained: all that comes until nothing has come for a while."""
+    late = f"late-{uuid4().hex[:8]}"
+    with MqttReader(mqtt.host, mqtt.port, f"{name}/state/#", client_id=late, retained=True) as reader:
+        count = -1
+        while count < (count := len(reader.read())):
+            time.sleep(quiet_seconds)
+        return {_key(record): int(record.attributes["resourceversion"]) for record in reader.read()}
+
+
+def _key(record: Received) -> Key:
+    return record.attributes["resourcename"], record.attributes["resourceid"]
+
+
+def gone_back(sink: str, records: Sequence[Received]) -> list[str]:
     """Say which resources were seen with a version below one that was seen before."""
-    seen: dict[tuple[str, str], int] = {}
+    seen: dict[Key, int] = {}
     back = []
     for record in records:
-        key = record.attributes["resourcename"], record.attributes["resourceid"]
-        version = int(record.attributes["resourceversion"])
+        key, version = _key(record), int(record.attributes["resourceversion"])
         if version < seen.get(key, 0):
             back.append((key, seen[key], version))
         seen[key] = version
