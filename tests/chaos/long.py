@@ -27,6 +27,7 @@ from tests.chaos import (
     power,
     rotation,
     soak,
+    states,
     versions,
 )
 from tests.chaos.trial import Report
@@ -48,6 +49,8 @@ _NEIGHBOUR_ROUNDS = 3
 _NEIGHBOUR_SECONDS = 15.0
 _WITHHELD_CHANGES = 50_000
 _REPEATED_CHANGES = 10_000
+_STATE_KEYS = 10_000
+_STATE_RUNS = 20
 
 
 class Told(Protocol):
@@ -141,6 +144,10 @@ def _restart_brokers(_kafka: KafkaBroker, _mqtt: MqttBroker, _: str) -> list[lea
         cluster.close()
 
 
+def _keep_states(kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[states.Outcome]:
+    return [states.keep(kafka, mqtt, _STATE_KEYS, f"{seed}/{number}") for number in range(_STATE_RUNS)]
+
+
 def _stay_a_neighbour(kafka: KafkaBroker, mqtt: MqttBroker, _: str) -> list[neighbour.Neighbour]:
     return [neighbour.measure(kafka, mqtt, _NEIGHBOUR_ROUNDS, _NEIGHBOUR_SECONDS)]
 
@@ -159,6 +166,7 @@ LONG_RUNS = (
     LongRun("discarded clients", _discard),
     LongRun("rolling restart", _restart_brokers),
     LongRun("other sink", _stay_a_neighbour),
+    LongRun("states", _keep_states, asked=True),
     LongRun("kill -9", _kill),
     *(LongRun(name, partial(_cut_power, way)) for name, way in power.WAYS.items()),
     LongRun("damage", _damage, each_round=True),
