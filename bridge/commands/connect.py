@@ -34,6 +34,9 @@ async def try_everything(configuration: Configuration, *, create: bool = False) 
     results.append(await _portos(settings))
     for name, (plugin, config) in configuration.sinks.items():
         results.append(await _sink(name, plugin, config, settings, create=create))
+        if results[-1] and plugin.state is not None and (states := plugin.state(config)) is not None:
+            seconds = settings.delivery.connect_seconds + settings.delivery.close_seconds
+            results.append(await _tried(f"sink {name} connects for states", _entered(states.connect()), seconds))
     return 0 if all(results) else 1
 
 
