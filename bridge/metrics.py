@@ -35,7 +35,7 @@ from bridge.labels import (
     known,
 )
 from bridge.ledger import INTAKE
-from bridge.ports import SourceActivity
+from bridge.ports import SinkActivity, SourceActivity
 from bridge.scrape import PREFIX, AtScrape, LagReading, LetterReadings, Readings
 from bridge.sieve import GAP_CAUSES, Sifted
 
@@ -59,6 +59,7 @@ class Catalogue:
         self._declare_source()
         self._declare_events()
         self._declare_sinks()
+        self.sink_activity = {sink: SinkActivity() for sink in sinks}
         self.commit = Distribution(_COMMIT_SECONDS)
         self.publish = {sink: Distribution(_LATENCY_SECONDS) for sink in sinks}
         self.delivery = {sink: Distribution(_LATENCY_SECONDS) for sink in sinks}
@@ -197,7 +198,9 @@ class Catalogue:
         letters: LetterReadings,
     ) -> None:
         """Export what others keep: the source's activity, the journal's numbers, every sink's lag and dead letters."""
-        self.registry.register(AtScrape(self.site, self._sinks, activity, journal, lag, letters, self._histograms))
+        self.registry.register(
+            AtScrape(self.site, self.sink_activity, activity, journal, lag, letters, self._histograms)
+        )
 
     def _histograms(self) -> Iterator[Metric]:
         commit = HistogramMetricFamily(PREFIX + "journal_commit_duration_seconds", "Group commit, fsync included.")

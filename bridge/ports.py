@@ -28,6 +28,7 @@ __all__ = [
     "Notice",
     "Outcome",
     "Sink",
+    "SinkActivity",
     "SinkPlugin",
     "Source",
     "SourceActivity",
@@ -112,6 +113,18 @@ class SourceActivity:
         """How far the hub's clock is ahead of ours, 0 where that is less than what can be told apart."""
         offset = self.clock_offset_seconds or 0.0
         return offset if abs(offset) >= _CLOCK_RESOLUTION_SECONDS else 0.0
+
+
+@dataclass(slots=True)
+class SinkActivity:
+    """What a sink has seen of its broker since the process started, over all its connections; the twin of the above.
+
+    `throttled_seconds` is how long the broker has had it wait for its quotas; `partition_changes` counts how often a
+    topic had another number of partitions than before, by which keys move.
+    """
+
+    throttled_seconds: float = 0.0
+    partition_changes: int = 0
 
 
 class Source(Protocol):
@@ -263,7 +276,8 @@ class SinkPlugin(Generic[C]):
     document that `portos-bridge asyncapi` writes: where the broker is, and what of its protocol `explain` does not
     show. It is pure, and gives away no secret; without it the document says what `explain` does.
     And `state` may be left out: it gives where the newest state of each resource is kept, None where the settings want
-    none of it.
+    none of it. And `observed`: it gives the same sink once more,
+    which writes down in an activity what it sees; that is the one the bridge runs.
     """
 
     config: type[C]
@@ -273,3 +287,4 @@ class SinkPlugin(Generic[C]):
     inspect: Inspect[C] | None = None
     describe: Callable[[C], Description] | None = None
     state: Callable[[C], StateTopics | None] | None = None
+    observed: "Callable[[SinkActivity], SinkPlugin[C]] | None" = None

@@ -3,12 +3,12 @@
 So ages and sizes of queues neither freeze when idle nor lie after a restart. Used by `bridge.metrics`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from bridge.labels import FRAME_TYPES, JOURNAL, SOURCE, TOKEN_RESULTS
-from bridge.ports import SourceActivity
+from bridge.ports import SinkActivity, SourceActivity
 
 __all__ = ["PREFIX", "AtScrape", "LagReading", "LetterReadings", "Readings"]
 
@@ -31,7 +31,7 @@ class AtScrape:
     def __init__(  # noqa: PLR0913 - made in one place, each is something of its own
         self,
         site: str,
-        sinks: Sequence[str],
+        sinks: Mapping[str, SinkActivity],
         activity: SourceActivity,
         journal: Readings,
         lag: Callable[[str], LagReading],
@@ -51,6 +51,7 @@ class AtScrape:
         yield from self._source()
         yield from self._journal_families()
         yield from self._lags()
+        yield from self._seen_of_brokers()
         yield from self._dead_letters()
         yield from self._more()
 
@@ -111,6 +112,18 @@ class AtScrape:
             for family, value in zip(families, self._lag(sink), strict=True):
                 family.add_metric((sink,), value)
         return families
+
+    def _seen_of_brokers(self) -> Iterable[Metric]:
+        throttled = CounterMetricFamily(
+            PREFIX + "sink_throttled_seconds", "Time that brokers had the sink wait for its quotas.", labels=("sink",)
+        )
+        changes = CounterMetricFamily(
+            PREFIX + "sink_partition_changes", "Topics found with another number of partitions.", labels=("sink",)
+        )
+        for sink, activity in self._sinks.items():
+            throttled.add_metric((sink,), activity.throttled_seconds)
+            changes.add_metric((sink,), activity.partition_changes)
+        return throttled, changes
 
     def _dead_letters(self) -> Iterable[Metric]:
         families: list[tuple[GaugeMetricFamily | CounterMetricFamily, str]] = [

@@ -94,6 +94,10 @@ class _Bridge:
             [name for name in settings.subscribe.resources if name != EVERYTHING],
             settings.metrics.max_resources,
         )
+        self._sinks = {
+            name: (plugin.observed(self._catalogue.sink_activity[name]) if plugin.observed else plugin, config)
+            for name, (plugin, config) in configuration.sinks.items()
+        }
         self._memory = VersionMemory(settings.version.mode, settings.site, settings.journal.dedupe_seconds)
         self._catalogue.gaps_open.set_function(lambda: self._memory.open_gaps)
         self._catalogue.loop_lag.set_function(lambda: self._heartbeat.worst_lag_seconds)
@@ -103,7 +107,7 @@ class _Bridge:
             for name in configuration.sinks
         }
         times = _delivery_times(settings)
-        self._states = States(settings, configuration.sinks, configuration.secret_files, times, change_of)
+        self._states = States(settings, self._sinks, configuration.secret_files, times, change_of)
 
     async def run(self, stop: asyncio.Event) -> None:
         admin_port = self._settings.admin
@@ -213,7 +217,7 @@ class _Bridge:
             _log.error("the journal does not take what the hub has sent last in time: some of it is lost")
 
     async def _deliver(self, name: str, journal: Journal, presence: Presence) -> None:
-        plugin, config = self._configuration.sinks[name]
+        plugin, config = self._sinks[name]
         link = self._sink_links[name]
         delivery = Delivery(
             name,
@@ -234,7 +238,7 @@ class _Bridge:
 
     def _copies(self) -> Iterator[tuple[str, Connect[Sink]]]:
         """Give the sinks whose dead letters are copied, and how to connect to where."""
-        for name, (plugin, config) in self._configuration.sinks.items():
+        for name, (plugin, config) in self._sinks.items():
             if plugin.copies is not None and plugin.copies(config) is not None:
                 renewal = Renewal(name, config, self._configuration.secret_files)
                 yield name, partial(renewal.connect, partial(_connect_copies, plugin))

@@ -1,44 +1,46 @@
 """The sink for Apache Kafka: one idempotent producer a connection, every event confirmed by all in-sync replicas."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 
 from bridge.message import Message
-from bridge.ports import Connect, Finding, Sink, SinkPlugin, StateConnection, StateTopics
+from bridge.ports import Connect, Finding, Sink, SinkActivity, SinkPlugin, StateConnection, StateTopics
 from sinks.kafka.config import KafkaConfig
 from sinks.kafka.description import describe
 from sinks.kafka.explanation import explain
+from sinks.kafka.observation import Observation
 from sinks.kafka.records import Record, letter_record
 from sinks.kafka.state import state_record
 
 __all__ = ["KafkaConfig", "plugin"]
 
+Observe = Callable[[], Observation]
 _LARGEST_REQUEST_BYTES = 104_857_600
 
 
 @asynccontextmanager
-async def _connect(config: KafkaConfig) -> AsyncIterator[Sink]:
+async def _connect(observe: Observe, config: KafkaConfig) -> AsyncIterator[Sink]:
     from sinks.kafka.sink import connect  # noqa: PLC0415 - who only reads the settings need not wait for the client library
 
-    async with connect(config) as sink:
+    async with connect(config, observe()) as sink:
         yield sink
 
 
 @asynccontextmanager
-async def _connect_copies(config: KafkaConfig, topic: str) -> AsyncIterator[Sink]:
+async def _connect_copies(observe: Observe, config: KafkaConfig, topic: str) -> AsyncIterator[Sink]:
     from sinks.kafka.sink import connect  # noqa: PLC0415 - as above
 
-    async with connect(config, lambda message: letter_record(message, topic, config.site)) as sink:
+    async with connect(config, observe(), lambda message: letter_record(message, topic, config.site)) as sink:
         yield sink
 
 
-def _copies(config: KafkaConfig) -> Connect[Sink] | None:
+def _copies(observe: Observe, config: KafkaConfig) -> Connect[Sink] | None:
     """Copy dead letters to a topic of their own, if there is to be one, past the limits that made them."""
     if config.dlq_topic is None:
         return None
     own = {"transactional_id": None, "max_request_bytes": _LARGEST_REQUEST_BYTES}
-    return partial(_connect_copies, config.model_copy(update=own), config.dlq_topic)
+    return partial(_connect_copies, observe, config.model_copy(update=own), config.dlq_topic)
 
 
 async def _inspect(config: KafkaConfig, examples: Sequence[Message], *, create: bool) -> AsyncGenerator[Finding, None]:
@@ -50,7 +52,7 @@ async def _inspect(config: KafkaConfig, examples: Sequence[Message], *, create: 
 
 
 @asynccontextmanager
-async def _connect_states(config: KafkaConfig, template: str) -> AsyncIterator[StateConnection]:
+async def _connect_states(observe: Observe, config: KafkaConfig, template: str) -> AsyncIterator[StateConnection]:
     from sinks.kafka.sink import connect  # noqa: PLC0415 - as above
 
     structured_mode = config.ce_mode == "structured"
@@ -58,26 +60,37 @@ async def _connect_states(config: KafkaConfig, template: str) -> AsyncIterator[S
     def to_record(message: Message) -> Record:
         return state_record(message, template, config.site, structured_mode=structured_mode)
 
-    async with connect(config, to_record) as sink:
+    async with connect(config, observe(), to_record) as sink:
         yield StateConnection(sink)
 
 
-def _state(config: KafkaConfig) -> StateTopics | None:
+def _state(observe: Observe, config: KafkaConfig) -> StateTopics | None:
     """Publish states to topics of their own, if there are to be any, with a producer id that is not that of events."""
     if config.state_topic_template is None:
         return None
     fencing_id = config.transactional_id and f"{config.transactional_id}-state"
     own = config.model_copy(update={"transactional_id": fencing_id, "client_id": f"{config.client_id}-state"})
     target = ",".join((*config.bootstrap_servers, config.state_topic_template, config.site, config.ce_mode))
-    return StateTopics(target, partial(_connect_states, own, config.state_topic_template))
+    return StateTopics(target, partial(_connect_states, observe, own, config.state_topic_template))
 
 
-plugin = SinkPlugin(
-    config=KafkaConfig,
-    connect=_connect,
-    explain=explain,
-    copies=_copies,
-    inspect=_inspect,
-    describe=describe,
-    state=_state,
-)
+def _observed(activity: SinkActivity) -> SinkPlugin[KafkaConfig]:
+    observation = Observation(activity)
+    return _plugin(lambda: observation)
+
+
+def _plugin(observe: Observe) -> SinkPlugin[KafkaConfig]:
+    """Give the sink; each of its connections asks what to note the brokers' doings in."""
+    return SinkPlugin(
+        config=KafkaConfig,
+        connect=partial(_connect, observe),
+        explain=explain,
+        copies=partial(_copies, observe),
+        inspect=_inspect,
+        describe=describe,
+        state=partial(_state, observe),
+        observed=_observed,
+    )
+
+
+plugin = _plugin(lambda: Observation(SinkActivity()))

@@ -41,6 +41,7 @@ from sinks.kafka.config import KafkaConfig
 from sinks.kafka.connection import Failures, at_its_cause, explained, noting_failures
 from sinks.kafka.ending import abandon, watched
 from sinks.kafka.meaning import FURTHER_CODES, meaning, not_connected
+from sinks.kafka.observation import Observation
 from sinks.kafka.records import Record, partition_of, record_of, too_large
 from sinks.kafka.starting import protection, start
 
@@ -60,7 +61,9 @@ _Item = tuple[int, Record]
 
 
 @asynccontextmanager
-async def connect(config: KafkaConfig, to_record: ToRecord | None = None) -> AsyncIterator[Sink]:
+async def connect(
+    config: KafkaConfig, observation: Observation, to_record: ToRecord | None = None
+) -> AsyncIterator[Sink]:
     """Connect to the first broker that answers and get a producer id; leave no task and no socket behind.
 
     `to_record` makes the records, if not those of the events' own topics. Raises `Unavailable`. Waits as long as the
@@ -79,6 +82,7 @@ async def connect(config: KafkaConfig, to_record: ToRecord | None = None) -> Asy
         transactional_id=config.fencing_id,
         **await protection(config),
     )
+    observation.attach(producer.client)
     failures = noting_failures(lambda address, error: not_connected(address, error, config.login).hold)
     try:
         try:
@@ -94,7 +98,7 @@ async def connect(config: KafkaConfig, to_record: ToRecord | None = None) -> Asy
         # The one sends, the other asks for metadata: without either no answer ever comes.
         workers = (producer._sender.sender_task, producer.client._sync_task)  # noqa: SLF001 - as in `abandon`
         with watched(workers[0], producer._message_accumulator):  # noqa: SLF001 - as in `abandon`
-            yield _KafkaSink(producer, config, workers, to_record, failures)
+            yield _KafkaSink(producer, config, observation, workers, to_record, failures)
     finally:
         await abandon(producer)
 
@@ -110,10 +114,11 @@ class _Sent:
 class _KafkaSink:
     """The sink of one connection."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - made in one place, each is something of its own
         self,
         producer: Any,
         config: KafkaConfig,
+        observation: Observation,
         workers: Sequence[asyncio.Task[Any]] = (),
         to_record: ToRecord | None = None,
         failures: Failures | None = None,
@@ -125,6 +130,7 @@ class _KafkaSink:
         self._producer = producer
         self._workers = workers
         self._config = config
+        self._observation = observation
         self._partitions: dict[str, int] = {}
         self._most_records: dict[_Place, int] = {}
         self._over: Unavailable | None = None
@@ -165,7 +171,7 @@ class _KafkaSink:
                 count = await self._partition_count(record.topic)
                 if isinstance(count, Unavailable):
                     return lanes, count
-                self._partitions[record.topic] = count
+                self._partitions[record.topic] = self._observation.spread(record.topic, count)
             partition = partition_of(record.key, self._partitions[record.topic])
             lanes[record.topic, partition].append((number, record))
         return lanes, None

@@ -22,6 +22,7 @@ from confluent_kafka.admin import (
 
 from bridge.contract import sample
 from bridge.message import Message
+from bridge.ports import SinkActivity
 from sinks.kafka import KafkaConfig, plugin
 from tests.brokers import KafkaBroker, start_kafka
 from tests.delivery import Run, delivering, disordered
@@ -148,18 +149,22 @@ async def test_what_is_too_large_is_the_only_dead_letter(broker: KafkaBroker, tm
 
 
 async def test_a_quota_only_slows_it_down(broker: KafkaBroker, tmp_path: Path) -> None:
-    """A throttled connection is not an error: nothing is lost, repeated or given up."""
+    """A throttled connection is not an error: nothing is lost, repeated or given up, and the time of it is told."""
     place = Place(broker)
+    activity = SinkActivity()
+    assert plugin.observed is not None
     place.create("tickets")
     messages = [sample(number, body=b"x" * 2000) for number in range(150)]
     await asyncio.to_thread(set_quota, broker.bootstrap, place.prefix, 50_000)
 
     started = time.monotonic()
-    async with delivering(tmp_path, plugin, place.config) as run:
+    async with delivering(tmp_path, plugin.observed(activity), place.config) as run:
         await run.append(messages)
         await run.settled(60)
 
-    print(f"300 kB at 50 kB/s took {time.monotonic() - started:.1f} s")
+    took = time.monotonic() - started
+    print(f"300 kB at 50 kB/s took {took:.1f} s, {activity.throttled_seconds:.1f} s of it throttled")
+    assert 1 < activity.throttled_seconds < took
     assert time.monotonic() - started > 2
     assert not run.lost
     await place.judge(messages)

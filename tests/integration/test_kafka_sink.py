@@ -9,11 +9,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from bridge.contract import deliver_all, sample
 from bridge.errors import Rejected, Unavailable
-from bridge.ports import Sink
+from bridge.ports import Sink, SinkActivity
 from sinks.kafka import KafkaConfig, plugin
 from sinks.kafka.sink import _KafkaSink
 from tests.brokers import KafkaBroker
@@ -54,6 +54,45 @@ def sockets() -> int:
     """Count the open sockets of this process."""
     links = [each for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
     return sum(str(each.readlink()).startswith("socket:") for each in links)
+
+
+async def test_more_partitions_move_no_key_and_are_told(
+    strict_broker: KafkaBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the bridge runs a resource stays where it was: in the connection that sees the change and in the next."""
+    prefix = f"p{uuid4().hex}"
+    config = config_for(strict_broker, prefix)
+    create(strict_broker, f"{prefix}.tickets", 3)
+    activity = SinkActivity()
+    assert plugin.observed is not None
+    observed = plugin.observed(activity)
+    messages = [sample(number, resource_id=f"id-{number % 50}") for number in range(150)]
+
+    async with observed.connect(config) as sink:
+        await sink.deliver(messages[:50])
+        await asyncio.to_thread(_more_partitions, strict_broker, f"{prefix}.tickets", 12)
+        await until(lambda: _refreshed(sink, activity), 20, "the change is seen")
+        await sink.deliver(messages[50:100])
+    async with observed.connect(config) as sink:
+        await sink.deliver(messages[100:])
+
+    records = KafkaReader(strict_broker.bootstrap, prefix).read()
+    assert len({(each.attributes["resourceid"], each.stream) for each in records}) == 50
+    assert {each.stream.rpartition("/")[2] for each in records} == {"0", "1", "2"}
+    assert activity.partition_changes == 1
+    told = [record.levelname for record in caplog.records if "12 partitions and had 3" in record.getMessage()]
+    assert told == ["ERROR"]
+
+
+def _more_partitions(broker: KafkaBroker, topic: str, total: int) -> None:
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0})
+    admin.create_partitions([NewPartitions(topic, total)])[topic].result(30)
+
+
+async def _refreshed(sink: Sink, activity: SinkActivity) -> int:
+    assert isinstance(sink, _KafkaSink)
+    await sink._producer.client.force_metadata_update()
+    return activity.partition_changes
 
 
 async def test_a_record_that_the_broker_refuses_is_found_among_its_neighbours(strict_broker: KafkaBroker) -> None:

@@ -80,6 +80,19 @@ def test_every_known_label_set_starts_at_zero() -> None:
         assert registry.get_sample_value(f"portos_bridge_{name}", labels) == 0, name
 
 
+def test_what_a_sink_has_seen_of_its_broker_is_read_when_it_is_asked_for() -> None:
+    """Quotas and moved keys are counted by the sink that notes them, and 0 for one that never does."""
+    made = catalogue()
+    seen = made.sink_activity["kafka"]
+    seen.throttled_seconds, seen.partition_changes = 2.5, 1
+
+    shown = generate_latest(made.registry).decode()
+
+    assert 'portos_bridge_sink_throttled_seconds_total{sink="kafka"} 2.5' in shown
+    assert 'portos_bridge_sink_partition_changes_total{sink="kafka"} 1.0' in shown
+    assert 'portos_bridge_sink_throttled_seconds_total{sink="mqtt"} 0.0' in shown
+
+
 def test_the_number_of_series_is_bounded() -> None:
     """At most 600 series with 20 resources and two sinks, and 50 resource labels however many are subscribed."""
     twenty = generate_latest(catalogue(20).registry).decode()

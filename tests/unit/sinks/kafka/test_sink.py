@@ -15,8 +15,10 @@ from aiokafka.errors import (
 from bridge.contract import sample
 from bridge.errors import Rejected, Unavailable
 from bridge.message import Message
+from bridge.ports import SinkActivity
 from sinks.kafka.batch import Batch
 from sinks.kafka.config import KafkaConfig
+from sinks.kafka.observation import Observation
 from sinks.kafka.sink import _KafkaSink
 from tests.unit.sinks.kafka.reading import values_of
 
@@ -79,7 +81,7 @@ class Producer:
 
 def sink_on(producer: Producer, **values: object) -> _KafkaSink:
     config = KafkaConfig.model_validate({"bootstrap_servers": "localhost:9092"} | values)
-    return _KafkaSink(producer, config)
+    return _KafkaSink(producer, config, Observation(SinkActivity()))
 
 
 def messages(number: int, resource: str = "tickets") -> list[Message]:

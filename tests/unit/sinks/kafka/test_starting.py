@@ -9,8 +9,10 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, SaslAuthenticationFailed
 
 from bridge.errors import Unavailable
+from bridge.ports import SinkActivity
 from sinks.kafka.config import KafkaConfig
 from sinks.kafka.connection import Failures
+from sinks.kafka.observation import Observation
 from sinks.kafka.sink import _KafkaSink
 from sinks.kafka.starting import start
 
@@ -78,7 +80,7 @@ async def test_what_waits_ends_once_no_broker_is_left() -> None:
     await start(producer, failures)
     login = {"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN", "sasl_username": "u", "sasl_password": "p"}
     config = KafkaConfig.model_validate({"bootstrap_servers": "a:9093"} | login)
-    sink = _KafkaSink(producer, config, failures=failures)
+    sink = _KafkaSink(producer, config, Observation(SinkActivity()), failures=failures)
 
     failures.note("a:9093", WRONG)
     assert not producer.failed
