@@ -57,7 +57,7 @@ lint: install ## Check style, types, imports and packaging
 	$(BIN)/deptry bridge sinks
 	$(BIN)/validate-pyproject pyproject.toml
 
-bench: install ## Measure throughput, latency and memory, beside other bridges where they are there
+bench: install ## Measure throughput, latency and memory, beside other bridges where they are there; what TLS and compression cost
 	@$(BIN)/python -m tests.bench
 
 chaos: install ## Ten rounds of every fault and of random outages, then the long runs: rotations, power cuts, ... (ROUNDS=10)

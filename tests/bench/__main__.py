@@ -9,11 +9,11 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import pytest
-from confluent_kafka import KafkaException
 
 from tests.bench.contender import BEFORE, NAIVE, NAMES, OURS, PEER, Contender, contender, port_80_is_free
-from tests.bench.measure import latency, throughput
-from tests.bench.report import Figures, table
+from tests.bench.cost import PLAIN, WAYS, costs
+from tests.bench.measure import Run, latency, noted, throughput
+from tests.bench.report import Figures, relative, table
 from tests.bench.subscriber import ceiling
 from tests.brokers import Hub, KafkaBroker, MqttBroker, start_hub, start_kafka, start_mqtt, start_simulator
 from tests.support import free_port
@@ -21,7 +21,7 @@ from tests.support import free_port
 __all__ = ["main"]
 
 Broker = KafkaBroker | MqttBroker
-Run = tuple[str, Callable[[Contender], dict[str, float]]]
+NamedRun = tuple[str, Run]
 
 
 def main() -> int:
@@ -29,7 +29,7 @@ def main() -> int:
     options = _options()
     started = time.monotonic()
     with ExitStack() as stack:
-        contenders = _contenders(options.contenders.split(","))
+        contenders = _contenders([OURS] if options.only == "security" else options.contenders.split(","))
         hub = stack.enter_context(_closing(_hub(contenders)))
         brokers = {name: stack.enter_context(_closing(broker)) for name, broker in _brokers(options.only)}
         print(_where(hub, brokers), flush=True)
@@ -37,19 +37,32 @@ def main() -> int:
         failed = 0
         for what, run in _runs(options, hub, brokers):
             if what.startswith("kafka"):  # a broker just started is slow for whoever comes first
-                _one(f"not counted: {what}, {contenders[0].name}", contenders[0], run, {})
+                noted(f"not counted: {what}, {contenders[0].name}", contenders[0], run, {})
         for number, what, run in _in_order(options.rounds, list(_runs(options, hub, brokers))):
             turn = number % len(contenders)
             for who in (*contenders[turn:], *contenders[:turn]):
                 if who.name != NAIVE or not what.endswith("latency") or options.only == "latency":
-                    failed += not _one(f"round {number + 1}: {what}, {who.name}", who, run, figures)
-    names = [who.name for who in contenders]
-    print(table(figures, names, OURS, PEER if PEER in names else BEFORE, markdown=options.markdown))
+                    failed += not noted(f"round {number + 1}: {what}, {who.name}", who, run, figures)
+        prices: Figures = {}
+        if options.only in (None, "security"):
+            prices, without = costs(hub, options.events, options.rounds)
+            failed += without
+    _show(figures, [who.name for who in contenders], prices, markdown=options.markdown)
     print(
         f"latency holds the hub's stamp, which is cut to whole milliseconds; {time.monotonic() - started:.0f} s in all"
     )
     missing = sum(sum(rounds.get(OURS, ())) for name, rounds in figures.items() if name.endswith("missing"))
+    missing += sum(sum(map(sum, rounds.values())) for name, rounds in prices.items() if name.endswith("missing"))
     return 1 if failed or missing else 0
+
+
+def _show(figures: Figures, names: Sequence[str], prices: Figures, *, markdown: bool) -> None:
+    if figures:
+        print(table(figures, names, OURS, PEER if PEER in names else BEFORE, markdown=markdown))
+    if prices:
+        print("what TLS and compression cost; the hub's bursts hold little news, which compresses better than a shop's")
+        print(table(prices, WAYS, PLAIN, "", markdown=markdown))
+        print(relative(prices, WAYS, PLAIN, markdown=markdown))
 
 
 def _options() -> argparse.Namespace:
@@ -58,7 +71,9 @@ def _options() -> argparse.Namespace:
         "--events", type=int, default=60_000, help="events of a burst; half of it for MQTT (%(default)s)"
     )
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each measurement (%(default)s)")
-    parser.add_argument("--only", choices=("kafka", "mqtt", "latency"), help="leave out all other measurements")
+    parser.add_argument(
+        "--only", choices=("kafka", "mqtt", "latency", "security"), help="leave out all other measurements"
+    )
     parser.add_argument("--contenders", default=",".join(NAMES), help="who takes part (%(default)s)")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     return parser.parse_args()
@@ -107,7 +122,7 @@ def _brokers(only: str | None) -> Iterator[tuple[str, Broker]]:
                 print(f"without {name}: {reason}")
 
 
-def _runs(options: argparse.Namespace, hub: Hub, brokers: dict[str, Broker]) -> Iterator[Run]:
+def _runs(options: argparse.Namespace, hub: Hub, brokers: dict[str, Broker]) -> Iterator[NamedRun]:
     for sink, broker in brokers.items():
         if options.only != "latency":
             events = options.events if sink == "kafka" else options.events // 2
@@ -117,31 +132,16 @@ def _runs(options: argparse.Namespace, hub: Hub, brokers: dict[str, Broker]) -> 
             yield f"{sink} latency", lambda who, s=sink, b=broker: latency(who, hub, b, s)
 
 
-def _in_order(rounds: int, runs: Sequence[Run]) -> Iterator[tuple[int, str, Callable[[Contender], dict[str, float]]]]:
+def _in_order(rounds: int, runs: Sequence[NamedRun]) -> Iterator[tuple[int, str, Run]]:
     """Give round after round of latency, then of throughput: a burst leaves Kafka slow for whoever comes next."""
     for latencies in (True, False):
         for number in range(rounds):
             yield from ((number, what, run) for what, run in runs if what.endswith("latency") is latencies)
 
 
-def _one(title: str, who: Contender, run: Callable[[Contender], dict[str, float]], figures: Figures) -> bool:
-    try:
-        values = run(who)
-    except (AssertionError, KafkaException, OSError, ValueError) as error:
-        print(f"{title}: no figures: {error!r}", flush=True)
-        return False
-    for name, value in values.items():
-        figures.setdefault(name, {}).setdefault(who.name, []).append(value)
-    print(
-        f"{title}: " + ", ".join(f"{name.partition(': ')[2]} {value:,.1f}" for name, value in values.items()),
-        flush=True,
-    )
-    return True
-
-
 def _where(hub: Hub, brokers: dict[str, Broker]) -> str:
-    parts = ", ".join(f"{name}={broker.level}" for name, broker in brokers.items())
-    text = f"hub={hub.level}, {parts}, {os.cpu_count()} cores; the MQTT subscriber's code takes {ceiling():,.0f}/s"
+    parts = "".join(f"{name}={broker.level}, " for name, broker in brokers.items())
+    text = f"hub={hub.level}, {parts}{os.cpu_count()} cores; the MQTT subscriber's code takes {ceiling():,.0f}/s"
     return text if hub.level == "real" else f"{text}\nours alone, on our own simulator: set TEST_PORTOS_SERVER for more"
 
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,8 +26,10 @@ __all__ = [
     "PEER",
     "Contender",
     "Place",
+    "Settings",
     "Usage",
     "contender",
+    "ours",
     "port_80_is_free",
     "running",
     "usage",
@@ -35,6 +37,8 @@ __all__ = [
 
 OURS, PEER, NAIVE, BEFORE = "ours", "dotnet", "naive", "before"
 NAMES = (OURS, PEER, "node", NAIVE, BEFORE)
+Settings = Mapping[str, str]
+"""Values by variable, without the prefix."""
 _INSTALL_SECONDS = 180
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -66,16 +70,21 @@ class Usage:
     peak_mib: float
 
 
+def ours(name: str, settings: Settings) -> Contender:
+    """Make ready our bridge under another name, with further settings."""
+    return Contender(name, partial(_start_ours, program(), settings))
+
+
 def contender(name: str) -> Contender | str:
     """Make ready what is known under this name, or say why it cannot take part."""
     if name == OURS:
-        return Contender(OURS, partial(_start_ours, program()))
+        return ours(OURS, {})
     variable = f"TEST_{name.upper()}_BRIDGE"
     where = os.environ.get(variable, "")
     if not where:
         return f"set {variable}"
     if name == BEFORE:  # the console script of another checkout of ours
-        return Contender(name, partial(_start_ours, where))
+        return Contender(name, partial(_start_ours, where, {}))
     try:
         return Contender(name, partial(_start_peer, _command(name, Path(where))))
     except (OSError, subprocess.SubprocessError) as error:
@@ -127,7 +136,7 @@ def _start_peer(command: Sequence[str], place: Place, folder: Path) -> tuple[int
     return program.pid, program.kill
 
 
-def _start_ours(script: str, place: Place, folder: Path) -> tuple[int, Callable[[], object]]:
+def _start_ours(script: str, further: Settings, place: Place, folder: Path) -> tuple[int, Callable[[], object]]:
     hub, broker = place.hub, place.broker
     sink = (
         {"SINK__KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap}
@@ -142,7 +151,7 @@ def _start_ours(script: str, place: Place, folder: Path) -> tuple[int, Callable[
         "AUTH__DEVICE_NAME": "BENCH",
         "SUBSCRIBE__RESOURCES": place.resource,
     }
-    bridge = BridgeProcess(folder, settings | sink, script)
+    bridge = BridgeProcess(folder, settings | sink | dict(further), script)
     bridge.start()
     return bridge.pid, bridge.kill9
 

@@ -1,17 +1,22 @@
 """One contender, one broker, one round: what it gives, as figures by name."""
 
+from collections.abc import Callable
 from uuid import uuid4
+
+from confluent_kafka import KafkaException
 
 from tests.bench.contender import Contender, Place, running, usage
 from tests.bench.load import burst, watching
-from tests.bench.report import percentile
+from tests.bench.report import Figures, percentile
 from tests.brokers import Hub, KafkaBroker, MqttBroker
 from tests.support import wait_until
 
-__all__ = ["RATES", "latency", "throughput"]
+__all__ = ["RATES", "WARM_EVENTS", "Run", "latency", "noted", "throughput"]
+
+Run = Callable[[Contender], dict[str, float]]
 
 RATES = (100, 1000)
-_WARM_EVENTS = 5_000
+WARM_EVENTS = 5_000
 _WARM_SECONDS = 60
 _LATENCY_SECONDS = 10
 _LATENCY_WARM_SECONDS = 1
@@ -20,8 +25,8 @@ _LATENCY_WARM_SECONDS = 1
 def throughput(who: Contender, hub: Hub, broker: KafkaBroker | MqttBroker, sink: str, events: int) -> dict[str, float]:
     """Send events as fast as the bridge takes them, after a warm-up; measure at the broker and in the kernel."""
     place = _place(hub, broker, sink)
-    with watching(place, _WARM_EVENTS, events, sampled=False) as watch, running(who, place) as pid:
-        burst(place, _WARM_EVENTS, 0)
+    with watching(place, WARM_EVENTS, events, sampled=False) as watch, running(who, place) as pid:
+        burst(place, WARM_EVENTS, 0)
         wait_until(watch.warm, _WARM_SECONDS, f"the warm-up of {who.name} has arrived")
         before = usage(pid).cpu_seconds
         burst(place, events, 0)
@@ -63,6 +68,22 @@ def _at_rate(place: Place, rate: int) -> dict[str, float]:
         f"{name} max, ms": max(seen.latencies) * 1000,
         f"{name} missing": events - seen.count,
     }
+
+
+def noted(title: str, who: Contender, run: Run, figures: Figures) -> bool:
+    """Measure a contender once, print what it gave and add it to the figures; say whether it gave any."""
+    try:
+        values = run(who)
+    except (AssertionError, KafkaException, OSError, ValueError) as error:
+        print(f"{title}: no figures: {error!r}", flush=True)
+        return False
+    for name, value in values.items():
+        figures.setdefault(name, {}).setdefault(who.name, []).append(value)
+    print(
+        f"{title}: " + ", ".join(f"{name.partition(': ')[2]} {value:,.1f}" for name, value in values.items()),
+        flush=True,
+    )
+    return True
 
 
 def _place(hub: Hub, broker: KafkaBroker | MqttBroker, sink: str) -> Place:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from math import ceil
 from statistics import median
 
-__all__ = ["Figures", "cell", "percentile", "ratio", "table"]
+__all__ = ["Figures", "cell", "percentile", "ratio", "relative", "table"]
 
 Figures = dict[str, dict[str, list[float]]]
 """What was measured: name of the figure -> contender -> a value for each round."""
@@ -43,6 +43,21 @@ def table(figures: Figures, contenders: Sequence[str], ours: str, other: str, *,
     for name, rounds in figures.items():
         end = [ratio(rounds, ours, other)] if compared else []
         lines.append([name, *(cell(rounds.get(contender, ())) for contender in contenders), *end])
+    return _laid_out(lines, markdown=markdown)
+
+
+def relative(figures: Figures, contenders: Sequence[str], base: str, *, markdown: bool = False) -> str:
+    """Lay out each contender's medians as multiples of one contender's."""
+    others = [name for name in contenders if name != base]
+    lines = [[f"median : {base}", *others]]
+    for name, rounds in figures.items():
+        if rounds.get(base) and median(rounds[base]):
+            lines.append([name, *(ratio(rounds, other, base) for other in others)])
+    return _laid_out(lines, markdown=markdown)
+
+
+def _laid_out(lines: Sequence[Sequence[str]], *, markdown: bool) -> str:
+    head = lines[0]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     if markdown:
         rule = ["---", *["---:"] * (len(head) - 1)]

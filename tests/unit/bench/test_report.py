@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.bench.report import cell, percentile, ratio, table
+from tests.bench.report import cell, percentile, ratio, relative, table
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,21 @@ def test_a_table_of_ours_alone_has_no_ratio() -> None:
     shown = table({"x": {"ours": [1.0]}}, ["ours"], "ours", "dotnet")
 
     assert shown.splitlines()[0].split() == ["min", "/", "median", "/", "max", "ours"]
+
+
+def test_what_something_costs_is_told_by_the_plain_way() -> None:
+    """Each way as a multiple of the plain one; what that did not measure, or was nothing, is left out."""
+    figures = {
+        "kafka: messages/s": {"plain": [400.0], "tls": [300.0], "gzip": [200.0]},
+        "mqtt: messages/s": {"plain": [100.0], "tls": [90.0]},
+        "kafka: missing": {"plain": [0.0], "tls": [0.0]},
+    }
+
+    lines = relative(figures, ["plain", "tls", "gzip"], "plain", markdown=True).splitlines()
+
+    assert lines == [
+        "| median : plain | tls | gzip |",
+        "| --- | ---: | ---: |",
+        "| kafka: messages/s | 0.75 | 0.50 |",
+        "| mqtt: messages/s | 0.90 | - |",
+    ]
