@@ -5,11 +5,11 @@ headers a record that is half of the work of publishing. Here the headers of a r
 that of Kafka's protocol guide, "Record Batch"; all records of a batch carry the moment at which it was begun.
 """
 
-import zlib
 from collections.abc import Callable
 from struct import Struct
 from typing import cast
 
+from sinks.kafka.compression import COMPRESSIONS, Compression
 from sinks.kafka.records import Record, varint
 
 __all__ = ["Batch"]
@@ -20,7 +20,6 @@ _CRC_ENDS_AT = _UP_TO_CRC.size
 _ROOM = bytes(_UP_TO_CRC.size + _AFTER_CRC.size)
 _LENGTH_FROM = 12  # the length counts what comes behind it: base offset and length itself do not
 _MAGIC = 2
-_GZIP = 1
 _NULL = b"\x01"  # the length -1 of what is not there
 _NO_PRODUCER = (-1, -1, -1)
 
@@ -32,11 +31,17 @@ class Batch:
     that changes.
     """
 
-    def __init__(self, max_bytes: int, now_ms: int, crc32c: Callable[[bytes | bytearray], int], *, gzip: bool) -> None:
+    def __init__(
+        self,
+        max_bytes: int,
+        now_ms: int,
+        crc32c: Callable[[bytes | bytearray], int],
+        compression: Compression = COMPRESSIONS["none"],
+    ) -> None:
         self._max_bytes = max_bytes
         self._now_ms = now_ms
         self._crc32c = crc32c
-        self._gzip = gzip
+        self._compression = compression
         self._parts: list[bytes] = []
         self._count = 0
         self._size = len(_ROOM)
@@ -79,12 +84,8 @@ class Batch:
 
     def _build(self) -> bytearray:
         if self._built is None:
-            parts, self._parts = self._parts, []
-            attributes = 0
-            if self._gzip:
-                squeezer = zlib.compressobj(wbits=31)
-                parts = [*map(squeezer.compress, parts), squeezer.flush()]
-                attributes = _GZIP
+            parts, self._parts = self._compression.squeezed(self._parts), []
+            attributes = self._compression.number
             built = bytearray().join((_ROOM, *parts))  # the records are copied once, then the head is filled in
             fields = (attributes, self._count - 1, self._now_ms, self._now_ms, *self._producer, self._count)
             _AFTER_CRC.pack_into(built, _CRC_ENDS_AT, *fields)

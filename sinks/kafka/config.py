@@ -49,8 +49,8 @@ class KafkaConfig(TlsFiles, Security, SinkConfig):
     """Largest single event, as a record before compression; a larger one becomes a dead letter."""
     request_seconds: Positive = 15
     """Longest wait for a broker's answer before the connection is closed and the request repeated."""
-    compression: Literal["none", "gzip"] = "none"
-    """How batches are compressed."""
+    compression: Literal["none", "gzip", "lz4", "zstd"] = "none"
+    """How batches are compressed; `zstd` is the smallest and costs a fraction of `gzip`, `lz4` costs least of all."""
     transactional_id: str | None = Field(default=None, min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._{}-]+$")
     """A name of its own in the cluster, by which brokers refuse what a lost connection delivers late; with `{site}`."""
 

@@ -16,7 +16,7 @@ def explain(config: KafkaConfig, message: Message) -> Explanation:
     record = record_of(message, config.topic_template, config.site, structured_mode=structured_mode)
     if isinstance(record, Rejected):
         raise record
-    batch = Batch(config.batch_bytes, 0, lambda _: 0, gzip=False)  # only its size is asked for
+    batch = Batch(config.batch_bytes, 0, lambda _: 0)  # only its size is asked for
     batch.add(record)
     if batch.size() > config.max_request_bytes:
         raise too_large(batch.size(), config.max_request_bytes, record.topic)

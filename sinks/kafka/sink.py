@@ -37,6 +37,7 @@ from bridge.errors import Rejected, Unavailable
 from bridge.message import Message
 from bridge.ports import Outcome, Sink
 from sinks.kafka.batch import Batch
+from sinks.kafka.compression import COMPRESSIONS
 from sinks.kafka.config import KafkaConfig
 from sinks.kafka.connection import Failures, at_its_cause, explained, noting_failures
 from sinks.kafka.ending import abandon, watched
@@ -78,7 +79,6 @@ async def connect(
         max_batch_size=config.batch_bytes,
         max_request_size=config.max_request_bytes,
         request_timeout_ms=round(config.request_seconds * 1000),
-        compression_type=None if config.compression == "none" else config.compression,
         transactional_id=config.fencing_id,
         **await protection(config),
     )
@@ -241,8 +241,8 @@ class _KafkaSink:
         return _Sent(numbers, answer)
 
     def _new_batch(self) -> Batch:
-        gzip = self._config.compression == "gzip"
-        return Batch(self._config.batch_bytes, time.time_ns() // 1_000_000, calc_crc32c, gzip=gzip)
+        now_ms, compression = time.time_ns() // 1_000_000, COMPRESSIONS[self._config.compression]
+        return Batch(self._config.batch_bytes, now_ms, calc_crc32c, compression)
 
     async def _note(self, place: _Place, on_the_way: deque[_Sent], outcomes: dict[int, Outcome]) -> None:
         """Wait for the answer to the oldest batch on the way and note it for each of its messages."""

@@ -16,7 +16,7 @@ from tests.brokers.secured_mqtt import SecuredMosquitto
 __all__ = ["PLAIN", "WAYS", "costs"]
 
 PLAIN = "plain"
-WAYS = (PLAIN, "tls", "gzip")
+WAYS = (PLAIN, "tls", "gzip", "lz4", "zstd")
 Broker = SecuredKafka | SecuredMosquitto
 
 

@@ -15,6 +15,7 @@ from bridge.contract import deliver_all, sample
 from bridge.errors import Rejected, Unavailable
 from bridge.ports import Sink, SinkActivity
 from sinks.kafka import KafkaConfig, plugin
+from sinks.kafka.compression import COMPRESSIONS
 from sinks.kafka.sink import _KafkaSink
 from tests.brokers import KafkaBroker
 from tests.brokers.kafka import start_kafka
@@ -156,12 +157,13 @@ async def test_one_message_does_not_wait_for_others(kafka_broker: KafkaBroker) -
     assert statistics.median(seconds) < 0.02
 
 
-async def test_records_are_as_a_consumer_expects(kafka_broker: KafkaBroker) -> None:
-    """Key, value, content type and partition are what the README says, gzip or not."""
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+async def test_records_are_as_a_consumer_expects(kafka_broker: KafkaBroker, compression: str) -> None:
+    """Key, value, content type and partition are what the README says, compressed or not."""
     prefix = f"p{uuid4().hex}"
     messages = [sample(number, resource_id=f"a/b {number}", body=b'{"n": %d }' % number * 50) for number in range(20)]
 
-    async with plugin.connect(config_for(kafka_broker, prefix, compression="gzip")) as sink:
+    async with plugin.connect(config_for(kafka_broker, prefix, compression=compression)) as sink:
         assert list(await sink.deliver(messages)) == [None] * 20
 
     records = {record.attributes["id"]: record for record in KafkaReader(kafka_broker.bootstrap, prefix).read()}

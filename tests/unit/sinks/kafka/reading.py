@@ -24,6 +24,6 @@ def values_of(batch: Batch) -> list[bytes]:
 
 def headers_of(record: Record) -> list[tuple[str, bytes]]:
     """Give the headers of a record as a consumer gets them."""
-    batch = Batch(65_536, 1, calc_crc32c, gzip=False)
+    batch = Batch(65_536, 1, calc_crc32c)
     batch.add(record)
     return next(iter(read(batch))).headers

@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sinks.kafka.batch import Batch
+from sinks.kafka.compression import COMPRESSIONS
 from sinks.kafka.records import Record, varint
 from tests.unit.sinks.kafka.reading import read
 
 NO_HEADERS = b"\0"
 
 
-def batch(*records: Record, max_bytes: int = 10**6, gzip: bool = False) -> Batch:
-    made = Batch(max_bytes, 1_764_000_000_123, calc_crc32c, gzip=gzip)
+def batch(*records: Record, max_bytes: int = 10**6, compression: str = "none") -> Batch:
+    made = Batch(max_bytes, 1_764_000_000_123, calc_crc32c, COMPRESSIONS[compression])
     for each in records:
         assert made.add(each)
     return made
@@ -27,11 +28,11 @@ def test_a_varint_is_read_back_as_the_number_it_was(number: int) -> None:
     assert decode_varint(bytearray(varint(number)), 0) == (number, len(varint(number)))
 
 
-@pytest.mark.parametrize("gzip", [False, True])
+@pytest.mark.parametrize("compression", COMPRESSIONS)
 @given(pairs=st.lists(st.tuples(st.binary(max_size=300), st.binary(max_size=9000)), min_size=1, max_size=30))
-def test_records_are_read_back_as_they_were(pairs: list[tuple[bytes, bytes]], *, gzip: bool) -> None:
+def test_records_are_read_back_as_they_were(pairs: list[tuple[bytes, bytes]], compression: str) -> None:
     """Keys, values, order and time survive, compressed or not, and the checksum is right."""
-    made = batch(*(Record("t", key, value, NO_HEADERS) for key, value in pairs), gzip=gzip)
+    made = batch(*(Record("t", key, value, NO_HEADERS) for key, value in pairs), compression=compression)
 
     reader = read(made)
 
@@ -40,6 +41,17 @@ def test_records_are_read_back_as_they_were(pairs: list[tuple[bytes, bytes]], *,
     assert [each.offset for each in found] == list(range(len(pairs)))
     assert {each.timestamp for each in found} == {1_764_000_000_123}
     assert made.record_count() == len(pairs)
+
+
+@pytest.mark.parametrize("compression", sorted(COMPRESSIONS.keys() - {"none"}))
+def test_a_compressed_batch_is_smaller(compression: str) -> None:
+    """By the name under which the brokers know it, which stands in the batch."""
+    records = [Record("t", b"key", b'{"name": "value"}' * 50, NO_HEADERS) for _ in range(50)]
+
+    compressed, plain = batch(*records, compression=compression), batch(*records)
+
+    assert len(compressed._build()) < len(plain._build()) / 5
+    assert read(compressed).compression_type == COMPRESSIONS[compression].number
 
 
 def test_the_size_is_that_of_the_bytes() -> None:

@@ -108,7 +108,7 @@ def test_the_site_counts_for_the_length() -> None:
     [
         {"batch_bytes": 2_000_000},
         {"request_seconds": 0},
-        {"compression": "zstd"},
+        {"compression": "snappy"},
         {"acks": "1"},
         {"linger_seconds": 0.005},
         {"client_id": "a b"},
