@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaConnectionError, KafkaError, for_code
 from aiokafka.protocol.admin import CreateTopicsRequest, DescribeConfigsRequest
 
 from bridge.errors import Unavailable
@@ -91,18 +91,33 @@ class _Brokers:
 
     async def cluster(self) -> Cluster:
         """Count the brokers, and ask one what it makes of topics that nobody has created."""
-        node = self._client.get_random_node()
+        node = await self._answering()
         defaults = await self._settings(node, {_BROKER: [str(node)]}, _DEFAULTS)
         return Cluster(len(self._client.cluster.brokers()), defaults.get(str(node)))
 
     async def look(self, wanted: Sequence[Topic]) -> Mapping[str, Found]:
         """Ask for topics by name; each that is wanted is there."""
         names = [topic.name for topic in wanted]
-        answer = await self._client.send(self._client.get_random_node(), DescribeTopics(names))
+        node = await self._answering()
+        answer = await self._client.send(node, DescribeTopics(names))
         described = {topic["name"]: topic for topic in answer.to_object()["topics"]}
         there = [name for name in names if not described[name]["error_code"]]
-        settings = await self._settings(self._client.get_random_node(), {_TOPIC: there}, READ_SETTINGS)
+        settings = await self._settings(node, {_TOPIC: there}, READ_SETTINGS)
         return {name: _found(described[name], settings.get(name)) for name in names}
+
+    async def _answering(self) -> int:
+        """Choose a broker that can be connected with: one that has just gone is still among them for a while."""
+        for broker in self._client.cluster.brokers():
+            if await self._client.ready(broker.nodeId):
+                return int(broker.nodeId)
+        raise KafkaConnectionError("no broker can be connected with")
+
+    async def _creating(self) -> int:
+        """Choose the controller; where it has just gone any broker passes the request on (KRaft) or refuses it."""
+        controller = self._client.cluster.controller
+        if controller is not None and await self._client.ready(controller.nodeId):
+            return int(controller.nodeId)
+        return await self._answering()
 
     async def _settings(
         self, node: int, resources: Mapping[int, Sequence[str]], names: Sequence[str]
@@ -128,8 +143,7 @@ class _Brokers:
         new: list[Any] = [(topic.name, topic.partitions, replicas, [], list(settings.items())) for topic in missing]
         seconds = config.request_seconds / 2
         request = CreateTopicsRequest(new, round(seconds * 1000), validate_only=False)
-        controller = self._client.cluster.controller
-        answer = await self._client.send(controller.nodeId, request)
+        answer = await self._client.send(await self._creating(), request)
         told = [_created(config, *each) for each in answer.topic_errors]
         for _ in range(_LOOKS):
             if await self._all_known(missing, told):

@@ -57,9 +57,9 @@ class KafkaCluster:
             self.close()
             raise
 
-    def create(self, topic: str, partitions: int) -> None:
+    def create(self, topic: str, partitions: int, config: dict[str, str] | None = None) -> None:
         """Make a topic with three replicas and wait until all are in sync."""
-        self._admin.create_topics([NewTopic(topic, partitions, _SIZE)])[topic].result(30)
+        self._admin.create_topics([NewTopic(topic, partitions, _SIZE, config=config or {})])[topic].result(30)
         wait_until(lambda: self.healthy(topic), _HEALTHY_SECONDS, f"all replicas of {topic}")
 
     def healthy(self, topic: str) -> bool:

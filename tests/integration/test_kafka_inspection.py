@@ -13,9 +13,11 @@ from bridge.errors import Unavailable
 from bridge.message import Message
 from bridge.ports import Finding
 from sinks.kafka import KafkaConfig, plugin
-from tests.brokers import KafkaBroker, start_kafka
+from tests.brokers import KafkaBroker, start_kafka, start_simulator
 from tests.brokers.secured import SecuredKafka
 from tests.brokers.tools import revoke_all, run_tool
+from tests.chaos.bridge_process import BridgeProcess
+from tests.oracle.kafka import KafkaReader
 from tests.support import wait_until
 
 pytestmark = pytest.mark.kafka
@@ -181,10 +183,44 @@ async def test_creating_without_the_right_says_which_one_is_missing(strict: Secu
     assert (refused.rank, created.rank) == ("failed", "ok")
 
 
+def test_the_program_says_what_is_missing_creates_it_and_then_delivers(broker: KafkaBroker, tmp_path: Path) -> None:
+    """`check --connect` ends with 1, `check --create-topics` with 0, and a bridge started after that holds nothing."""
+    prefix = f"i{uuid4().hex}"
+    hub = start_simulator("--rate", "0")
+    settings = {
+        "SINKS": "kafka",
+        "HUB__URL": hub.url,
+        "AUTH__USERNAME": hub.username,
+        "AUTH__PASSWORD": hub.password,
+        "AUTH__DEVICE_NAME": "BRIDGE1",
+        "SUBSCRIBE__RESOURCES": "tickets",
+        "SINK__KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap,
+        "SINK__KAFKA__TOPIC_TEMPLATE": f"{prefix}.{{resource}}",
+    }
+    bridge = BridgeProcess(tmp_path, settings)
+    try:
+        first, second, third = (bridge.command("check", word) for word in ("--connect", "--create-topics", "--connect"))
+        bridge.start()
+        hub.wait_burst(hub.burst(100, rate=0, size=600, resources=("tickets",)), 30)
+        wait_until(lambda: bridge.metric("portos_bridge_events_received_total") >= 100, 30, "all received")
+        wait_until(lambda: bridge.status()["sinks"]["kafka"]["lagEvents"] == 0, 30, "all delivered")
+        held = bridge.metric("portos_bridge_sink_disconnects_total", sink="kafka")
+    finally:
+        bridge.kill9()
+        hub.close()
+
+    missing = f"failed: sink kafka: topic {prefix}.tickets does not exist"
+    assert (first.returncode, missing in first.stdout) == (1, True), first.stdout
+    assert (second.returncode, f"ok: sink kafka: topic {prefix}.tickets is created\n" in second.stdout) == (0, True)
+    assert (third.returncode, "does not exist" in third.stdout) == (0, False), third.stdout
+    assert held == 0
+    assert len(KafkaReader(broker.bootstrap, prefix).read()) == 100
+
+
 def rights_in_the_readme(config: KafkaConfig) -> list[str]:
     """Give the commands of the README, for the names of this test."""
     block = README.read_text().split("<!-- rights -->")[1]
-    names = {"portos.": topic(config, ""), "User:bridge": "User:scram", "portos-bridge-{site}": "i-default"}
+    names = {"portos.": topic(config, ""), "User:bridge": "User:scram", "portos-bridge-default": "i-default"}
     lines = [line for line in re.sub(r"\\\n\s*", "", block).splitlines() if line.startswith("kafka-acls.sh")]
     for before, after in names.items():
         lines = [line.replace(before, after) for line in lines]
