@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 from unittest import SkipTest
 
+from bridge.contract.broker import LocalBroker
 from bridge.errors import Rejected, Unavailable
 from bridge.message import RESOURCES_CHANGED, Message, event_id
 from bridge.ports import Explanation, Outcome, Sink, SinkPlugin
@@ -56,7 +57,8 @@ class Received:
 class Rig(ABC):
     """A sink's plugin and settings, the broker they point to, and an independent reader of it.
 
-    The seconds are the deadlines of the checks; a rig may lengthen them for a slow broker.
+    A `broker` is given where it is a process of the test, which can be frozen and killed. The seconds are the deadlines
+    of the checks; a rig may lengthen them for a slow broker.
     """
 
     connect_seconds: float = 10
@@ -64,9 +66,10 @@ class Rig(ABC):
     close_seconds: float = 5
     read_seconds: float = 10
 
-    def __init__(self, plugin: SinkPlugin[Any], config: SinkConfig) -> None:
+    def __init__(self, plugin: SinkPlugin[Any], config: SinkConfig, broker: LocalBroker | None = None) -> None:
         self.plugin = plugin
         self.config = config
+        self._local_broker = broker
 
     @abstractmethod
     async def received(self) -> Sequence[Received]:
@@ -78,11 +81,15 @@ class Rig(ABC):
 
     async def freeze(self) -> None:
         """Make the broker keep its connections and say nothing; the rig's own clean-up thaws it."""
-        raise SkipTest("this rig cannot freeze its broker: override Rig.freeze")
+        if self._local_broker is None:
+            raise SkipTest("this rig cannot freeze its broker: give it a LocalBroker, or override Rig.freeze")
+        self._local_broker.freeze()
 
     async def kill(self) -> None:
         """End the broker at once, without a word to its clients."""
-        raise SkipTest("this rig cannot kill its broker: override Rig.kill")
+        if self._local_broker is None:
+            raise SkipTest("this rig cannot kill its broker: give it a LocalBroker, or override Rig.kill")
+        self._local_broker.kill()
 
     def poison(self) -> Message:
         """Make a message that this broker refuses for good, such as one that is too large."""
