@@ -1,7 +1,8 @@
 """Keep the chart's `config` block in step with the settings: `python -m helm.schema` writes it, `--check` only looks.
 
-In helm/portos-bridge/values.schema.json the description of `config` is generated from the models, everything else is
-written by hand. Secrets are left out, so that none can be put into a ConfigMap, and so is what the chart decides.
+In helm/portos-bridge/values.schema.json the description of `config` is generated from the models, and which names
+`otherSinks` may not have; everything else is written by hand. Secrets are left out, so that none can be put into a
+ConfigMap, and so is what the chart decides.
 """  # noqa: INP001 - the folder is the chart's, not a package
 
 import json
@@ -30,12 +31,16 @@ _KEPT = ("type", "enum", "minimum", "maximum", "exclusiveMinimum", "pattern", "m
 def models() -> Iterator[tuple[str, type[BaseModel]]]:
     """Yield the models with the prefix of their variables: the core, then each sink of this repository."""
     yield PREFIX, Settings
-    for folder in iter_modules(sinks.__path__):
-        yield sink_prefix(folder.name), import_module(f"sinks.{folder.name}").plugin.config
+    for name in _own_sinks():
+        yield sink_prefix(name), import_module(f"sinks.{name}").plugin.config
+
+
+def _own_sinks() -> Sequence[str]:
+    return [folder.name for folder in iter_modules(sinks.__path__)]
 
 
 def generated(schema: dict[str, Any]) -> dict[str, Any]:
-    """Give the schema with its `config` block made anew."""
+    """Give the schema with its `config` block made anew, and our own sinks kept out of `otherSinks`."""
     names = {
         variable.name.removeprefix(PREFIX): _value(model.model_json_schema(), variable)
         for prefix, model in models()
@@ -45,7 +50,9 @@ def generated(schema: dict[str, Any]) -> dict[str, Any]:
     config = schema["properties"]["config"] | {
         "properties": {name: value for name, value in names.items() if name not in CHART_DECIDES}
     }
-    return schema | {"properties": schema["properties"] | {"config": config}}
+    others = schema["properties"]["otherSinks"] | {"properties": dict.fromkeys(_own_sinks(), False)}
+    made = {"config": config, "otherSinks": others}
+    return schema | {"properties": schema["properties"] | made}
 
 
 def main(arguments: Sequence[str]) -> int:

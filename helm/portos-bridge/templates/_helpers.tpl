@@ -37,6 +37,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}{{ else }}{{ . }}{{ end }}
 {{- end }}
 
+{{- /* What the variables of a sink begin with, in lower case as its files of secrets do. */}}
+{{- define "portos-bridge.sinkPrefix" -}}
+portos_bridge_sink__{{ . | replace "-" "_" }}__
+{{- end }}
+
 {{- /* The secrets as sources of a projected volume: a file is named as its variable in lower case. */}}
 {{- define "portos-bridge.secrets" -}}
 {{- with .Values.hub }}{{ if .existingSecret }}
@@ -84,6 +89,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
       - {key: {{ .keyPasswordKey | quote }}, path: portos_bridge_sink__kafka__client_key_password}
       {{- else if not $mechanism }}
       {{- fail "kafka.existingSecret: of no use without config.SINK__KAFKA__SASL_MECHANISM or kafka.keyPasswordKey" }}
+      {{- end }}
+{{- end }}{{ end }}
+{{- range $sink, $of := .Values.otherSinks }}{{ if $of.existingSecret }}
+- secret:
+    name: {{ $of.existingSecret }}
+    items:
+      {{- range $name, $key := $of.secretKeys }}
+      - {key: {{ $key | quote }}, path: {{ include "portos-bridge.sinkPrefix" $sink }}{{ lower $name }}}
+      {{- else }}
+      {{- fail (printf "otherSinks.%s.existingSecret: of no use without otherSinks.%s.secretKeys" $sink $sink) }}
       {{- end }}
 {{- end }}{{ end }}
 {{- with .Values.admin }}{{ if .existingSecret }}
