@@ -5,7 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 CHART_STAMP := .venv-chart/installed
-SOURCES := bridge sinks tests
+EXAMPLES_VENV := .venv-examples
+EXAMPLES_STAMP := $(EXAMPLES_VENV)/installed
+EXAMPLES := $(wildcard examples/sink-*)
+SOURCES := bridge sinks tests $(wildcard examples)
 
 # uv finds the registry and the certificates where pip does.
 export UV_SYSTEM_CERTS ?= 1
@@ -15,7 +18,7 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-servers nightly damage simulate-long lint bench chaos figures chart-tools lock reference clean
+.PHONY: help install demo test test-servers nightly damage simulate-long lint bench chaos figures chart-tools example-sinks lock reference clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +77,14 @@ $(CHART_STAMP): requirements-chart.lock helm/tools.py
 	@.venv-chart/bin/python helm/tools.py .venv-chart/bin
 	@touch $@
 
+example-sinks: $(EXAMPLES_STAMP) ## Install the sinks of examples/ and of docs/writing-a-sink.md next to the bridge, for their tests
+
+$(EXAMPLES_STAMP): $(STAMP) docs/writing-a-sink.md $(wildcard bridge/*.py bridge/*/*.py sinks/*.py sinks/*/*.py) $(shell find $(EXAMPLES) -name '*.py' -o -name pyproject.toml)
+	@$(PYTHON) -m venv --clear $(EXAMPLES_VENV)
+	@$(BIN)/python -m tests.reference.walk $(EXAMPLES_VENV)/walk
+	@VIRTUAL_ENV=$(EXAMPLES_VENV) $(BIN)/uv pip install --quiet --constraints requirements-dev.lock --build-constraints requirements-dev.lock . $(foreach sink,$(EXAMPLES) $(EXAMPLES_VENV)/walk/sink-redis,'./$(sink)[test]')
+	@touch $@
+
 lock: install ## Write the locks again after a change of pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --no-header --no-annotate pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --group dev --no-header --no-annotate pyproject.toml -c requirements.lock -o requirements-dev.lock
@@ -84,4 +95,4 @@ reference: install ## Write the generated table into the README, docs/events.md,
 	$(BIN)/python -m tests.reference.schemas
 
 clean: ## Remove what make has made
-	rm -rf .venv .venv-chart .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-chart .venv-examples .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

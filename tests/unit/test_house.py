@@ -13,7 +13,7 @@ ROOMS = {
     *("pyproject.toml", "README.md", "bridge", "sinks", "tests", "helm", "docker-compose.yml"),  # the customer's
     *("Makefile", "Dockerfile", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE"),
     *("requirements.lock", "requirements-dev.lock", "requirements-chart.lock", "requirements-tools.lock"),
-    *("docs", ".ci", ".github", ".gitignore", ".dockerignore", ".env.example"),
+    *("docs", "examples", ".ci", ".github", ".gitignore", ".dockerignore", ".env.example"),
 }
 SINKS = sorted(folder for folder in (ROOT / "sinks").iterdir() if (folder / "__init__.py").exists())
 MODULES = sorted(path for part in ("bridge", "sinks") for path in (ROOT / part).rglob("*.py"))
