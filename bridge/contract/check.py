@@ -1,12 +1,11 @@
 """The promises of a sink as functions: each gets a rig, and raises `BrokenPromise` where the sink breaks its word."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable
 
+from bridge.contract.evidence import all_confirmed, confirmed_arrived, holding, no_task_left, nothing_missing, ordered
 from bridge.contract.rig import (
     BrokenPromise,
-    Received,
     Rig,
     Session,
     deliver_all,
@@ -50,7 +49,7 @@ async def one_outcome_a_message(rig: Rig) -> None:
         number = 0
         for size in (1, 2, 7, rig.config.window_events):
             outcomes = await session.deliver([sample(number + each) for each in range(size)])
-            _all_confirmed(outcomes)
+            all_confirmed(outcomes)
             number += size
 
     await in_session(rig, body)
@@ -61,7 +60,7 @@ async def an_empty_batch_is_nothing(rig: Rig) -> None:
 
     async def body(session: Session) -> None:
         await session.deliver([])
-        _all_confirmed(await session.deliver([sample(1)]))
+        all_confirmed(await session.deliver([sample(1)]))
 
     await in_session(rig, body)
 
@@ -72,9 +71,9 @@ async def everything_confirmed_is_at_the_broker(rig: Rig) -> None:
 
     outcomes = await deliver_all(rig, messages)
 
-    _all_confirmed(outcomes)
-    records = await eventually(rig, _holding(messages))
-    _nothing_missing(messages, records)
+    all_confirmed(outcomes)
+    records = await eventually(rig, holding(messages))
+    nothing_missing(messages, records)
     known = {message.id for message in messages}
     strange = [record.id for record in records if record.id not in known]
     if strange:
@@ -89,7 +88,7 @@ async def the_order_within_a_resource_is_kept(rig: Rig) -> None:
 
     await deliver_all(rig, messages)
 
-    _ordered(messages, await eventually(rig, _holding(messages)))
+    ordered(messages, await eventually(rig, holding(messages)))
 
 
 async def bodies_arrive_byte_for_byte(rig: Rig) -> None:
@@ -98,9 +97,9 @@ async def bodies_arrive_byte_for_byte(rig: Rig) -> None:
 
     outcomes = await deliver_all(rig, messages)
 
-    _all_confirmed(outcomes)
-    records = await eventually(rig, _holding(messages))
-    _nothing_missing(messages, records)
+    all_confirmed(outcomes)
+    records = await eventually(rig, holding(messages))
+    nothing_missing(messages, records)
     bodies = {record.id: record.body for record in records}
     for message in messages:
         if bodies[message.id] != message.body:
@@ -109,7 +108,7 @@ async def bodies_arrive_byte_for_byte(rig: Rig) -> None:
 
 async def hostile_names_cost_no_neighbour(rig: Rig) -> None:
     """Check that any name is delivered or rejected, and the messages beside it arrive."""
-    messages: list[Message] = []
+    messages = list[Message]()
     for number, name in enumerate(_HOSTILE):
         messages.append(sample(4 * number, resource=name))
         messages.append(sample(4 * number + 1))
@@ -118,8 +117,8 @@ async def hostile_names_cost_no_neighbour(rig: Rig) -> None:
 
     outcomes = await deliver_all(rig, messages)
 
-    _all_confirmed(outcomes[1::4] + outcomes[3::4])
-    await _confirmed_arrived(rig, messages, outcomes)
+    all_confirmed(outcomes[1::4] + outcomes[3::4])
+    await confirmed_arrived(rig, messages, outcomes)
 
 
 async def nothing_rejected_is_at_the_broker(rig: Rig) -> None:
@@ -128,7 +127,7 @@ async def nothing_rejected_is_at_the_broker(rig: Rig) -> None:
 
     outcomes = await deliver_all(rig, messages)
 
-    records = await _confirmed_arrived(rig, messages, outcomes)
+    records = await confirmed_arrived(rig, messages, outcomes)
     held = {record.id for record in records}
     for message, outcome in zip(messages, outcomes, strict=True):
         if outcome is not None and message.id in held:
@@ -148,10 +147,10 @@ async def a_poison_message_costs_no_neighbour(rig: Rig) -> None:
     if not isinstance(outcomes[number], Rejected):
         raise BrokenPromise(f"the refused message has the outcome {outcomes[number]!r} and not Rejected")
     neighbours = messages[:number] + messages[number + 1 :]
-    _all_confirmed(outcomes[:number] + outcomes[number + 1 :])
-    records = await eventually(rig, _holding(neighbours))
-    _nothing_missing(neighbours, records)
-    _ordered(neighbours, records)
+    all_confirmed(outcomes[:number] + outcomes[number + 1 :])
+    records = await eventually(rig, holding(neighbours))
+    nothing_missing(neighbours, records)
+    ordered(neighbours, records)
 
 
 async def a_second_session_continues(rig: Rig) -> None:
@@ -162,10 +161,10 @@ async def a_second_session_continues(rig: Rig) -> None:
     first = await deliver_all(rig, messages[:half])
     second = await deliver_all(rig, messages[half:])
 
-    _all_confirmed(first + second)
-    records = await eventually(rig, _holding(messages))
-    _nothing_missing(messages, records)
-    _ordered(messages, records)
+    all_confirmed(first + second)
+    records = await eventually(rig, holding(messages))
+    nothing_missing(messages, records)
+    ordered(messages, records)
 
 
 async def an_explanation_agrees_with_the_delivery(rig: Rig) -> None:
@@ -175,7 +174,7 @@ async def an_explanation_agrees_with_the_delivery(rig: Rig) -> None:
 
     outcomes = await deliver_all(rig, messages)
 
-    records = {record.id: record for record in await _confirmed_arrived(rig, messages, outcomes)}
+    records = {record.id: record for record in await confirmed_arrived(rig, messages, outcomes)}
     for message, said, outcome in zip(messages, said_of, outcomes, strict=True):
         if outcome is not None:
             continue
@@ -197,9 +196,9 @@ async def being_cancelled_leaves_a_sink_that_closes(rig: Rig) -> None:
 
         await in_session(rig, body)
 
-    await _no_task_left(before)
-    _all_confirmed(await deliver_all(rig, messages))
-    _nothing_missing(messages, await eventually(rig, _holding(messages)))
+    await no_task_left(before)
+    all_confirmed(await deliver_all(rig, messages))
+    nothing_missing(messages, await eventually(rig, holding(messages)))
 
 
 async def closing_on_a_frozen_broker_ends(rig: Rig) -> None:
@@ -216,7 +215,7 @@ async def _without_the_broker(rig: Rig, take_away: Callable[[], Awaitable[None]]
     before = asyncio.all_tasks()
 
     async def body(session: Session) -> None:
-        _all_confirmed(await session.deliver([sample(0)]))
+        all_confirmed(await session.deliver([sample(0)]))
         await take_away()
         outcomes = await session.abandon([sample(number) for number in range(1, 20)], _PATIENCE_SECONDS)
         settled = [outcome for outcome in outcomes if not isinstance(outcome, Unavailable)]
@@ -224,57 +223,4 @@ async def _without_the_broker(rig: Rig, take_away: Callable[[], Awaitable[None]]
             raise BrokenPromise(f"{len(settled)} messages were settled without a broker, the first as {settled[0]!r}")
 
     await in_session(rig, body)
-    await _no_task_left(before)
-
-
-async def _no_task_left(before: set[asyncio.Task[Any]]) -> None:
-    ours = asyncio.current_task()
-    for _ in range(20):
-        left = {task for task in asyncio.all_tasks() if task not in before and task is not ours}
-        if not left:
-            return
-        await asyncio.sleep(0.02)
-    names = sorted(task.get_name() + " " + getattr(task.get_coro(), "__qualname__", "") for task in left)
-    raise BrokenPromise(f"tasks are left after closing: {', '.join(names)}")
-
-
-async def _confirmed_arrived(rig: Rig, messages: Sequence[Message], outcomes: Sequence[Outcome]) -> Sequence[Received]:
-    confirmed = [message for message, outcome in zip(messages, outcomes, strict=True) if outcome is None]
-    records = await eventually(rig, _holding(confirmed))
-    _nothing_missing(confirmed, records)
-    return records
-
-
-def _all_confirmed(outcomes: Sequence[Outcome]) -> None:
-    for at, outcome in enumerate(outcomes):
-        if outcome is not None:
-            raise BrokenPromise(f"message {at} of {len(outcomes)} is not confirmed: {outcome!r}")
-
-
-def _holding(messages: Sequence[Message]) -> Callable[[Sequence[Received]], bool]:
-    wanted = {message.id for message in messages}
-    return lambda records: wanted <= {record.id for record in records}
-
-
-def _nothing_missing(messages: Sequence[Message], records: Sequence[Received]) -> None:
-    held = {record.id for record in records}
-    missing = [message.id for message in messages if message.id not in held]
-    if missing:
-        raise BrokenPromise(
-            f"{len(missing)} of {len(messages)} confirmed messages are not at the broker: {missing[:3]}"
-        )
-
-
-def _ordered(messages: Sequence[Message], records: Sequence[Received]) -> None:
-    """Check that first arrivals keep the given order in each resource and id; repeats may come behind."""
-    place = {message.id: (message.resource, message.resource_id, at) for at, message in enumerate(messages)}
-    seen: set[str] = set()
-    last: dict[tuple[str | None, str | None], int] = {}
-    for record in records:
-        if record.id not in place or record.id in seen:
-            continue
-        seen.add(record.id)
-        resource, resource_id, at = place[record.id]
-        if at < last.get((resource, resource_id), -1):
-            raise BrokenPromise(f"message {at} of {resource!r} {resource_id!r} arrived after a later one")
-        last[resource, resource_id] = at
+    await no_task_left(before)
