@@ -20,10 +20,10 @@
 3. `pytest --asyncio-mode=auto test_amqp.py`. It needs pytest and pytest-asyncio, nothing else.
 
 Each test is a promise, runs under deadlines of its own and ends even if the sink never does. What a rig cannot do
-(`freeze` and `kill` without a `LocalBroker`, `poison`), or a plugin does not offer (`explain`), is skipped with a
-reason. The fixture may be async and clean up after itself; each test gets a new rig on an empty place of the broker: a
-broker of its own, a topic prefix or a queue. A reader that has to listen before the first message, as with MQTT, starts
-in the fixture.
+(`freeze` and `kill` without a `LocalBroker`, `poison`, `reluctant`), or a plugin does not offer (`explain`), is skipped
+with a reason. The fixture may be async and clean up after itself; each test gets a new rig on an empty place of the
+broker: a broker of its own, a topic prefix or a queue. A reader that has to listen before the first message, as with
+MQTT, starts in the fixture.
 
 `bridge.contract.check` holds the same promises as plain functions, for a harness other than pytest; each raises
 `BrokenPromise`. `tests/unit/contract` holds sinks that lie, each of which this suite must find out. A walk through all

@@ -29,6 +29,7 @@ __all__ = [
     "closing_on_a_frozen_broker_ends",
     "everything_confirmed_is_at_the_broker",
     "hostile_names_cost_no_neighbour",
+    "nothing_overtakes_what_is_refused_for_now",
     "nothing_rejected_is_at_the_broker",
     "one_outcome_a_message",
     "the_order_within_a_resource_is_kept",
@@ -151,6 +152,30 @@ async def a_poison_message_costs_no_neighbour(rig: Rig) -> None:
     records = await eventually(rig, holding(neighbours))
     nothing_missing(neighbours, records)
     ordered(neighbours, records)
+
+
+async def nothing_overtakes_what_is_refused_for_now(rig: Rig) -> None:
+    """Check that of one resource nothing is at the broker that stands behind a message which comes again.
+
+    Sent again, that message would arrive after a newer one, and be the last that consumers see of the resource.
+    """
+    refused = await rig.reluctant()
+    before, *behind = (
+        sample(n, resource=refused.resource, resource_id=refused.resource_id) for n in (2001, 2002, 2003)
+    )
+    outcomes = list[Outcome]()
+
+    async def body(session: Session) -> None:
+        outcomes.extend(await session.deliver([before, refused, *behind]))
+
+    await in_session(rig, body)
+
+    if not isinstance(outcomes[1], Unavailable):
+        raise BrokenPromise(f"the message refused for now has the outcome {outcomes[1]!r} and not Unavailable")
+    await asyncio.sleep(_PATIENCE_SECONDS)  # for what may still be on its way
+    held = {record.id for record in await rig.received()}
+    if overtaken := [message.id for message in behind if message.id in held]:
+        raise BrokenPromise(f"{len(overtaken)} messages arrived before one of their resource that is to come again")
 
 
 async def a_second_session_continues(rig: Rig) -> None:

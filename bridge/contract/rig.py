@@ -95,8 +95,17 @@ class Rig(ABC):
         """Make a message that this broker refuses for good, such as one that is too large."""
         raise SkipTest("this rig has no message that its broker refuses: override Rig.poison")
 
+    async def reluctant(self) -> Message:
+        """Make the broker refuse a message for now, not for good, such as one that its quota has no room for; give it.
 
-def sample(number: int, *, resource: str = "tickets", resource_id: str | None = None, body: bytes = b"") -> Message:
+        Better still if the broker goes on to take smaller messages meanwhile: then the check is as hard as it can be.
+        """
+        raise SkipTest("this rig has no message that its broker refuses for now: override Rig.reluctant")
+
+
+def sample(
+    number: int, *, resource: str | None = "tickets", resource_id: str | None = None, body: bytes = b""
+) -> Message:
     """Make the message with this number; by default seven resource ids take turns and the number is the version."""
     identity = f"id-{number % 7}" if resource_id is None else resource_id
     return Message(

@@ -41,6 +41,10 @@ class SinkContract:
         """A message that the broker refuses for good is rejected, and those beside it arrive in order."""
         await check.a_poison_message_costs_no_neighbour(rig)
 
+    async def test_lets_nothing_overtake_what_comes_again(self, rig: Rig) -> None:
+        """Behind a message that the broker refuses for now, none of its resource is at the broker."""
+        await check.nothing_overtakes_what_is_refused_for_now(rig)
+
     async def test_continues_in_a_second_session(self, rig: Rig) -> None:
         """A new connection delivers after the first was closed."""
         await check.a_second_session_continues(rig)

@@ -17,6 +17,7 @@ from bridge.settings import SinkConfig
 
 CHECKS = {name: getattr(check, name) for name in check.__all__}
 POISON = b"poison"
+RELUCTANT = b"no room"
 
 
 class HonestSink:
@@ -32,6 +33,8 @@ class HonestSink:
     async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
         outcomes: list[Outcome] = []
         for message in batch:
+            if message.body == RELUCTANT:
+                return [*outcomes, *[Unavailable("no room", reason="refused")] * (len(batch) - len(outcomes))]
             if self.broker.frozen:
                 await asyncio.Event().wait()
             if self.broker.dead:
@@ -85,6 +88,9 @@ class FakeRig(Rig):
 
     def poison(self) -> Message:
         return sample(-1, body=POISON)
+
+    async def reluctant(self) -> Message:
+        return sample(-2, body=RELUCTANT)
 
 
 class ConfirmsNothing(HonestSink):
@@ -185,6 +191,17 @@ class DeliversWhatItRejects(HonestSink):
         ]
 
 
+class GoesOnBehindARefusal(HonestSink):
+    async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+        return [outcome for message in batch for outcome in await super(GoesOnBehindARefusal, self).deliver([message])]
+
+
+class BuriesWhatIsRefusedForNow(HonestSink):
+    async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+        outcomes = await super().deliver(batch)
+        return [Rejected("no room", reason="refused") if isinstance(each, Unavailable) else each for each in outcomes]
+
+
 class ChokesOnNothing(HonestSink):
     async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
         return [*await super().deliver(batch), *([None] if not batch else [])]
@@ -243,6 +260,8 @@ LIARS: list[tuple[type[HonestSink], str]] = [
     (DropsTheBatchForOne, "a_poison_message_costs_no_neighbour"),
     (RejectsHostileNeighbours, "hostile_names_cost_no_neighbour"),
     (DeliversWhatItRejects, "nothing_rejected_is_at_the_broker"),
+    (GoesOnBehindARefusal, "nothing_overtakes_what_is_refused_for_now"),
+    (BuriesWhatIsRefusedForNow, "nothing_overtakes_what_is_refused_for_now"),
     (ChokesOnNothing, "an_empty_batch_is_nothing"),
     (ForgetsOnReconnect, "a_second_session_continues"),
     (ExplainsAnotherPlace, "an_explanation_agrees_with_the_delivery"),
