@@ -4,7 +4,7 @@ An adapter lives for one connection and never reconnects: when the connection is
 thrown away. It has no locks, no retries, no back-off and no metrics; the pipeline has them, once, for all.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence, Sized
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence, Sized
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
@@ -35,6 +35,7 @@ __all__ = [
     "StateConnection",
     "StateTopics",
     "Unreadable",
+    "turns",
 ]
 
 Outcome = Rejected | Unavailable | None
@@ -211,6 +212,24 @@ class StateConnection:
 
     sink: Sink
     mark: Mark | None = None
+
+
+def turns(batch: Sequence[Message]) -> Iterator[Sequence[Message]]:
+    """Cut a batch into pieces, in order, none of which holds two messages of one resource and id.
+
+    For a sink whose broker may refuse a message for now and take the next one: it sends a piece, waits for all answers,
+    and goes on with the next only if nothing was `Unavailable`. So no message arrives before one that comes again.
+    What is about no resource is as of one.
+    """
+    begin, seen = 0, set[tuple[str | None, str | None]]()
+    for index, message in enumerate(batch):
+        about = (message.resource, message.resource_id)
+        if about in seen:
+            yield batch[begin:index]
+            begin, seen = index, set()
+        seen.add(about)
+    if begin < len(batch):
+        yield batch[begin:]
 
 
 T_co = TypeVar("T_co", covariant=True)
