@@ -178,7 +178,7 @@ def test_a_bridge_feeds_the_sink(tmp_path: Path) -> None:
     """Notifications of a hub arrive at the third party's broker, and are counted under the sink's name."""
     port = free_port()
     with LocalBroker("redis-server", "--port", "{port}", "--save", "") as server:
-        hub = start_simulator()
+        hub = start_simulator("--rate", "0")
         settings = {
             "HUB__URL": hub.url,
             "SINK__REDIS__URL": f"redis://{server.host}:{server.port}",
