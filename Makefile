@@ -79,7 +79,7 @@ $(CHART_STAMP): requirements-chart.lock helm/tools.py
 
 example-sinks: $(EXAMPLES_STAMP) ## Install the sinks of examples/ and of docs/writing-a-sink.md next to the bridge, for their tests
 
-$(EXAMPLES_STAMP): $(STAMP) docs/writing-a-sink.md $(wildcard bridge/*.py bridge/*/*.py sinks/*.py sinks/*/*.py) $(shell find $(EXAMPLES) -name '*.py' -o -name pyproject.toml)
+$(EXAMPLES_STAMP): $(STAMP) docs/writing-a-sink.md $(wildcard bridge/*.py bridge/*/*.py sinks/*.py sinks/*/*.py) $(wildcard examples/*/pyproject.toml examples/*/*/*.py examples/*/*/*/*.py)
 	@$(PYTHON) -m venv --clear $(EXAMPLES_VENV)
 	@$(BIN)/python -m tests.reference.walk $(EXAMPLES_VENV)/walk
 	@VIRTUAL_ENV=$(EXAMPLES_VENV) $(BIN)/uv pip install --quiet --constraints requirements-dev.lock --build-constraints requirements-dev.lock . $(foreach sink,$(EXAMPLES) $(EXAMPLES_VENV)/walk/sink-redis,'./$(sink)[test]')
