@@ -30,6 +30,8 @@ class Evidence:
     imbalances: Sequence[str]
     may_shed: bool
     """Whether the journal was so small that changes may have been stored without their bodies."""
+    unkept: Mapping[str, set[str]]
+    """By sink the events that were refused when the dead letters of such a journal had used up all their room."""
     in_one_line: Sequence[str]
     """The sinks whose broker keeps everything in one order."""
 
@@ -48,9 +50,8 @@ def faults_of(evidence: Evidence) -> list[str]:
     if twice:
         faults.append(f"{len(twice)} accepted twice: {_names(evidence, twice)}")
     for sink, log in evidence.logs.items():
-        letters = evidence.letters[sink]
         firsts = list({message.id: message for message in log}.values())
-        faults += (f"{sink}: {fault}" for fault in _of_sink(evidence, firsts, letters))
+        faults += (f"{sink}: {fault}" for fault in _of_sink(evidence, sink, firsts))
         gaps_too = sink in evidence.in_one_line
         faults += (f"{sink}: {fault}" for fault in _out_of_order(firsts, gaps_too=gaps_too))
         repeats, allowed = len(log) - len(firsts), evidence.repeats_allowed[sink]
@@ -61,11 +62,11 @@ def faults_of(evidence: Evidence) -> list[str]:
     return faults
 
 
-def _of_sink(evidence: Evidence, firsts: Sequence[Message], letters: frozenset[str]) -> Iterator[str]:
-    there = {message.id for message in firsts} | letters
+def _of_sink(evidence: Evidence, sink: str, firsts: Sequence[Message]) -> Iterator[str]:
+    there = {message.id for message in firsts} | evidence.letters[sink]
     if evidence.may_shed:
         bodiless = {event_id(SITE, GAP_DETECTED, change.message.id): change.message.id for change in evidence.changes}
-        there |= {bodiless[identity] for identity in there if identity in bodiless}
+        there |= {bodiless[identity] for identity in there if identity in bodiless} | evidence.unkept[sink]
     lost = evidence.accepted.keys() - there
     if lost:
         yield f"{len(lost)} accepted and lost: {_names(evidence, lost)}"

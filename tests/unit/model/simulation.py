@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,6 +29,8 @@ from bridge.blind import CORRUPTION, Sight, Window, corruption
 from bridge.errors import StorageFailed
 from bridge.intake import Intake
 from bridge.journal import Journal, Limits, Lost, open_journal
+from bridge.journal.letter import DeadLetter
+from bridge.journal.letter_box import LetterBox
 from bridge.link import Gauges, Link, Times
 from bridge.message import Message
 from bridge.metrics import Catalogue
@@ -106,6 +108,7 @@ class World:
         }
         self.disk = Disk(self.dice)
         self.accepted: Counter[str] = Counter()
+        self.unkept: dict[str, set[str]] = {name: set() for name in SINKS}
         self.imbalances: list[str] = []
         self.kills = 0
         self.stopping = asyncio.Event()
@@ -277,6 +280,7 @@ class World:
             },
             imbalances=self.imbalances,
             may_shed=self.plan.small,
+            unkept=self.unkept,
             in_one_line=("mqtt",),
         )
 
@@ -317,7 +321,7 @@ async def _run(seed: int, folder: Path) -> Run:
         world = World(seed, folder)
         patch.setattr(pipeline, "random", Random(seed))  # noqa: S311 - as above
         disk_module.installed(patch, lambda: world.disk)
-        _recording(patch, world.accepted)
+        _recording(patch, world.accepted, world.unkept)
         try:
             await world.play()
             faults = faults_of(world.evidence())
@@ -336,9 +340,9 @@ def _virtual(patch: pytest.MonkeyPatch, loop: asyncio.AbstractEventLoop) -> None
             patch.setattr(module, "time", clock)
 
 
-def _recording(patch: pytest.MonkeyPatch, accepted: Counter[str]) -> None:
-    """Note the id of every event whose commit has returned."""
-    append = Journal.append
+def _recording(patch: pytest.MonkeyPatch, accepted: Counter[str], unkept: Mapping[str, set[str]]) -> None:
+    """Note the id of every event whose commit has returned, and by sink of each that found no room as a dead letter."""
+    append, add = Journal.append, LetterBox.add
 
     async def appended(self: Journal, messages: Sequence[Any], *others: Any) -> bool:
         stored = await append(self, messages, *others)
@@ -346,7 +350,16 @@ def _recording(patch: pytest.MonkeyPatch, accepted: Counter[str]) -> None:
             accepted.update(message.id for message in messages)
         return stored
 
+    def added(self: LetterBox, letter: DeadLetter) -> bool:
+        shed = self.numbers(letter.sink)["shed"]
+        kept = add(self, letter)
+        counted = self.numbers(letter.sink)["shed"] == shed + 1
+        if not kept and counted and letter.sink in unkept and letter.event_id is not None:
+            unkept[letter.sink].add(letter.event_id)
+        return kept
+
     patch.setattr(Journal, "append", appended)
+    patch.setattr(LetterBox, "add", added)
 
 
 def _faults(seed: int) -> list[str]:
