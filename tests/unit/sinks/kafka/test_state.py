@@ -34,7 +34,7 @@ def test_a_delete_is_a_tombstone_that_says_what_it_is_about(*, structured_mode: 
     """Consumers that see it before compaction does learn version and action from its headers."""
     deleted = msgspec.structs.replace(sample(3), action="deleted", body=b"")
     state = state_record(deleted, TEMPLATE, "default", structured_mode=structured_mode)
-    batch = Batch(10**6, 1, calc_crc32c, gzip=False)
+    batch = Batch(10**6, 1, calc_crc32c)
     batch.add(state)
 
     (found,) = read(batch)
