@@ -5,6 +5,7 @@ A session here is what the pipeline makes of it: enter, deliver, leave, each und
 """
 
 import asyncio
+import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -40,6 +41,12 @@ _NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
 class BrokenPromise(AssertionError):
     """A sink does not do what the contract says; the text says what, for whoever writes the sink."""
+
+
+# A notification as the hub might write it: with spaces, and with letters both as they are and escaped.
+_BODY = (
+    b'{"e":"portos.resources.changed","p":{"n":%b,"i":{"i":%b,"v":%d}} , "text":"\xc5\xa0\xc3\xa1lka \\u010dierna%b"}'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +111,17 @@ class Rig(ABC):
 
 
 def sample(
-    number: int, *, resource: str | None = "tickets", resource_id: str | None = None, body: bytes = b""
+    number: int,
+    *,
+    resource: str | None = "tickets",
+    resource_id: str | None = None,
+    body: bytes = b"",
+    padding: int = 0,
 ) -> Message:
-    """Make the message with this number; by default seven resource ids take turns and the number is the version."""
+    """Make the message with this number; by default seven resource ids take turns and the number is the version.
+
+    `padding` makes the body about that many bytes larger.
+    """
     identity = f"id-{number % 7}" if resource_id is None else resource_id
     return Message(
         id=event_id("contract", resource, identity, number, "updated"),
@@ -118,7 +133,7 @@ def sample(
         created_at=_NOW + number / 1000,
         expires_at=None,
         received_at=_NOW + number / 1000 + 0.001,
-        body=body or b'{"p":{"i":{"v":%d}} , "text":"\xc5\xa0\xc3\xa1lka \\u010dierna"}' % number,
+        body=body or _BODY % (json.dumps(resource).encode(), json.dumps(identity).encode(), number, b"x" * padding),
     )
 
 

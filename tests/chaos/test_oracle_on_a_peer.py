@@ -12,6 +12,7 @@ from tests.chaos.world import FIRST
 from tests.oracle.judge import judge
 from tests.oracle.kafka import KafkaReader
 from tests.oracle.mqtt import MqttReader
+from tests.oracle.published import ANYTHING
 from tests.support import require, wait_until
 
 pytestmark = [pytest.mark.hub, pytest.mark.kafka, pytest.mark.mqtt, pytest.mark.peers, pytest.mark.slow]
@@ -27,8 +28,8 @@ def test_a_bridge_without_a_journal_is_found_out(
     command = [require("peers", "TEST_DOTNET_BRIDGE"), "--url", hub.url]
     peer = Program([*command, "--kafka", faulty_kafka.bootstrap, "--mqtt", broker], tmp_path / "peer.log")
     with (
-        closing(KafkaReader(faulty_kafka.bootstrap)) as kafka,
-        MqttReader(faulty_mqtt.host, faulty_mqtt.port, client_id="oracle-peer") as mqtt,
+        closing(KafkaReader(faulty_kafka.bootstrap, contents=ANYTHING)) as kafka,
+        MqttReader(faulty_mqtt.host, faulty_mqtt.port, client_id="oracle-peer", contents=ANYTHING) as mqtt,
     ):
         peer.start(lambda: "subscribed" in peer.output(), 20)
         hub.burst(_COUNT, rate=400, resources=FIRST)

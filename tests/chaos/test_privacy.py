@@ -16,6 +16,7 @@ from tests.brokers import Hub, KafkaBroker, MqttBroker, start_hub
 from tests.chaos.world import World, opened
 from tests.oracle.journal import copy
 from tests.oracle.kafka import KafkaReader
+from tests.oracle.published import CONTENTS
 from tests.oracle.record import Received
 from tests.support import wait_until
 
@@ -80,7 +81,7 @@ def _spoken(
 ) -> Iterator[tuple[World, list[bytes], list[bytes]]]:
     """Open a world in which all has been said and settled; gives what was published to Kafka and over MQTT as well."""
     began_at = time.time()
-    besides = KafkaReader(kafka.bootstrap, "portos.", besides="-")
+    besides = KafkaReader(kafka.bootstrap, "portos.", besides="-", contents=CONTENTS)
     with closing(besides), opened(hub, kafka, mqtt, settings) as world:
         _speak(hub)
         wait_until(lambda: world.mqtt_reader.count() == mqtt_gets, 20, f"{mqtt_gets} changes over MQTT")

@@ -146,9 +146,12 @@ def opened(
         "SINK__MQTT__CLIENT_ID": name,
     }
     bridge = BridgeProcess(folder, usual | dict(settings or {}), script)
-    kafka_reader = KafkaReader(kafka.bootstrap, f"{name}.")
+    contents = [(settings or {}).get("EVENT__CONTENT", "notification")]
+    kafka_reader = KafkaReader(kafka.bootstrap, f"{name}.", contents=contents)
     try:
-        with MqttReader(mqtt.host, mqtt.port, f"{name}/#", client_id=f"oracle-{name}", qos=qos) as mqtt_reader:
+        with MqttReader(
+            mqtt.host, mqtt.port, f"{name}/#", client_id=f"oracle-{name}", qos=qos, contents=contents
+        ) as mqtt_reader:
             bridge.start()
             yield World(folder, hub, kafka, mqtt, bridge, kafka_reader, mqtt_reader)
     finally:

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 
+from bridge.blind import Window, resync_required
 from bridge.contract import sample
-from bridge.message import RESYNC_REQUIRED, STRUCTURED_CONTENT_TYPE, Message, attributes
+from bridge.message import STRUCTURED_CONTENT_TYPE, attributes
 from bridge.ports import SinkPlugin
 from sinks.kafka import KafkaConfig
 from sinks.kafka import plugin as kafka
@@ -24,8 +26,8 @@ from tests.support import until
 
 _EVENTS = [
     *(sample(number, resource=name) for number, name in enumerate(("tickets", "mPOS Link", "účty"))),
-    Message("window", RESYNC_REQUIRED, None, None, None, None, 1.0, None, 2.0, b'{"cause":"closed"}'),
-    Message("flagged", "portos.resources.changed", "tickets", "7", 4, "updated", 1.0, 9e9, 2.0, b'{"p":"\\u0161"}'),
+    resync_required(Window(1.0, 2.0, "closed"), ("tickets",), "default"),
+    msgspec.structs.replace(sample(7), expires_at=9e9, flags=(("versionreset", "true"),)),
 ]
 
 

@@ -10,6 +10,7 @@ from bridge.message import Message
 from sinks.kafka import plugin
 from tests.brokers import KafkaBroker
 from tests.oracle.kafka import KafkaReader
+from tests.oracle.published import ANYTHING
 
 pytestmark = pytest.mark.kafka
 
@@ -24,7 +25,7 @@ class KafkaRig(Rig):
             bootstrap_servers=(broker.bootstrap,), topic_template=f"{prefix}.{{resource}}", window_events=50
         )
         super().__init__(plugin, config)
-        self._broker, self._reader = broker, KafkaReader(broker.bootstrap, prefix)
+        self._broker, self._reader = broker, KafkaReader(broker.bootstrap, prefix, contents=ANYTHING)
 
     async def received(self) -> Sequence[Received]:
         records = await asyncio.to_thread(self._reader.read)
@@ -37,7 +38,7 @@ class KafkaRig(Rig):
         self._broker.kill()
 
     def poison(self) -> Message:
-        return sample(1000, body=b"x" * 2_000_000)
+        return sample(1000, padding=2_000_000)
 
 
 class TestKafka(SinkContract):

@@ -137,7 +137,7 @@ async def test_what_is_too_large_is_the_only_dead_letter(broker: KafkaBroker, tm
     """For the limit of the client or of one topic; that of the broker is tested beside its neighbours elsewhere."""
     place = Place(broker)
     place.create("tickets", **({"max.message.bytes": "5000"} if limit == "topic" else {}))
-    messages = [sample(number, body=b"x" * (9000 if number % 50 == 17 else 100)) for number in range(200)]
+    messages = [sample(number, padding=9000 if number % 50 == 17 else 100) for number in range(200)]
     limits = {"max_request_bytes": 8000, "batch_bytes": 8000} if limit == "client" else {"batch_bytes": 4000}
 
     async with delivering(tmp_path, plugin, place.config.model_copy(update=limits)) as run:
@@ -154,7 +154,7 @@ async def test_a_quota_only_slows_it_down(broker: KafkaBroker, tmp_path: Path) -
     activity = SinkActivity()
     assert plugin.observed is not None
     place.create("tickets")
-    messages = [sample(number, body=b"x" * 2000) for number in range(150)]
+    messages = [sample(number, padding=2000) for number in range(150)]
     await asyncio.to_thread(set_quota, broker.bootstrap, place.prefix, 50_000)
 
     started = time.monotonic()

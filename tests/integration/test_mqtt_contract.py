@@ -11,6 +11,7 @@ from sinks.mqtt.config import MqttConfig
 from tests.brokers import MqttBroker, start_mqtt
 from tests.brokers.secured_mqtt import SecuredMosquitto
 from tests.oracle.mqtt import MqttReader
+from tests.oracle.published import ANYTHING
 
 pytestmark = pytest.mark.mqtt
 
@@ -34,7 +35,7 @@ class MqttRig(Rig):
         self._broker.kill()
 
     def poison(self) -> Message:
-        return sample(1000, body=b"x" * _LIMIT_BYTES)
+        return sample(1000, padding=_LIMIT_BYTES)
 
 
 class TestMqtt(SinkContract):
@@ -42,7 +43,7 @@ class TestMqtt(SinkContract):
     def rig(self) -> Iterator[MqttRig]:
         broker = start_mqtt(own=True, settings=f"max_packet_size {_LIMIT_BYTES}")
         try:
-            with MqttReader(broker.host, broker.port) as reader:
+            with MqttReader(broker.host, broker.port, contents=ANYTHING) as reader:
                 yield MqttRig(MqttConfig(url=broker.url, window_events=20), broker, reader)
         finally:
             broker.close()
@@ -54,7 +55,7 @@ def secured(listener: str) -> Iterator[MqttRig]:
     url = broker.address(listener)
     ca_file = broker.authority.ca_file if url.startswith("mqtts") else None
     try:
-        with MqttReader(broker.host, broker.port) as reader:
+        with MqttReader(broker.host, broker.port, contents=ANYTHING) as reader:
             yield MqttRig(MqttConfig(url=url, ca_file=ca_file, window_events=20), broker, reader)
     finally:
         broker.close()

@@ -158,7 +158,7 @@ async def test_what_is_too_large_is_the_only_dead_letter(
 ) -> None:
     """For the limit of the client or the maximum packet size of the broker, without a lost connection."""
     broker = start("max_packet_size 5000" if limit == "broker" else "")
-    messages = [sample(number, body=b"x" * (9000 if number % 50 == 17 else 100)) for number in range(200)]
+    messages = [sample(number, padding=9000 if number % 50 == 17 else 100) for number in range(200)]
     settings = {"max_packet_bytes": 5000} if limit == "client" else {}
 
     with MqttReader(broker.host, broker.port) as reader:
@@ -176,7 +176,7 @@ async def test_what_is_too_large_for_a_limit_that_no_connack_tells_is_a_dead_let
 ) -> None:
     """Mosquitto's `message_size_limit`: refused in a PUBACK, by a code that is not for it, and then disconnected."""
     broker = start("message_size_limit 5000")
-    messages = [sample(number, body=b"x" * (9000 if number % 50 == 17 else 100)) for number in range(200)]
+    messages = [sample(number, padding=9000 if number % 50 == 17 else 100) for number in range(200)]
 
     with MqttReader(broker.host, broker.port) as reader:
         async with delivering(tmp_path, plugin, config(broker)) as run:

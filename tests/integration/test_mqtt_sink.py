@@ -181,7 +181,7 @@ async def test_connections_cut_again_and_again_lose_and_reorder_nothing(mqtt_bro
 async def test_the_end_of_a_window_is_not_held_up_by_nagle(local_broker: Callable[[str], MqttBroker]) -> None:
     """A broker that leaves Nagle's algorithm on confirms a whole batch at once, and not after 40 ms."""
     broker = local_broker("set_tcp_nodelay false")
-    batch = [sample(number, body=b"x" * 1000) for number in range(100)]
+    batch = [sample(number, padding=1000) for number in range(100)]
 
     async with plugin.connect(config(broker)) as sink:
         await sink.deliver(batch)

@@ -1,11 +1,12 @@
 """An independent Kafka consumer: librdkafka, every partition from its beginning, with headers."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
+from tests.oracle.published import NOTIFICATIONS, check
 from tests.oracle.record import Received
 
 __all__ = ["KafkaReader"]
@@ -15,10 +16,21 @@ _HEADER_PREFIX = "ce_"
 
 
 class KafkaReader:
-    """Reads what a broker holds, all of it each time, since the broker keeps it; `take` remembers how far it came."""
+    """Reads what a broker holds, all of it each time, since the broker keeps it; `take` remembers how far it came.
 
-    def __init__(self, bootstrap: str, prefix: str = "portos.", besides: str = "portos.bridge.") -> None:
+    What is no published event is an AssertionError; `contents` are what `EVENT__CONTENT` may have been.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        prefix: str = "portos.",
+        besides: str = "portos.bridge.",
+        contents: Sequence[str] = NOTIFICATIONS,
+    ) -> None:
         """Read the topics that begin with `prefix`, but not those of the bridge's own events."""
+        self._contents = contents
+        self._checked: dict[tuple[str, int], int] = {}
         self._prefix = prefix
         self._besides = besides
         self._bootstrap = bootstrap
@@ -92,6 +104,7 @@ class KafkaReader:
                     if at not in ends:  # came after the end
                         continue
                     found.append(_received(message))
+                    self._check(found[-1], at, int(message.offset() or 0))
                     if int(message.offset() or 0) + 1 >= ends[at]:
                         del ends[at]
                 if time.monotonic() > deadline:
@@ -99,6 +112,12 @@ class KafkaReader:
             return found
         finally:
             consumer.close()
+
+    def _check(self, received: Received, at: tuple[str, int], offset: int) -> None:
+        """Hold a record against its schema, unless it was read before."""
+        if self._contents and offset >= self._checked.get(at, 0):
+            check(received, self._contents)
+            self._checked[at] = offset + 1
 
 
 def _received(message: Any) -> Received:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from tests.oracle.publication import Publication, publication
+from tests.oracle.published import NOTIFICATIONS, check
 from tests.oracle.record import Identity, Received, identities
 from tests.support import wait_until
 
@@ -46,11 +47,23 @@ class MqttReader:
     The session is kept by the broker (Session Expiry one hour): what is published while the reader is away comes when
     it is back, and comes flagged when it comes again. Where a broker is killed take QoS 0, which our own brokers queue
     as well: a reader that still owes acknowledgements to a dead broker drops what it had not yet read from the socket.
+
+    Leaving it is an AssertionError when something arrived that is no published event; `contents` are what
+    `EVENT__CONTENT` may have been.
     """
 
     def __init__(
-        self, host: str, port: int, *filters: str, client_id: str = "oracle", qos: int = 1, retained: bool = False
+        self,
+        host: str,
+        port: int,
+        *filters: str,
+        client_id: str = "oracle",
+        qos: int = 1,
+        retained: bool = False,
+        contents: Sequence[str] = NOTIFICATIONS,
     ) -> None:
+        self._contents = contents
+        self._wrong: list[str] = []
         self._qos = qos
         self._retained = retained
         self._filters = filters or ("portos/#",)
@@ -74,9 +87,11 @@ class MqttReader:
         wait_until(self._subscribed.is_set, 10, "the oracle has subscribed")
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        if kind is None:
+            assert not self._wrong, f"{len(self._wrong)} messages are no published events: {self._wrong[0]}"
 
     def _on_connect(self, client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
         if not reason.is_failure:
@@ -96,6 +111,10 @@ class MqttReader:
             at=time.time(),
             redelivered=read.again,
         )
+        try:
+            check(received, self._contents)
+        except AssertionError as error:  # which would end the thread of the client, and nothing else
+            self._wrong.append(str(error))
         with self._lock:
             if read.topic.endswith(_NOTICES):
                 self._notices.append(received)

@@ -1,11 +1,12 @@
 """What consumers received, held against the schemas that the bridge publishes, by a validator that is not the bridge's.
 
 A schema is open, so that members may be added; here what the bridge writes itself is closed, so that none is added
-without its schema.
+without its schema. Used by the readers of both brokers for all that they read.
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -14,53 +15,69 @@ from jsonschema_rs import Validator, validator_for
 from bridge.schemas import names, schema
 from tests.oracle.record import Received
 
-__all__ = ["CONTENTS", "check", "validator"]
+__all__ = ["ANYTHING", "CONTENTS", "NOTIFICATIONS", "check", "validator"]
 
+ANYTHING: Sequence[str] = ()
+"""What others than the bridge have published, or a sink with payloads that no bridge would give it."""
+NOTIFICATIONS = ("notification",)
 CONTENTS = ("notification", "resource", "reference")
 """What `EVENT__CONTENT` may be."""
 
+_NO_EVENT = re.compile(r".*/bridge/(state|info|health|marker)")
 _ENVELOPE = "application/cloudevents+json"
 _LETTER = "bridge-dlq-"
 _OWN = "portos.bridge."
-_CHANGE = "portos.resources.changed"
+_CLOSED = ("attributes", "event", "reference")
+_REFERENCES = ({"resource", "id", "version", "action", "createdAt"}, {"event", "createdAt"})
 
 
-def check(received: Received, content: str = "notification") -> None:
-    """Raise ValueError unless attributes and payload are those of a published event with this `EVENT__CONTENT`.
+def check(received: Received, contents: Sequence[str] = NOTIFICATIONS) -> None:
+    """Raise AssertionError unless it is a published event, with one of these as `EVENT__CONTENT`.
 
-    Without a content type or attributes, as over MQTT 3.1.1, it has to be in structured mode.
+    Without a content type or attributes, as over MQTT 3.1.1, it has to be in structured mode. An empty one, which says
+    that something is gone, has attributes at most.
     """
+    if not contents or _NO_EVENT.fullmatch(received.topic):
+        return
+    if not received.value:
+        if received.attributes:
+            _hold(received, "attributes", received.attributes)
+        return
     if received.content_type == _ENVELOPE or not (received.content_type or received.attributes):
-        event = json.loads(received.value)
-        _hold("event", event)
-        attributes, data = event, event.get("data")
-        if "data_base64" in event:
-            return
-    else:
-        attributes, data = received.attributes, json.loads(received.value)
-        _hold("attributes", {name: text for name, text in attributes.items() if not name.startswith(_LETTER)})
-    _hold(_schema_of(attributes["type"], data, content), data)
+        event = _read(received, received.value)
+        _hold(received, "event", event)
+        if "data" in event:
+            _hold(received, _schema_of(event["type"], event["data"], contents), event["data"])
+        return
+    attributes = {name: text for name, text in received.attributes.items() if not name.startswith(_LETTER)}
+    _hold(received, "attributes", attributes)
+    data = _read(received, received.value)
+    _hold(received, _schema_of(attributes["type"], data, contents), data)
 
 
-def _schema_of(event: str, data: Any, content: str) -> str:
+def _schema_of(event: str, data: Any, contents: Sequence[str]) -> str:
+    """Name the schema that a payload has to have, as strict as its members allow to say."""
     if event.startswith(_OWN):
         return event
-    match content:
-        case "notification":
-            return event if event in names() else content
-        case "resource" if not (isinstance(data, dict) and "createdAt" in data and data.keys() <= _REFERENCE):
-            return content
-    return "reference"
+    members = data.keys() if isinstance(data, dict) else ()
+    if "notification" in contents and (len(contents) == 1 or "e" in members):
+        return event if event in names() else "notification"
+    return "reference" if set(members) in _REFERENCES or "resource" not in contents else "resource"
 
 
-_REFERENCE = {"resource", "id", "version", "action", "event", "createdAt"}
+def _read(received: Received, text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise AssertionError(f"{received.topic}: {text[:200]!r} is no JSON: {error}") from error
 
 
-def _hold(name: str, value: Any) -> None:
+def _hold(received: Received, name: str, value: Any) -> None:
     error = next(iter(validator(name).iter_errors(value)), None)
     if error is not None:
-        place = "/".join(map(str, error.instance_path))
-        raise ValueError(f"no valid {name}, at {place or 'its root'}: {error.message}")
+        place = "/".join(map(str, error.instance_path)) or "its root"
+        text = f"{received.topic}: no valid {name}, at {place}: {error.message[:200]}"
+        raise AssertionError(f"{text}: {received.value[:300]!r}")
 
 
 @cache
@@ -68,9 +85,6 @@ def validator(name: str) -> Validator:
     """Make the validator of a schema."""
     found = schema(name)
     return validator_for(_closed(found) if name.startswith(_OWN) or name in _CLOSED else found, validate_formats=True)
-
-
-_CLOSED = ("attributes", "event", "reference")
 
 
 def _closed(part: Any) -> Any:
