@@ -116,6 +116,7 @@ def _wrong(config: KafkaConfig, topic: Topic, found: Found) -> Iterator[Finding]
     if found.replicas == 1:
         yield Finding("warning", "with one replica a lost disk loses events that were confirmed")
     yield from _wrong_settings(config, found, found.settings or {})
+    yield from _wrong_policy(topic, (found.settings or {}).get("cleanup.policy"))
 
 
 def _wrong_settings(config: KafkaConfig, found: Found, settings: Mapping[str, str]) -> Iterator[Finding]:
@@ -126,8 +127,6 @@ def _wrong_settings(config: KafkaConfig, found: Found, settings: Mapping[str, st
         yield Finding("failed", f"only {found.in_sync} in sync of some partition: nothing can be written there")
     elif least == 1 and found.replicas > 1:
         yield Finding("warning", "what one replica alone has confirmed is lost with it: set min.insync.replicas=2")
-    if "compact" in settings.get("cleanup.policy", ""):
-        yield Finding("warning", "compacted: of each key only the last event is kept")
     if most is not None and most < config.batch_bytes:
         text = f"BATCH_BYTES is {config.batch_bytes}: the brokers refuse such batches"
         yield Finding("failed", f"{text}, set it to at most {most}")
@@ -138,6 +137,17 @@ def _wrong_settings(config: KafkaConfig, found: Found, settings: Mapping[str, st
         yield Finding(
             "warning", "a replica that is behind may lead, which loses events: unclean.leader.election.enable"
         )
+
+
+def _wrong_policy(topic: Topic, policy: str | None) -> Iterator[Finding]:
+    if policy is None:
+        return
+    if topic.compacted and "compact" not in policy:
+        yield Finding("failed", "not compacted: states are lost with their age, set cleanup.policy=compact")
+    elif topic.compacted and "delete" in policy:
+        yield Finding("warning", "states are lost with their age: set cleanup.policy=compact alone")
+    elif not topic.compacted and "compact" in policy:
+        yield Finding("warning", "compacted: of each key only the last event is kept")
 
 
 def _number(settings: Mapping[str, str], name: str) -> int | None:

@@ -139,8 +139,10 @@ class _Brokers:
         """Create topics, wait until the brokers know them, and tell what became of each."""
         if not missing:
             return []
-        replicas, settings = settings_of(config, cluster.brokers)
-        new: list[Any] = [(topic.name, topic.partitions, replicas, [], list(settings.items())) for topic in missing]
+        new: list[Any] = []
+        for topic in missing:
+            replicas, settings = settings_of(config, topic, cluster.brokers)
+            new.append((topic.name, topic.partitions, replicas, [], list(settings.items())))
         seconds = config.request_seconds / 2
         request = CreateTopicsRequest(new, round(seconds * 1000), validate_only=False)
         answer = await self._client.send(await self._creating(), request)

@@ -12,7 +12,7 @@ from bridge.errors import Rejected
 from bridge.message import Message
 from sinks.kafka.config import KafkaConfig
 from sinks.kafka.explanation import explain
-from sinks.kafka.records import OTHER_TOPIC
+from sinks.kafka.records import OTHER_TOPIC, topic_of
 
 __all__ = ["Topic", "allowing", "creating", "refusals", "settings_of", "topics"]
 
@@ -26,16 +26,17 @@ _DEFAULT_MESSAGE_BYTES = 1_048_588  # what brokers take unless told otherwise: `
 class Topic:
     """A topic and how many partitions it should have; one that is not `expected` is for events that may never come.
 
-    One partition is enough where all events have the same key.
+    One partition is enough where all events have the same key. Of a `compacted` one the last record of a key is kept.
     """
 
     name: str
     partitions: int = _PARTITIONS
     expected: bool = True
+    compacted: bool = False
 
 
 def topics(config: KafkaConfig, examples: Iterable[Message]) -> Sequence[Topic]:
-    """Name the topics of events like these, and of the copies of dead letters, each once."""
+    """Name the topics of events like these, of states, and of the copies of dead letters, each once."""
     found: dict[str, Topic] = {}
     for message in examples:
         try:
@@ -44,6 +45,9 @@ def topics(config: KafkaConfig, examples: Iterable[Message]) -> Sequence[Topic]:
             continue  # which `refusals` tells
         partitions = 1 if message.resource is None else _PARTITIONS
         found.setdefault(name, Topic(name, partitions, name != OTHER_TOPIC))
+        if config.state_topic_template is not None and message.resource is not None:
+            name = topic_of(config.state_topic_template, config.site, message.resource)
+            found.setdefault(name, Topic(name, partitions, compacted=True))
     if config.dlq_topic is not None:
         found.setdefault(config.dlq_topic, Topic(config.dlq_topic, 1))
     return list(found.values())
@@ -61,14 +65,15 @@ def refusals(config: KafkaConfig, examples: Iterable[Message]) -> Iterator[str]:
             told.add(str(refusal))
 
 
-def settings_of(config: KafkaConfig, brokers: int) -> tuple[int, Mapping[str, str]]:
+def settings_of(config: KafkaConfig, topic: Topic, brokers: int) -> tuple[int, Mapping[str, str]]:
     """Give the number of replicas and the settings that a new topic is to have; how long events are kept is not ours.
 
     Of three replicas two confirm, so that one may be away, and of fewer one less; else the brokers' default might ask
     for more than there are.
     """
     replicas = min(_MOST_REPLICAS, max(brokers, 1))
-    settings = {"cleanup.policy": "delete", "min.insync.replicas": str(max(replicas - 1, 1))}
+    policy = "compact" if topic.compacted else "delete"
+    settings = {"cleanup.policy": policy, "min.insync.replicas": str(max(replicas - 1, 1))}
     if config.max_request_bytes > _DEFAULT_MESSAGE_BYTES:
         settings["max.message.bytes"] = str(config.max_request_bytes)
     return replicas, settings
@@ -76,7 +81,7 @@ def settings_of(config: KafkaConfig, brokers: int) -> tuple[int, Mapping[str, st
 
 def creating(config: KafkaConfig, topic: Topic, brokers: int) -> str:
     """Write the command that creates a topic as `--create-topics` would."""
-    replicas, settings = settings_of(config, brokers)
+    replicas, settings = settings_of(config, topic, brokers)
     words = [*_tool(config, "kafka-topics.sh"), "--create", "--topic", topic.name]
     words += ["--partitions", str(topic.partitions), "--replication-factor", str(replicas)]
     for name, value in settings.items():

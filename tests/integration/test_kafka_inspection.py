@@ -116,6 +116,19 @@ async def test_missing_topics_are_created_and_no_others_touched(broker: KafkaBro
         assert await sink.deliver([sample(1, resource="orders"), sample(2)]) == [None, None]
 
 
+async def test_a_topic_of_states_is_created_compacted(broker: KafkaBroker) -> None:
+    """And one that is not is told as a failure."""
+    name = f"s{uuid4().hex[:12]}"
+    config = config_for(broker.bootstrap, state_topic_template=f"portos.state.{name}.{{resource}}")
+    make(broker.bootstrap, f"portos.state.{name}.orders", 3)
+
+    findings = await look(config, examples("tickets", "orders"), create=True)
+
+    told = {finding.text.split()[1].strip(":"): finding for finding in findings if "is created" not in finding.text}
+    assert "cleanup.policy=compact" in told[f"portos.state.{name}.tickets"].text
+    assert told[f"portos.state.{name}.orders"].rank == "failed"
+
+
 async def test_the_command_that_is_told_makes_the_same_topic(broker: KafkaBroker) -> None:
     """For whoever may not create topics with the bridge's own login."""
     config = config_for(broker.bootstrap, max_request_bytes=2_000_000)

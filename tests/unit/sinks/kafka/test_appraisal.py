@@ -63,6 +63,20 @@ def test_what_is_wrong_is_said_and_how_it_is_mended(there: Found, rank: str, sai
     assert said in finding.text
 
 
+@pytest.mark.parametrize(
+    ("policy", "rank", "said"),
+    [("compact", "ok", ""), ("compact,delete", "warning", "compact alone"), ("delete", "failed", "not compacted")],
+)
+def test_a_topic_of_states_has_to_be_compacted(policy: str, rank: str, said: str) -> None:
+    """Else the state of what has not changed for a while is deleted."""
+    topic = Topic("portos.state.tickets", compacted=True)
+
+    finding = appraise(CONFIG, topic, found(settings={"cleanup.policy": policy}), THREE)
+
+    assert finding.rank == rank
+    assert said in finding.text
+
+
 def test_all_that_is_wrong_is_said_at_once_by_the_gravest_of_it() -> None:
     """One line a topic, so that a list of them stays one."""
     there = found(replicas=1, in_sync=1, rights=frozenset({"Describe"}), settings={"min.insync.replicas": "1"})

@@ -39,6 +39,17 @@ def test_every_event_has_its_topic_and_every_topic_is_named_once() -> None:
     ]
 
 
+def test_states_have_topics_that_are_compacted() -> None:
+    """One for each resource, with as many partitions as its events, so that a key has the same place in both."""
+    settings = config(state_topic_template="portos.state.{resource}")
+
+    found = topics(settings, EXAMPLES)
+
+    assert found[:2] == [Topic("portos.tickets", 6), Topic("portos.state.tickets", 6, compacted=True)]
+    assert sum(topic.compacted for topic in found) == 2
+    assert settings_of(settings, found[1], 3)[1]["cleanup.policy"] == "compact"
+
+
 def test_an_event_that_has_no_topic_is_told() -> None:
     """A resource whose name leads to a topic of the bridge's own becomes dead letters, and has no topic to create."""
     examples = [sample(number, resource="licence") for number in (1, 2)]
@@ -53,14 +64,14 @@ def test_an_event_that_has_no_topic_is_told() -> None:
 @pytest.mark.parametrize(("brokers", "replicas", "confirmed"), [(1, 1, "1"), (2, 2, "1"), (3, 3, "2"), (9, 3, "2")])
 def test_a_new_topic_has_as_many_replicas_as_there_are_brokers_for(brokers: int, replicas: int, confirmed: str) -> None:
     """At most three; of three two must confirm, so that one may be away."""
-    found, settings = settings_of(config(), brokers)
+    found, settings = settings_of(config(), Topic("a"), brokers)
 
     assert (found, settings) == (replicas, {"cleanup.policy": "delete", "min.insync.replicas": confirmed})
 
 
 def test_a_new_topic_takes_the_largest_event() -> None:
     """Only where that is more than brokers take by themselves."""
-    assert settings_of(config(max_request_bytes=5_000_000), 1)[1]["max.message.bytes"] == "5000000"
+    assert settings_of(config(max_request_bytes=5_000_000), Topic("a"), 1)[1]["max.message.bytes"] == "5000000"
 
 
 def test_the_commands_are_those_of_kafkas_own_tools() -> None:
