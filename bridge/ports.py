@@ -175,8 +175,8 @@ OFFLINE = Notice("state", b'{"state":"offline"}')
 class Announcer(Protocol):
     """A sink whose broker has a place for notices. A sink that lacks this is not asked."""
 
-    async def announce(self, notices: Sequence[Notice]) -> Sequence[Rejected | None]:
-        """Hand over notices and report one outcome each: None once the broker has confirmed it.
+    async def announce(self, notice: Notice) -> Rejected | None:
+        """Hand over a notice and report what became of it: None once the broker has confirmed it.
 
         Raises `Unavailable` where the connection is of no more use; what the broker refuses is `Rejected`, whatever it
         may mean for an event, since no event waits for a notice. Never called at once with `deliver`. Once something

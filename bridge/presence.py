@@ -2,8 +2,10 @@
 
 A connection begins with that, ahead of all events, and ends with it where the bridge stops; in between it is told what
 has changed, and how the bridge is every half minute. Sinks know when by nothing but being asked (`bridge.ports`).
-Nothing about it stops an event: what a broker refuses is warned of once, and a broker that ends connections over it
-gets one without. Used by `bridge.service`; what is told comes from `bridge.notices`.
+Nothing about it stops an event: what a broker refuses, with a word or with the end of the connection, it is not told
+again for a while, and after three connections in a row that ended over it for any other reason one goes without.
+Used by `bridge.service`; what is told comes from
+`bridge.notices`.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bridge.errors import Rejected, Unavailable
+from bridge.errors import BridgeError, Rejected, Unavailable
 from bridge.ports import OFFLINE, Announcer, Notice, Sink
 
 __all__ = ["Presence", "Report"]
@@ -22,6 +24,7 @@ __all__ = ["Presence", "Report"]
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
 _HEALTH_SECONDS = 30.0
+_REFUSED_SECONDS = 600.0
 _FAILED_ARRIVALS = 3
 C = TypeVar("C")
 
@@ -44,7 +47,8 @@ class Presence:
         self._stopping = stopping
         self._sink: Announcer | None = None
         self._told: Notice | None = None
-        self._refused: dict[str, str] = {}
+        self._refusals = 0
+        self._refused_at: dict[str, float] = {}
         self._failed_arrivals = 0
         self._look_at = 0.0
         self._health_at = 0.0
@@ -84,33 +88,58 @@ class Presence:
 
     async def _arrive(self, sink: Announcer) -> None:
         if self._failed_arrivals >= _FAILED_ARRIVALS:
-            text = (
-                "sink %s: %d connections in a row ended while the broker was told of the bridge: this one goes without"
-            )
-            _log.warning(text, self._name, self._failed_arrivals)
+            text = "sink %s: its broker ends connections when it is told of the bridge: this one goes without"
+            _log.warning(text, self._name)
             self._failed_arrivals = 0
             return
         self._failed_arrivals += 1
-        await self._tell(sink, [self._report.state(), self._report.info(), self._report.health()])
+        refusals = self._refusals
+        try:
+            await self._tell(sink, [self._report.state(), self._report.info(), self._report.health()])
+        except Unavailable as error:
+            if self._refusals == refusals:
+                raise
+            self._failed_arrivals = 0
+            # The next connection is not told that any more, so there is nothing to wait for.
+            raise Unavailable(str(error), reason=error.reason, at_once=True) from error
         self._failed_arrivals = 0
         self._sink = sink
 
     async def _leave(self, sink: Announcer) -> None:
         try:
-            outcomes: Sequence[Rejected | None] = await sink.announce([OFFLINE])
+            refusal = await sink.announce(OFFLINE)
         except Unavailable as error:
-            outcomes = [Rejected(str(error), reason=error.reason)]
-        for refusal in filter(None, outcomes):
+            refusal = Rejected(str(error), reason=error.reason)
+        if refusal is not None:
             text = "sink %s: its broker does not confirm that the bridge stops, and has to say so itself: %s"
             _log.warning(text, self._name, refusal)
 
     async def _tell(self, sink: Announcer, notices: Sequence[Notice]) -> None:
-        outcomes = await sink.announce(notices)
+        """Tell what is not refused, in this order."""
         self._health_at = time.monotonic() + _HEALTH_SECONDS
-        for notice, refusal in zip(notices, outcomes, strict=True):
+        for notice in notices:
             if notice.name == OFFLINE.name:
                 self._told = notice
-            text = "" if refusal is None else str(refusal)
-            if text and text != self._refused.get(notice.name):
-                _log.warning("sink %s goes on without telling its broker its %s: %s", self._name, notice.name, text)
-            self._refused[notice.name] = text
+            if self._refused(notice):
+                continue
+            try:
+                refusal = await sink.announce(notice)
+            except Unavailable as error:
+                if error.reason == "unauthorized":  # some brokers end the connection for want of a right
+                    self._refuse(notice, error)
+                raise
+            if refusal is not None:
+                self._refuse(notice, refusal)
+
+    def _refused(self, notice: Notice) -> bool:
+        at = self._refused_at.get(notice.name)
+        if at is not None and time.monotonic() >= at + _REFUSED_SECONDS:
+            del self._refused_at[notice.name]
+            return False
+        return at is not None
+
+    def _refuse(self, notice: Notice, why: BridgeError) -> None:
+        self._refusals += 1
+        self._refused_at[notice.name] = time.monotonic()
+        text = "sink %s: its broker does not take the %s of the bridge, and gets none for %g s; events go on: %s"
+        _log.warning(text, self._name, notice.name, _REFUSED_SECONDS, why)

@@ -1,6 +1,5 @@
 """An MQTT sink whose broker is told of the bridge, and says with the connection's will when the bridge is gone."""
 
-from collections.abc import Sequence
 from functools import partial
 
 from bridge.errors import Rejected
@@ -15,11 +14,8 @@ __all__ = ["AnnouncingMqttSink"]
 class AnnouncingMqttSink(MqttSink):
     """See the module. The will itself is set by `sinks.mqtt.session`, before there is a connection."""
 
-    async def announce(self, notices: Sequence[Notice]) -> Sequence[Rejected | None]:
-        """Publish one notice after the other, each confirmed before the next, so that the order is that of the list."""
-        return [await self._publish_notice(notice) for notice in notices]
-
-    async def _publish_notice(self, notice: Notice) -> Rejected | None:
+    async def announce(self, notice: Notice) -> Rejected | None:
+        """Publish a notice, and wait until the broker has confirmed it."""
         topic = notice_topic(self._config, notice.name)
         packet_of = partial(notice_packet, self._config, notice, retained=notice.kept and self._retains)
         size = len(packet_of(1))

@@ -56,9 +56,9 @@ class Broker:
         self.heard += [message.id for message in batch]
         return [None] * len(batch)
 
-    async def announce(self, notices: Sequence[Notice]) -> Sequence[Rejected | None]:
-        self.heard += [notice.body.decode() for notice in notices]
-        return [self.answer(notice) for notice in notices]
+    async def announce(self, notice: Notice) -> Rejected | None:
+        self.heard.append(notice.body.decode())
+        return self.answer(notice)
 
     @property
     def events(self) -> list[str]:
@@ -184,12 +184,12 @@ async def test_an_end_that_is_no_stop_in_order_tells_nothing(journal: Journal, c
     assert OFFLINE.body.decode() not in broker.heard
 
 
-async def test_what_a_broker_refuses_is_warned_of_once_and_stops_no_event(
+async def test_what_a_broker_refuses_is_warned_of_once_and_not_told_again(
     journal: Journal, catalogue: Catalogue, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bridge with rights for resources alone delivers as before."""
+    """A bridge with rights for resources alone delivers as before, over the connection it has."""
     monkeypatch.setattr(module, "_HEALTH_SECONDS", 0.02)
-    broker = Broker(answer=lambda notice: None if notice.name == "info" else NOT_GRANTED)
+    broker = Broker(answer=lambda notice: None if notice.name == "health" else NOT_GRANTED)
     await journal.append(messages(1, 30))
 
     with caplog.at_level(logging.WARNING, "bridge.presence"):
@@ -197,18 +197,61 @@ async def test_what_a_broker_refuses_is_warned_of_once_and_stops_no_event(
             await until(lambda: len(broker.events) == 30, 5, "delivered")
             await until(lambda: broker.heard.count("health") >= 4, 5, "told four times")
 
-    refused = [record.getMessage() for record in caplog.records if "goes on without" in record.getMessage()]
+    refused = [record.getMessage() for record in caplog.records if "does not take" in record.getMessage()]
     assert len(refused) == 2
-    assert broker.connections == 1
+    assert broker.connections == broker.heard.count("online") == broker.heard.count("info") == 1
 
 
-async def test_a_broker_that_ends_connections_over_a_notice_gets_one_without(
+@pytest.mark.parametrize("how", ["with a reason", "without a word"])
+async def test_a_broker_that_ends_connections_over_a_notice_gets_the_next_without_it(
+    journal: Journal, catalogue: Catalogue, how: str
+) -> None:
+    """HiveMQ says why it ends the connection, Mosquitto 2.0.11 refuses and just closes: events wait for neither."""
+    broker = Broker()
+    refused_on = 0
+
+    def answer(notice: Notice) -> Rejected | None:
+        nonlocal refused_on
+        if notice.name == "info":
+            if how == "with a reason":
+                raise Unavailable("not granted", reason="unauthorized", hold=True)
+            refused_on = broker.connections
+            return NOT_GRANTED
+        if refused_on == broker.connections:
+            raise Unavailable("closed", reason="server_close", hold_after=1)
+        return None
+
+    broker.answer = answer
+    await journal.append(messages(1, 3))
+
+    async with delivering(journal, catalogue, Bridge(), broker):
+        await until(lambda: len(broker.events) == 3, 5, "delivered")
+
+    assert broker.connections == 2
+    assert broker.heard[-6:] == ["online", "health", "id-1", "id-2", "id-3", OFFLINE.body.decode()]
+
+
+async def test_what_was_refused_is_tried_again_after_a_while(
+    journal: Journal, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A right may have been granted since then."""
+    monkeypatch.setattr(module, "_REFUSED_SECONDS", 0.05)
+    broker, bridge = Broker(answer=lambda _: NOT_GRANTED), Bridge()
+
+    async with delivering(journal, catalogue, bridge, broker):
+        await until(lambda: "health" in broker.heard, 5, "refused")
+        await asyncio.sleep(0.1)
+        bridge.state = "degraded"
+        await until(lambda: "degraded" in broker.heard, 5, "tried again")
+
+
+async def test_after_three_connections_that_ended_over_a_notice_one_goes_without(
     journal: Journal, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After three in a row, so that a right that is missing for a notice never holds up an event."""
+    """For whatever reason they did: no notice ever holds up an event."""
 
     def close(_notice: Notice) -> None:
-        raise Unavailable("not authorized", reason="unauthorized")
+        raise Unavailable("closed", reason="server_close")
 
     broker = Broker(answer=close)
     await journal.append(messages(1, 3))
@@ -241,9 +284,8 @@ async def test_a_broker_that_does_not_answer_a_notice_costs_a_connection_and_not
     presence = Presence("kafka", Bridge().report(), lambda: False)
     delivery = Delivery("kafka", journal, catalogue, link(), 10, 0.05, presence=presence)
 
-    async def hang(_notices: Sequence[Notice]) -> Sequence[Rejected | None]:
+    async def hang(_notice: Notice) -> None:
         await never.wait()
-        return []
 
     async with presence.connect(broker.connect, None) as sink:
         broker.announce = hang  # type: ignore[method-assign]

@@ -50,9 +50,9 @@ async def test_the_will_of_mqtt_3_says_the_same() -> None:
 
 
 async def test_notices_are_published_in_their_order_and_retained_as_they_ask() -> None:
-    """Each is confirmed before the next is sent, with QoS 1 and its content type."""
+    """With QoS 1 and their content type, each confirmed when it is told."""
     async with FakeBroker() as broker, connected(broker) as sink:
-        assert await sink.announce([ONLINE, INFO, HEALTH]) == [None, None, None]
+        assert [await sink.announce(notice) for notice in (ONLINE, INFO, HEALTH)] == [None, None, None]
 
     assert broker.published == [
         (0x33, "portos/bridge/state", JSON + ONLINE.body),
@@ -66,7 +66,7 @@ async def test_what_is_refused_is_said_of_that_notice_alone_and_the_connection_g
     """A bridge with rights for its events alone still delivers them."""
     broker = FakeBroker(answer=lambda number, mid: puback(mid, 0x87 if number == 0 else 0))
     async with broker, connected(broker) as sink:
-        refused, taken = await sink.announce([ONLINE, INFO])
+        refused, taken = [await sink.announce(notice) for notice in (ONLINE, INFO)]
         assert await sink.deliver([sample(1)]) == [None]
 
     assert isinstance(refused, Rejected)
@@ -78,13 +78,13 @@ async def test_what_is_refused_is_said_of_that_notice_alone_and_the_connection_g
 async def test_nobody_listening_to_a_notice_is_a_success() -> None:
     """The broker keeps it all the same (reason code 0x10)."""
     async with FakeBroker(answer=lambda _, mid: puback(mid, 0x10)) as broker, connected(broker) as sink:
-        assert await sink.announce([ONLINE]) == [None]
+        assert await sink.announce(ONLINE) is None
 
 
 async def test_a_broker_that_retains_nothing_is_not_asked_to() -> None:
     """Retain Available 0 of CONNACK (5.0, 3.2.2.3.5): a retained message would end the connection."""
     async with FakeBroker(connack=b"\x20\x05\x00\x00\x02\x25\x00") as broker, connected(broker) as sink:
-        await sink.announce([ONLINE])
+        await sink.announce(ONLINE)
 
     assert broker.published == [(0x32, "portos/bridge/state", JSON + ONLINE.body)]
 
@@ -95,7 +95,7 @@ async def test_a_notice_that_is_too_large_for_the_broker_is_not_sent() -> None:
     for limit in (size - 1, size):
         connack = b"\x20\x08\x00\x00\x05\x27" + limit.to_bytes(4, "big")
         async with FakeBroker(connack=connack) as broker, connected(broker) as sink:
-            (outcome,) = await sink.announce([INFO])
+            outcome = await sink.announce(INFO)
 
         assert (outcome is None) == (limit == size)
         assert len(broker.published) == (limit == size)
@@ -106,7 +106,7 @@ async def test_a_connection_that_ends_while_it_is_told_is_unavailable() -> None:
     async with FakeBroker(answer=lambda _number, _mid: b"\xe0\x02\x87\x00") as broker, connected(broker) as sink:
         for _ in range(2):
             with pytest.raises(Unavailable) as raised:
-                await sink.announce([ONLINE])
+                await sink.announce(ONLINE)
 
     assert raised.value.reason == "unauthorized"
     assert len(broker.published) == 1
@@ -131,7 +131,8 @@ async def test_the_broker_says_offline_unless_that_was_told(
     code = 0x80 if refused else 0
     async with FakeBroker(answer=lambda number, mid: puback(mid, code if number == 1 else 0)) as broker:
         async with connected(broker) as sink:
-            await sink.announce(told)
+            for notice in told:
+                await sink.announce(notice)
         await broker.closed.wait()
 
     assert broker.disconnects == left
@@ -142,7 +143,8 @@ async def test_over_mqtt_3_there_is_no_disconnect_where_the_broker_should_say_of
     for told, seen in (([ONLINE], False), ([ONLINE, OFFLINE], True)):
         async with FakeBroker(connack=ACCEPTED_3) as broker:
             async with connected(broker, version="3.1.1") as sink:
-                await sink.announce(told)
+                for notice in told:
+                    await sink.announce(notice)
             await broker.closed.wait()
 
         assert (DISCONNECT in broker.seen) == seen
@@ -160,7 +162,7 @@ async def test_the_last_word_comes_behind_a_delivery_that_was_cancelled_and_noth
             with pytest.raises(asyncio.CancelledError):
                 await task
             broker.transport.write(puback(1) + puback(2))
-            assert await sink.announce([OFFLINE]) == [None]
+            assert await sink.announce(OFFLINE) is None
         await broker.closed.wait()
 
     assert [topic for _, topic, _ in broker.published[2:]] == ["portos/bridge/state"]
@@ -169,7 +171,8 @@ async def test_the_last_word_comes_behind_a_delivery_that_was_cancelled_and_noth
 async def test_a_notice_is_no_proof_for_the_window() -> None:
     """A connection still begins with one event on its way, whatever was told before."""
     async with FakeBroker() as broker, connected(broker) as sink:
-        await sink.announce([ONLINE, INFO, HEALTH])
+        for notice in (ONLINE, INFO, HEALTH):
+            await sink.announce(notice)
         assert sink._window == 1
 
 

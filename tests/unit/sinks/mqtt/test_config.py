@@ -77,6 +77,14 @@ def test_plaintext_to_another_host_is_warned_of(url: str, username: str | None, 
     assert all(text.startswith(start) for (_, text), start in zip(found, said, strict=True))
 
 
+def test_what_the_older_protocol_lacks_is_warned_of() -> None:
+    """Whoever needs it should know at the start, and not by an event that the broker has refused."""
+    ((field, text),) = MqttConfig(url="mqtt://127.0.0.1", version="3.1.1").cautions()
+
+    assert field == "version"
+    assert "what it does not take is lost" in text
+
+
 @pytest.mark.parametrize(
     ("url", "reason"),
     [

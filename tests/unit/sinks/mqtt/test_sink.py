@@ -348,6 +348,13 @@ async def test_a_silent_broker_is_noticed_within_twice_the_keep_alive_time() -> 
     assert time.monotonic() - started < 2 * 1 + 2
 
 
+async def test_the_broker_s_keep_alive_takes_the_place_of_the_own() -> None:
+    """Server Keep Alive of CONNACK (5.0, 3.2.2.3.14): a connection that is longer silent would be ended."""
+    broker = FakeBroker(connack=b"\x20\x06\x00\x00\x03\x13\x00\x01")
+    async with broker, connection(broker, keepalive_seconds=600):
+        await until(lambda: PINGREQ in broker.seen, 5, "a ping comes as often as the broker wants one")
+
+
 async def test_a_quiet_connection_is_kept_by_pings() -> None:
     """With nothing to deliver the broker is pinged, and the connection is still good afterwards."""
     async with FakeBroker() as broker, connection(broker, keepalive_seconds=1) as sink:
