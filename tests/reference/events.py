@@ -29,6 +29,7 @@ from sinks.kafka.config import KafkaConfig
 from sinks.kafka.explanation import explain as explain_kafka
 from sinks.mqtt.config import MqttConfig
 from sinks.mqtt.explanation import explain as explain_mqtt
+from tests.reference.notices import section
 from tests.reference.states import state_lines
 
 __all__ = ["ATTRIBUTES", "CAUSE_TEXTS", "PAGE", "attribute_names", "examples", "main", "page"]
@@ -174,6 +175,8 @@ def _lines() -> Iterator[str]:
     yield ""
     yield from _table("cause", CAUSE_TEXTS)
     yield from state_lines(made["a change of a resource"], _SITE)
+    yield ""
+    yield from section()
     yield ""
     yield from _schemas()
 
