@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 CHART_STAMP := .venv-chart/installed
+HIVEMQ_STAMP := .hivemq/fetched
 EXAMPLES_VENV := .venv-examples
 EXAMPLES_STAMP := $(EXAMPLES_VENV)/installed
 EXAMPLES := $(wildcard examples/sink-*)
@@ -18,7 +19,7 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-servers nightly damage simulate-long lint bench chaos figures chart-tools example-sinks lock reference clean
+.PHONY: help install demo test test-servers nightly damage simulate-long lint bench chaos figures chart-tools example-sinks hivemq lock reference clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +86,13 @@ $(EXAMPLES_STAMP): $(STAMP) docs/writing-a-sink.md $(wildcard bridge/*.py bridge
 	@VIRTUAL_ENV=$(EXAMPLES_VENV) $(BIN)/uv pip install --quiet --constraints requirements-dev.lock --build-constraints requirements-dev.lock . $(foreach sink,$(EXAMPLES) $(EXAMPLES_VENV)/walk/sink-redis,'./$(sink)[test]')
 	@touch $@
 
+hivemq: $(HIVEMQ_STAMP) ## Fetch HiveMQ CE for the tests of MQTT 5; TEST_SECOND_MQTT_BROKER=.hivemq then names it (Java 11, Maven)
+
+$(HIVEMQ_STAMP): tests/brokers/hivemq/pom.xml
+	@rm -rf .hivemq
+	@mvn -q -B -f tests/brokers/hivemq/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/.hivemq
+	@touch $@
+
 lock: install ## Write the locks again after a change of pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --no-header --no-annotate pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --group dev --no-header --no-annotate pyproject.toml -c requirements.lock -o requirements-dev.lock
@@ -95,4 +103,4 @@ reference: install ## Write the generated table into the README, docs/events.md,
 	$(BIN)/python -m tests.reference.schemas
 
 clean: ## Remove what make has made
-	rm -rf .venv .venv-chart .venv-examples .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-chart .venv-examples .hivemq .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -17,6 +17,7 @@ from tests.brokers import (
     start_kafka,
     start_mqtt,
 )
+from tests.brokers.second_mqtt import second_mqtt_level
 
 _PEERS = ("TEST_DOTNET_BRIDGE", "TEST_NODE_BRIDGE", "TEST_NAIVE_BRIDGE")
 
@@ -33,7 +34,7 @@ def pytest_report_header() -> list[str]:
     """Name the level of each part of the outside world that this run uses."""
     peers = ", ".join(name for name in _PEERS if os.environ.get(name)) or "none"
     return [
-        f"brokers: kafka={kafka_level()} mqtt={mqtt_level()} hub={hub_level()} peers={peers}",
+        f"brokers: kafka={kafka_level()} mqtt={mqtt_level()},{second_mqtt_level()} hub={hub_level()} peers={peers}",
         f"required: {os.environ.get('TEST_REQUIRE') or 'nothing'}",
     ]
 

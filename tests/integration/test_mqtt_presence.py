@@ -1,5 +1,7 @@
-"""The installed bridge and a real broker: what it is told of the bridge, in order, and what it says for it."""
+"""The installed bridge and real brokers: what they are told of the bridge, in order, and what they say for it."""
 
+import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,11 +10,21 @@ from uuid import uuid4
 import pytest
 
 from tests.brokers import Hub, MqttBroker, start_simulator
+from tests.brokers.mqtt5 import MQTT_5, start_mqtt5
+from tests.brokers.second_mqtt import HiveMq
 from tests.chaos.bridge_process import BridgeProcess
 from tests.oracle.notices import NoticeReader, kept
 from tests.support import wait_until
 
 pytestmark = [pytest.mark.mqtt, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module", params=MQTT_5)
+def broker(request: pytest.FixtureRequest) -> Iterator[MqttBroker]:
+    """One broker for the whole file: topics and client ids are each test's own."""
+    started = start_mqtt5(request.param)
+    yield started
+    started.close()
 
 
 @pytest.fixture
@@ -39,6 +51,7 @@ def settings(hub: Hub, broker: MqttBroker, base: str, **further: str) -> dict[st
 
 @contextmanager
 def bridge(folder: Path, hub: Hub, broker: MqttBroker, base: str, **further: str) -> Iterator[BridgeProcess]:
+    folder.mkdir(exist_ok=True)
     process = BridgeProcess(folder, settings(hub, broker, base, **further))
     try:
         yield process
@@ -51,13 +64,13 @@ def name() -> str:
 
 
 def test_the_broker_is_told_first_then_come_the_events_and_last_that_the_bridge_is_gone(
-    shop: Hub, mqtt_broker: MqttBroker, tmp_path: Path
+    shop: Hub, broker: MqttBroker, tmp_path: Path
 ) -> None:
     """On every connection: state, info, health, what waited in the journal; `offline` before DISCONNECT."""
     base = name()
     with (
-        NoticeReader(mqtt_broker.host, mqtt_broker.port, base) as reader,
-        bridge(tmp_path, shop, mqtt_broker, base) as process,
+        NoticeReader(broker.host, broker.port, base) as reader,
+        bridge(tmp_path, shop, broker, base) as process,
     ):
         process.start()
         reader.wait_for_state("online", 10)
@@ -77,21 +90,19 @@ def test_the_broker_is_told_first_then_come_the_events_and_last_that_the_bridge_
         "resources/tickets": False,
         **({"bridge/resync": False} if "bridge/resync" in topics else {}),
     }
-    store = kept(mqtt_broker.host, mqtt_broker.port, base)
+    store = kept(broker.host, broker.port, base)
     assert set(store) == {"bridge/state", "bridge/info"}
     assert store["bridge/state"].document == {"state": "offline"}
     assert {each.content_type for each in store.values()} == {"application/json"}
     assert {each.qos for each in store.values()} == {1}
 
 
-def test_a_killed_bridge_is_told_to_be_offline_by_the_broker(
-    shop: Hub, mqtt_broker: MqttBroker, tmp_path: Path
-) -> None:
+def test_a_killed_bridge_is_told_to_be_offline_by_the_broker(shop: Hub, broker: MqttBroker, tmp_path: Path) -> None:
     """The will: at once for a kill, since the kernel closes the socket."""
     base = name()
     with (
-        NoticeReader(mqtt_broker.host, mqtt_broker.port, base) as reader,
-        bridge(tmp_path, shop, mqtt_broker, base) as process,
+        NoticeReader(broker.host, broker.port, base) as reader,
+        bridge(tmp_path, shop, broker, base) as process,
     ):
         process.start()
         reader.wait_for_state("online", 10)
@@ -100,17 +111,17 @@ def test_a_killed_bridge_is_told_to_be_offline_by_the_broker(
         process.start()
         reader.wait_for_state("online", 10)
 
-    assert kept(mqtt_broker.host, mqtt_broker.port, base)["bridge/state"].content_type == "application/json"
+    assert kept(broker.host, broker.port, base)["bridge/state"].content_type == "application/json"
 
 
 def test_a_hub_that_is_away_degrades_the_bridge_and_its_return_mends_it(
-    shop: Hub, mqtt_broker: MqttBroker, tmp_path: Path
+    shop: Hub, broker: MqttBroker, tmp_path: Path
 ) -> None:
     """Within three seconds, with the reason in the health."""
     base = name()
     with (
-        NoticeReader(mqtt_broker.host, mqtt_broker.port, base) as reader,
-        bridge(tmp_path, shop, mqtt_broker, base) as process,
+        NoticeReader(broker.host, broker.port, base) as reader,
+        bridge(tmp_path, shop, broker, base) as process,
     ):
         process.start()
         reader.wait_for_state("online", 10)
@@ -122,15 +133,90 @@ def test_a_hub_that_is_away_degrades_the_bridge_and_its_return_mends_it(
 
 
 def test_a_broker_that_lost_its_store_is_told_again_within_ten_seconds(
-    shop: Hub, own_mqtt_broker: MqttBroker, tmp_path: Path
+    shop: Hub, broker: MqttBroker, tmp_path: Path
 ) -> None:
     """State and info are there for whoever asks, as soon as the bridge is back."""
     base = name()
-    with bridge(tmp_path, shop, own_mqtt_broker, base) as process:
+    # HiveMQ may take more than the half minute after which pauses grow.
+    with bridge(tmp_path, shop, broker, base, DELIVERY__LONGEST_PAUSE_SECONDS="2") as process:
         process.start()
-        own_mqtt_broker.restart()  # killed before it saved anything
+        broker.restart()  # killed before it saved anything
         wait_until(
-            lambda: set(kept(own_mqtt_broker.host, own_mqtt_broker.port, base)) == {"bridge/state", "bridge/info"},
+            lambda: set(kept(broker.host, broker.port, base)) == {"bridge/state", "bridge/info"},
             10,
             "the retained messages are there again",
         )
+
+
+@pytest.mark.parametrize("kind", MQTT_5)
+def test_a_broker_that_grants_the_events_alone_gets_them_at_once(shop: Hub, tmp_path: Path, kind: str) -> None:
+    """Both brokers end the connection over a refused notice: HiveMQ with a reason, Mosquitto 2.0.11 without a word."""
+    rights = tmp_path / "acl"
+    rights.write_text("topic read #\ntopic write rights/resources/#\ntopic write rights/bridge/resync\n")
+    broker = start_mqtt5(kind, f"acl_file {rights}" if kind == "mosquitto" else "")
+    if isinstance(broker, HiveMq):  # whose will would be refused as well, and with it the connection
+        broker.deny("puback", "rights/bridge/info", "rights/bridge/health")
+    try:
+        with (
+            NoticeReader(broker.host, broker.port, "rights") as reader,
+            bridge(tmp_path, shop, broker, "rights") as process,
+        ):
+            process.start()
+            shop.change("tickets")
+            wait_until(lambda: reader.heard("resources/tickets"), 10, "the event has arrived")
+            log = process.log()
+    finally:
+        broker.close()
+
+    assert not reader.heard("bridge/info", "bridge/health")
+    assert log.count("does not take the") == (2 if kind == "hivemq" else 3)
+
+
+def test_a_will_that_is_refused_holds_the_sink_and_names_the_setting(
+    shop: Hub, broker: MqttBroker, tmp_path: Path
+) -> None:
+    """The broker refuses the connection for it, and cannot say that it is for the will."""
+    if not isinstance(broker, HiveMq):
+        pytest.skip("Mosquitto 2.0.11 takes a will that may not be published, and forgets it")
+    base = name()
+    broker.deny("puback", f"{base}/bridge")
+    with bridge(tmp_path, shop, broker, base) as process:
+        process.start()
+        wait_until(lambda: process.status()["sinks"]["mqtt"]["held"], 20, "the sink is held")
+        assert "ANNOUNCE" in process.status()["sinks"]["mqtt"]["lastError"]
+
+
+@pytest.mark.timeout(240)
+def test_two_bridges_of_one_client_id_are_an_alarm_and_no_storm(shop: Hub, broker: MqttBroker, tmp_path: Path) -> None:
+    """Each is held, says so in the log with the setting's name, and connects three times in a minute at most."""
+    base = name()
+    with (
+        bridge(tmp_path / "a", shop, broker, base) as first,
+        bridge(tmp_path / "b", shop, broker, base, AUTH__DEVICE_NAME="BRIDGE2") as second,
+    ):
+        both = (first, second)
+        first.start()
+        wait_until(lambda: _connects(first) == 1, 10, "the first is connected")
+        second.start()
+        begun = time.monotonic()
+        wait_until(lambda: any("CLIENT_ID" in process.log() and _held(process) for process in both), 20, "an alarm")
+        time.sleep(max(0.0, 60 - (time.monotonic() - begun)))
+        connects = [_connects(first) - 1, _connects(second)]
+    print(f"{broker.level}: {connects} connections in a minute")
+
+    assert max(connects) <= 3
+    assert sum(connects) >= 2
+    assert any("CLIENT_ID" in text for process in both for text in _errors(process))
+
+
+def _errors(process: BridgeProcess) -> list[str]:
+    lines = map(json.loads, process.log().splitlines())
+    return [line["message"] for line in lines if line["level"] == "error"]
+
+
+def _connects(process: BridgeProcess) -> float:
+    return process.metric("portos_bridge_sink_connects_total", sink="mqtt", result="ok")
+
+
+def _held(process: BridgeProcess) -> bool:
+    return process.metric("portos_bridge_sink_held", sink="mqtt") == 1
