@@ -4,8 +4,7 @@ A connection begins with that, ahead of all events, and ends with it where the b
 has changed, and how the bridge is every half minute. Sinks know when by nothing but being asked (`bridge.ports`).
 Nothing about it stops an event: what a broker refuses, with a word or with the end of the connection, it is not told
 again for a while, and after three connections in a row that ended over it for any other reason one goes without.
-Used by `bridge.service`; what is told comes from
-`bridge.notices`.
+Used by `bridge.service`; what is told comes from `bridge.notices`.
 """
 
 import asyncio

@@ -3,8 +3,9 @@
 And what it means that there is no connection, or no MQTT on it.
 
 Pure. The verbs are those of the Kafka sink, and none of them stops the bridge. `retry` follows after the usual pause,
-`doubt` after the longest; `hold` waits for somebody to act, and ends with the next attempt after that; `bury` is a
-message that the broker will never take, `blame` one that it may take another time: after three refusals it is buried.
+`doubt` after the longest; so does `suspect`, until it ends a second connection in a row, which is held. `hold` waits
+for somebody to act, and ends with the next attempt after that; `bury` is a message that the broker will never take,
+`blame` one that it may take another time: after three refusals it is buried.
 """
 
 import ssl
@@ -31,9 +32,11 @@ __all__ = [
     "upgrade_refused",
 ]
 
-Verb = Literal["deliver", "retry", "doubt", "hold", "bury", "blame"]
+Verb = Literal["deliver", "retry", "doubt", "suspect", "hold", "bury", "blame"]
 _REFUSALS_UNTIL_BURIED = 3
-_CLOSED_WITHOUT_A_WORD = 1  # two clients of one name do so to each other with every connection, a restart does it once
+_HELD_AFTER = (
+    1  # two clients of one name end each other's connections at once; `check --connect` and a restart do it once
+)
 
 
 class Meaning(NamedTuple):
@@ -109,7 +112,7 @@ DISCONNECT: Mapping[int, Meaning] = {
     0x8C: _CREDENTIALS,  # bad authentication method
     0x8D: Meaning("retry", "silence"),  # keep alive timeout
     # Coming back at once would throw the other one out, and so on for ever.
-    0x8E: Meaning("hold", "taken_over", "another client has the same CLIENT_ID; give each its own"),
+    0x8E: Meaning("suspect", "taken_over", "another client has the same CLIENT_ID; give each its own"),
     0x8F: _FAULT,  # topic filter invalid
     0x90: Meaning("blame", "refused"),  # topic name invalid
     0x93: _FAULT,  # receive maximum exceeded: it is read from CONNACK and kept
@@ -202,7 +205,7 @@ def ended(error: Exception | None, *, answered: bool) -> Unavailable:
             return Unavailable(f"the broker closed the connection before it answered; {_SCHEME}", reason="network")
         case None:  # also where it is a takeover, of which neither MQTT 3.1.1 nor Mosquitto 2.0.11 tells
             text = "the broker closed the connection without a word; has another client the same CLIENT_ID?"
-            return Unavailable(text, reason="server_close", hold_after=_CLOSED_WITHOUT_A_WORD)
+            return Unavailable(text, reason="server_close", hold_after=_HELD_AFTER)
     return Unavailable(f"the connection to the broker broke: {error!r}", reason="network")
 
 
@@ -234,6 +237,7 @@ def _unavailable(row: Meaning, text: str, *, blamed: bool) -> Unavailable:
         row.said(text),
         reason=row.reason,
         hold=row.verb == "hold",
-        slowly=row.verb == "doubt",
+        slowly=row.verb in ("doubt", "suspect"),
         bury_after=_REFUSALS_UNTIL_BURIED if row.verb == "blame" and blamed else None,
+        hold_after=_HELD_AFTER if row.verb == "suspect" else None,
     )

@@ -114,6 +114,27 @@ def test_a_killed_bridge_is_told_to_be_offline_by_the_broker(shop: Hub, broker: 
     assert kept(broker.host, broker.port, base)["bridge/state"].content_type == "application/json"
 
 
+def test_a_broker_that_does_not_answer_does_not_hold_up_the_stop(shop: Hub, broker: MqttBroker, tmp_path: Path) -> None:
+    """The last word has the deadline of closing; what the broker then says is for it to say, by the will."""
+    base = name()
+    with (
+        NoticeReader(broker.host, broker.port, base) as reader,
+        bridge(tmp_path, shop, broker, base, DELIVERY__CLOSE_SECONDS="1") as process,
+    ):
+        process.start()
+        reader.wait_for_state("online", 10)
+        broker.pause()
+        try:
+            begun = time.monotonic()
+            assert process.terminate() == 0
+            took = time.monotonic() - begun
+        finally:
+            broker.resume()
+        reader.wait_for_state("offline", 20)
+
+    assert took < 10
+
+
 def test_a_hub_that_is_away_degrades_the_bridge_and_its_return_mends_it(
     shop: Hub, broker: MqttBroker, tmp_path: Path
 ) -> None:

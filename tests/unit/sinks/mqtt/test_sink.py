@@ -230,11 +230,11 @@ async def test_packets_may_come_in_pieces() -> None:
 
 
 async def test_another_client_of_the_same_name_is_named_as_the_reason() -> None:
-    """A session taken over says so, and is held."""
+    """A session taken over says so, asks for a long pause, and is held if that goes on."""
     async with FakeBroker(answer=lambda _number, _mid: b"\xe0\x02\x8e\x00") as broker:
         outcomes = await delivered(broker)
 
-    assert {(outcome.reason, outcome.hold) for outcome in outcomes} == {("taken_over", True)}
+    assert {(outcome.reason, outcome.slowly, outcome.hold_after) for outcome in outcomes} == {("taken_over", True, 1)}
 
 
 async def test_what_is_no_mqtt_ends_the_connection() -> None:
