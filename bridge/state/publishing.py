@@ -9,6 +9,7 @@ again. Used by `bridge.state.topics`.
 import asyncio
 import logging
 import time
+from dataclasses import replace
 
 from bridge.deadline import Deadline
 from bridge.errors import Rejected, Unavailable
@@ -52,7 +53,7 @@ class Publishing:
                 await self._publish(sink, deadline, place, page)
             else:
                 await self._store.settle(place, page.upto)
-            self._count_damaged(page)
+            self._tell_losses(page)
             if mark is not None and place.cursor != self._marked and time.monotonic() >= self._mark_at:
                 await self._keep(mark, deadline, place)
             if not page.messages and not await self._wait(place):
@@ -82,10 +83,10 @@ class Publishing:
         if self._given_up.intersection(page.seqs):
             left = [index for index, seq in enumerate(page.seqs) if seq not in self._given_up]
             seqs, messages = [page.seqs[index] for index in left], [page.messages[index] for index in left]
-            page = Page(page.upto, seqs, messages, page.damaged)
+            page = replace(page, seqs=seqs, messages=messages)
         if self._stubborn[0] in page.seqs[1:]:
             end = page.seqs.index(self._stubborn[0])
-            page = Page(page.seqs[end] - 1, page.seqs[:end], page.messages[:end], page.damaged)
+            page = replace(page, upto=page.seqs[end] - 1, seqs=page.seqs[:end], messages=page.messages[:end])
         return page
 
     async def _publish(self, sink: Sink, deadline: Deadline, place: Place, page: Page) -> None:
@@ -119,7 +120,10 @@ class Publishing:
                 text = "%s: the state of a resource of %s is never taken, and what is there stays as it is: %s"
                 _log.error(text + " (said once)", self._link.name, what, why)
 
-    def _count_damaged(self, page: Page) -> None:
+    def _tell_losses(self, page: Page) -> None:
+        if page.forgotten:
+            text = "%s: states are published again, but for those that were forgotten for want of room"
+            _log.warning(text + "; see STATE__MAX_BYTES", self._link.name)
         if page.damaged:
             self._store.numbers.publications[self._name].damaged += page.damaged
             _log.error("%s: %d states are damaged on the disk and left out", self._link.name, page.damaged)

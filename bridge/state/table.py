@@ -51,13 +51,14 @@ class Foreign(sqlite3.DatabaseError):
 class Page:
     """States to be published next, in order, and their numbers; `upto` is where that leads, beyond what is not there.
 
-    `damaged` rows of the page could not be read.
+    `damaged` rows of the page could not be read. `forgotten`: others stood before it, and are gone.
     """
 
     upto: int
     seqs: list[int] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     damaged: int = 0
+    forgotten: bool = False
 
 
 class Table:
@@ -124,7 +125,7 @@ class Table:
     def after(self, cursor: int, limit: int) -> Page:
         """Give the next states behind a number, oldest change first."""
         rows = self._db.execute(_AFTER, (cursor, limit)).fetchall()
-        page = Page(rows[-1][0] if len(rows) == limit else self.head)
+        page = Page(rows[-1][0] if len(rows) == limit else self.head, forgotten=cursor < self.forgotten)
         for seq, crc, data in rows:
             message = read(crc, data)
             if message is None:

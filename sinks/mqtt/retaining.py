@@ -32,7 +32,8 @@ def state(config: MqttConfig) -> StateTopics | None:
         return None
     own = config.model_copy(update={"client_id": f"{config.client_id}-state", "announce": False})
     mode = "structured" if config.structured else "binary"
-    target = f"{config.url},{config.base},{config.state_topic_template},{config.site},{mode}"
+    # With another limit what was too large may no longer be.
+    target = f"{config.url},{config.base},{config.state_topic_template},{config.site},{mode},{config.max_packet_bytes}"
     return StateTopics(target, partial(_connect, own))
 
 

@@ -198,6 +198,26 @@ async def test_after_a_lost_connection_it_goes_on_with_what_was_not_confirmed(op
     assert broker.log == [("a", 1), ("c", 1), ("b", 1), ("c", 1)]
 
 
+async def test_states_that_were_forgotten_are_told_where_they_would_be_published_again(
+    opening: Opening, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not while a broker has all that it was given."""
+    caplog.set_level(logging.WARNING)
+    broker = Broker()
+    async with opening(mqtt="m") as store, publishes(store, broker):
+        await feed(store, *(change(f"t{number}", 1) for number in range(20)))
+        await until(lambda: broker.text.endswith(":20"), 5, "all is published, and marked")
+        await store._call(lambda table: table.forget(20))
+        await feed(store, change("a", 1))
+        await all_out(store)
+        assert "forgotten" not in caplog.text
+
+        broker.restart()
+        await until(lambda: len(broker.log) == 19, 5, "those that are left")
+
+    assert "forgotten for want of room" in caplog.text
+
+
 async def test_the_damaged_are_left_out_and_counted(opening: Opening) -> None:
     broker = Broker()
     async with opening() as store:
