@@ -50,7 +50,6 @@ _NEIGHBOUR_SECONDS = 15.0
 _WITHHELD_CHANGES = 50_000
 _REPEATED_CHANGES = 10_000
 _STATE_KEYS = 10_000
-_STATE_RUNS = 20
 
 
 class Told(Protocol):
@@ -145,7 +144,7 @@ def _restart_brokers(_kafka: KafkaBroker, _mqtt: MqttBroker, _: str) -> list[lea
 
 
 def _keep_states(kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> list[states.Outcome]:
-    return [states.keep(kafka, mqtt, _STATE_KEYS, f"{seed}/{number}") for number in range(_STATE_RUNS)]
+    return [states.keep(kafka, mqtt, _STATE_KEYS, seed)]
 
 
 def _stay_a_neighbour(kafka: KafkaBroker, mqtt: MqttBroker, _: str) -> list[neighbour.Neighbour]:
@@ -166,7 +165,7 @@ LONG_RUNS = (
     LongRun("discarded clients", _discard),
     LongRun("rolling restart", _restart_brokers),
     LongRun("other sink", _stay_a_neighbour),
-    LongRun("states", _keep_states, asked=True),
+    LongRun("states", _keep_states, each_round=True, asked=True),
     LongRun("kill -9", _kill),
     *(LongRun(name, partial(_cut_power, way)) for name, way in power.WAYS.items()),
     LongRun("damage", _damage, each_round=True),
