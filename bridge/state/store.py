@@ -172,12 +172,18 @@ class StateStore:
             return function(self._table or self._open())
         except (sqlite3.OperationalError, OSError) as error:  # what another disk, or more room on it, would cure
             self._give_back()
-            text = f"state store {self.path}: {error}{what_to_do(self.path, error)}"
-            raise Unavailable(text, reason="storage", hold=True) from error
+            raise Unavailable(self._refusal(error), reason="storage", hold=True) from error
         except (sqlite3.DatabaseError, StorageFailed) as error:
             self._give_back()
             self._spoilt = str(error)
             raise Unavailable(f"state store {self.path}: {error}", reason="storage") from error
+
+    def _refusal(self, error: Exception) -> str:
+        """Say what the disk said, and what would cure it: the file's own limit is reached where the volume has room."""
+        cure = what_to_do(self.path, error)
+        if not cure and "full" in str(error):
+            cure = "; what a sink has not published is not forgotten: see what keeps it, or raise STATE__MAX_BYTES"
+        return f"state store {self.path}: {error}{cure}"
 
     def _open(self) -> Table:
         if self._spoilt:
@@ -197,16 +203,20 @@ class StateStore:
     def _found(self, table: Table, name: str, target: str) -> Place:
         known = self._places.get(name)
         if known is not None and known.identity == table.identity:
+            known.cursor = min(known.cursor, table.head)
             return known  # which is newer than what is on disk
         before, cursor = table.cursors.get(name, (target, 0))
         if before != target:
             _log.info("sink %s publishes its states to another place now, and all of them again", name)
             cursor = 0
-        return Place(name, target, table.identity, cursor)
+        # A disk that took back what it had confirmed must not hide what comes under the same numbers.
+        return Place(name, target, table.identity, min(cursor, table.head))
 
     def _move_aside(self) -> None:
         aside = self.path.with_name(self.path.name + ".aside")
         log_of(self.path).unlink(missing_ok=True)  # without its file it says nothing
+        if not self.path.exists():
+            return
         self.path.replace(aside)
         text = "state store %s cannot be used (%s) and is kept as %s; a new one begins with what comes from now on"
         _log.error(text, self.path, self._spoilt, aside)

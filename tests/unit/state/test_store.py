@@ -185,6 +185,7 @@ async def test_a_store_full_of_unpublished_states_takes_no_more_until_they_are(o
         await feed(store, change("new", 1, body=body))
 
         assert refused.value.hold
+        assert "STATE__MAX_BYTES" in str(refused.value)
         assert [one.resource_id for one in kept] == [f"t{number}" for number in range(len(kept))]
         assert [one.resource_id for one in await published(store)] == ["new"]
 
@@ -229,6 +230,28 @@ async def test_a_publisher_of_a_store_that_was_begun_anew_has_to_begin_anew(open
         with pytest.raises(Unavailable, match="begun anew"):
             await store.after(place, 9)
         assert [one.resource_id for one in await published(store)] == ["a"]
+
+
+async def test_a_damaged_file_that_somebody_has_removed_is_made_anew(opening: Opening, path: Path) -> None:
+    async with opening() as store:
+        store._spoilt = "a page of it was damaged"
+        await feed(store, change("a", 1))
+
+        assert [one.resource_id for one in await published(store)] == ["a"]
+    assert [found.name for found in folder(path)] == ["journal.state.db"]
+
+
+async def test_changes_are_seen_where_the_disk_took_back_what_it_had_confirmed(opening: Opening) -> None:
+    """They get numbers that were given before."""
+    async with opening() as store:
+        await feed(store, *(change(f"t{number}", 1) for number in range(9)))
+        await published(store)
+        await store._call(lambda table: table._db.execute("UPDATE note SET value = 2 WHERE name = 'head'"))
+        await store._call(lambda table: table._db.execute("DELETE FROM resource WHERE seq > 2"))
+        store._give_back()
+        await feed(store, change("new", 1))
+
+        assert [one.resource_id for one in await published(store)] == ["new"]
 
 
 async def test_a_state_that_the_disk_has_spoilt_is_left_out(opening: Opening) -> None:
