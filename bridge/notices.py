@@ -8,8 +8,7 @@ nothing, be it a blind window or a dead letter; `health` counts them. Reads what
 
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -17,6 +16,7 @@ from bridge import __version__
 from bridge.labels import JOURNAL, SOURCE
 from bridge.message import rfc3339
 from bridge.metrics import Catalogue
+from bridge.payload import Health, HubHealth, Info, SinkHealth, State, Subscriptions
 from bridge.ports import Notice
 from bridge.presence import Report
 from bridge.settings.effective import fingerprint
@@ -44,7 +44,7 @@ class Notices:
         return Report(lambda: self._state(sink), self._info, lambda: self._health(sink))
 
     def _state(self, sink: str) -> Notice:
-        return Notice("state", _json({"state": self._word(sink)}))
+        return Notice("state", _json(State(self._word(sink))))
 
     def _word(self, sink: str) -> str:
         return "degraded" if self._reasons(sink) else "online"
@@ -61,45 +61,35 @@ class Notices:
         """Say what bridge this is and what it was told to bring; the same for as long as it runs."""
         settings = self._configuration.settings
         subscribe = settings.subscribe
-        about = {
-            "version": __version__,
-            "site": settings.site,
-            "host": socket.gethostname(),
-            "startedAt": rfc3339(self._status.started_at),
-            "configuration": fingerprint(self._configuration),
-            "subscriptions": {
-                "resources": list(subscribe.resources),
-                "actions": list(subscribe.actions),
-                "licence": subscribe.licence,
-            },
-            "content": settings.event.content,
-            "sinks": list(self._configuration.sinks),
-        }
+        about = Info(
+            version=__version__,
+            site=settings.site,
+            host=socket.gethostname(),
+            started_at=rfc3339(self._status.started_at),
+            configuration=fingerprint(self._configuration),
+            subscriptions=Subscriptions(subscribe.resources, subscribe.actions, subscribe.licence),
+            content=settings.event.content,
+            sinks=list(self._configuration.sinks),
+        )
         return Notice("info", _json(about))
 
     def _health(self, sink: str) -> Notice:
         """Say how the bridge is just now; numbers of events and seconds are since its start where they only grow."""
         status, journal = self._status, self._status.journal
         holders = (*status.sinks, JOURNAL, SOURCE)
-        health = {
-            "at": rfc3339(time.time()),
-            "state": self._word(sink),
-            "because": self._reasons(sink),
-            "hub": {"connected": status.hub.connected, "since": rfc3339(status.hub.since)},
-            "blindSeconds": round(self._catalogue.told_blind_seconds, 3),
-            "openGaps": self._open_gaps(),
-            "sinks": {name: self._sink(name) for name in status.sinks},
-            "deadLetters": {name: journal.letters.numbers(name)["events"] for name in holders},
-        }
+        health = Health(
+            at=rfc3339(time.time()),
+            state=self._word(sink),
+            because=self._reasons(sink),
+            hub=HubHealth(status.hub.connected, rfc3339(status.hub.since)),
+            blind_seconds=round(self._catalogue.told_blind_seconds, 3),
+            open_gaps=self._open_gaps(),
+            sinks={name: self._sink(name) for name in status.sinks},
+            dead_letters={name: journal.letters.numbers(name)["events"] for name in holders},
+        )
         return Notice("health", _json(health), kept=False)
 
-    def _sink(self, name: str) -> Mapping[str, Any]:
+    def _sink(self, name: str) -> SinkHealth:
         link = self._status.sinks[name]
         events, size, seconds = lag_reading(self._status.journal, name)
-        return {
-            "connected": link.connected,
-            "held": link.held,
-            "lagEvents": events,
-            "lagBytes": size,
-            "lagSeconds": round(seconds, 3),
-        }
+        return SinkHealth(link.connected, link.held, events, size, round(seconds, 3))

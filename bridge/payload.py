@@ -2,7 +2,7 @@
 
 Pure. These are what consumers parse, so a member is only ever added, never renamed. From these structs
 `tests.reference.schemas` makes the JSON Schemas in `bridge/schemas`, so that the two cannot differ. Used by whoever
-tells something: `bridge.blind`, `bridge.portos.gaps`, `bridge.letters` and `bridge.portos.content`.
+tells something: `bridge.blind`, `bridge.portos.gaps`, `bridge.letters`, `bridge.portos.content` and `bridge.notices`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,21 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-__all__ = ["EventReference", "GapClosed", "GapDetected", "Redriven", "Reference", "ResyncRequired", "Span"]
+__all__ = [
+    "EventReference",
+    "GapClosed",
+    "GapDetected",
+    "Health",
+    "HubHealth",
+    "Info",
+    "Redriven",
+    "Reference",
+    "ResyncRequired",
+    "SinkHealth",
+    "Span",
+    "State",
+    "Subscriptions",
+]
 
 _Moment = Annotated[str, Meta(description="RFC 3339, UTC, milliseconds", extra_json_schema={"format": "date-time"})]
 _Count = Annotated[int, Meta(ge=0)]
@@ -103,3 +117,63 @@ class EventReference(Struct, frozen=True, rename="camel"):
 
     event: Annotated[str, Meta(description="the event's name, as Portos has it")]
     created_at: Annotated[_Moment | None, Meta(description="when the hub made the event, by the hub's clock")]
+
+
+_Word = Annotated[str, Meta(description="`degraded`: what the hub says does not reach all sinks")]
+
+
+class State(Struct, frozen=True):
+    """Whether the bridge is there, and does what it should."""
+
+    state: Annotated[_Word, Meta(extra_json_schema={"enum": ["online", "degraded", "offline"]})]
+
+
+class Subscriptions(Struct, frozen=True):
+    """What the bridge asks the hub for."""
+
+    resources: Annotated[Sequence[str], Meta(description="kinds of resources; `*` is every one")]
+    actions: Sequence[str]
+    licence: bool
+
+
+class Info(Struct, frozen=True, rename="camel"):
+    """What bridge this is and what it was told to bring; the same for as long as it runs."""
+
+    version: str
+    site: Annotated[str, Meta(description="the shop")]
+    host: Annotated[str, Meta(description="the machine that it runs on")]
+    started_at: _Moment
+    configuration: Annotated[str, Meta(description="a hash of its settings, by which a change of them shows")]
+    subscriptions: Subscriptions
+    content: Annotated[str, Meta(description="`EVENT__CONTENT`")]
+    sinks: Sequence[str]
+
+
+class HubHealth(Struct, frozen=True):
+    """Whether the hub is subscribed."""
+
+    connected: bool
+    since: _Moment
+
+
+class SinkHealth(Struct, frozen=True, rename="camel"):
+    """How one sink is, and how much of what was stored it has not got yet."""
+
+    connected: bool
+    held: Annotated[bool, Meta(description="whether it waits for an operator")]
+    lag_events: _Count
+    lag_bytes: _Count
+    lag_seconds: Annotated[float, Meta(description="the age of the oldest")]
+
+
+class Health(Struct, frozen=True, rename="camel"):
+    """How the bridge is just now."""
+
+    at: _Moment
+    state: _Word
+    because: Annotated[Sequence[str], Meta(description="what degrades it")]
+    hub: HubHealth
+    blind_seconds: Annotated[float, Meta(description="since its start, as far as they were told")]
+    open_gaps: _Count
+    sinks: Annotated[Mapping[str, SinkHealth], Meta(description="each sink, by name")]
+    dead_letters: Annotated[Mapping[str, int], Meta(description="how many, by the sink, the journal or the source")]

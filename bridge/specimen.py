@@ -10,11 +10,12 @@ import msgspec
 from bridge.blind import CORRUPTION, TRIMMED, Window, corruption, resync_required, trimmed
 from bridge.journal import Retried, Which
 from bridge.letters import redriven
-from bridge.message import LICENCE_ACTIVATED, RESOURCES_CHANGED, Message
+from bridge.message import LICENCE_ACTIVATED, RESOURCES_CHANGED, Message, rfc3339
+from bridge.payload import Health, HubHealth, Info, SinkHealth, State, Subscriptions
 from bridge.portos.gaps import body_shed, gap_closed, gap_detected
 from bridge.portos.versions import Gap
 
-__all__ = ["LICENCE", "OTHER", "RECEIVED_AT", "notification", "own_events"]
+__all__ = ["LICENCE", "OTHER", "RECEIVED_AT", "notices", "notification", "own_events"]
 
 RECEIVED_AT = 1_741_079_727.116
 """When the bridge has read these notifications: 12 milliseconds after the hub made them."""
@@ -72,3 +73,18 @@ def own_events(change: Message, resources: Sequence[str], site: str) -> Mapping[
         "a change whose body found no room": body_shed(change, site),
         "dead letters sent again": redriven(Which(sink="kafka"), Retried(marked=2, overtaken=1), site, at),
     }
+
+
+def notices() -> Mapping[str, bytes]:
+    """Give what the bridge says of itself to brokers, by the name of the notice."""
+    started_at, at = rfc3339(RECEIVED_AT - 3600), rfc3339(RECEIVED_AT)
+    subscriptions = Subscriptions(("tickets",), ("created", "updated", "deleted"), licence=True)
+    sinks = {
+        "kafka": SinkHealth(connected=False, held=True, lag_events=12, lag_bytes=7956, lag_seconds=8.2),
+        "mqtt": SinkHealth(connected=True, held=False, lag_events=0, lag_bytes=0, lag_seconds=0),
+    }
+    letters = {"kafka": 1, "mqtt": 0, "journal": 0, "source": 0}
+    about = Info("0.1.0", "default", "shop-1", started_at, "5f1c0e9a77d2", subscriptions, "notification", list(sinks))
+    health = Health(at, "degraded", ["sink kafka"], HubHealth(True, started_at), 0, 0, sinks, letters)
+    made = {"state": State("online"), "info": about, "health": health}
+    return {name: msgspec.json.encode(notice) for name, notice in made.items()}

@@ -1,8 +1,9 @@
 """The JSON Schemas (2020-12) of all that the bridge publishes, a file each, made by `make reference`.
 
-An event's own is named as the event. `attributes` is what stands beside a payload in binary mode, `event` the whole in
-structured mode; `resource` and `reference` are payloads with `EVENT__CONTENT` of that name, `notification` is of any
-event that Portos may have one day. Used by `bridge.asyncapi` and the command `schema`.
+An event's own is named as the event, that of a notice `bridge.` and its name. `attributes` is what stands beside a
+payload in binary mode, `event` the whole in structured mode; `resource` and `reference` are payloads with
+`EVENT__CONTENT` of that name, `notification` is of any event that Portos may have one day.
+Used by `bridge.asyncapi` and the command `schema`.
 """
 
 import json

@@ -23,7 +23,7 @@ NOTIFICATIONS = ("notification",)
 CONTENTS = ("notification", "resource", "reference")
 """What `EVENT__CONTENT` may be."""
 
-_NO_EVENT = re.compile(r".*/bridge/(state|info|health|marker)")
+_NOTICE = re.compile(r".*/bridge/(state|info|health)")
 _ENVELOPE = "application/cloudevents+json"
 _LETTER = "bridge-dlq-"
 _OWN = "portos.bridge."
@@ -37,7 +37,10 @@ def check(received: Received, contents: Sequence[str] = NOTIFICATIONS) -> None:
     Without a content type or attributes, as over MQTT 3.1.1, it has to be in structured mode. An empty one, which says
     that something is gone, has attributes at most.
     """
-    if not contents or _NO_EVENT.fullmatch(received.topic):
+    if not contents or received.topic.endswith("/bridge/marker"):
+        return
+    if (notice := _NOTICE.fullmatch(received.topic)) is not None:
+        _hold(received, f"bridge.{notice[1]}", _read(received, received.value))
         return
     if not received.value:
         if received.attributes:
@@ -84,7 +87,9 @@ def _hold(received: Received, name: str, value: Any) -> None:
 def validator(name: str) -> Validator:
     """Make the validator of a schema."""
     found = schema(name)
-    return validator_for(_closed(found) if name.startswith(_OWN) or name in _CLOSED else found, validate_formats=True)
+    return validator_for(
+        _closed(found) if name.startswith((_OWN, "bridge.")) or name in _CLOSED else found, validate_formats=True
+    )
 
 
 def _closed(part: Any) -> Any:

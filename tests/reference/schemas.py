@@ -27,9 +27,19 @@ from bridge.message import (
     attributes,
     structured,
 )
-from bridge.payload import EventReference, GapClosed, GapDetected, Redriven, Reference, ResyncRequired
+from bridge.payload import (
+    EventReference,
+    GapClosed,
+    GapDetected,
+    Health,
+    Info,
+    Redriven,
+    Reference,
+    ResyncRequired,
+    State,
+)
 from bridge.portos.content import reference
-from bridge.specimen import LICENCE, notification
+from bridge.specimen import LICENCE, OTHER, notices, notification
 from tests.reference.events import ATTRIBUTES, examples
 from tests.reference.notification import notifications
 
@@ -80,6 +90,7 @@ def schemas() -> Mapping[str, Mapping[str, Any]]:
         GAP_DETECTED: _derived(GapDetected),
         GAP_CLOSED: _derived(GapClosed),
         DLQ_REDRIVEN: _redriven(),
+        **{f"bridge.{name}": _derived(struct) for name, struct in _NOTICES.items()},
         "reference": _reference(),
         "resource": _RESOURCE,
         "attributes": _attributes(),
@@ -88,7 +99,11 @@ def schemas() -> Mapping[str, Mapping[str, Any]]:
     return {name: _headed(name, made[name]) for name in sorted(made)}
 
 
+_NOTICES: Mapping[str, type[msgspec.Struct]] = {"state": State, "info": Info, "health": Health}
 _TITLES: Mapping[str, str] = {
+    "bridge.state": "Whether the bridge is there",
+    "bridge.info": "What bridge it is",
+    "bridge.health": "How the bridge is",
     RESOURCES_CHANGED: "A change of a resource, as the hub sent it",
     LICENCE_ACTIVATED: "A licence was activated, as the hub sent it",
     "notification": "An event that Portos may have one day, as the hub sent it",
@@ -115,19 +130,17 @@ def _headed(name: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _examples(name: str) -> Sequence[Any]:
     made = list(examples().values())
-    match name:
-        case "attributes":
-            return [dict(attributes(each, _SITE)) for each in made[:3]]
-        case "event":
-            return [json.loads(structured(each, _SITE)) for each in made[:3]]
-        case "reference":
-            return [json.loads(reference(each)) for each in made[:2]]
-        case "resource":
-            return json.loads(notification("tickets"))["p"]["r"]
-        case "notification":
-            return [{"e": "portos.shop.opened", "ca": "2025-03-04T08:00:00.000Z", "ea": None, "p": {"shop": 1}}]
-    hub = {RESOURCES_CHANGED: [notification("tickets")], LICENCE_ACTIVATED: [LICENCE]}
-    return [json.loads(body) for body in hub.get(name) or [each.body for each in made if each.event == name]]
+    others: Mapping[str, Sequence[Any]] = {
+        "attributes": [dict(attributes(each, _SITE)) for each in made[:3]],
+        "event": [json.loads(structured(each, _SITE)) for each in made[:3]],
+        "reference": [json.loads(reference(each)) for each in made[:2]],
+        "resource": json.loads(notification("tickets"))["p"]["r"],
+        "notification": [json.loads(OTHER)],
+        **{f"bridge.{notice}": [json.loads(body)] for notice, body in notices().items()},
+        RESOURCES_CHANGED: [json.loads(notification("tickets"))],
+        LICENCE_ACTIVATED: [json.loads(LICENCE)],
+    }
+    return others.get(name) or [json.loads(each.body) for each in made if each.event == name]
 
 
 _RESOURCE: Mapping[str, Any] = {

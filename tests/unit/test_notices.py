@@ -16,6 +16,7 @@ from bridge.settings import Settings
 from bridge.settings.core import Auth, Hub, Subscribe
 from bridge.settings.loading import Configuration
 from bridge.status import Status
+from tests.oracle.published import validator
 from tests.unit.loops import link
 
 CANARY = "C4nary-password-of-the-notices"
@@ -57,7 +58,10 @@ class Parts:
 
 
 def document(notice: Notice) -> Any:
-    return json.loads(notice.body)
+    """Read a notice, which has to be as its published schema says."""
+    read = json.loads(notice.body)
+    validator(f"bridge.{notice.name}").validate(read)
+    return read
 
 
 @pytest.fixture
