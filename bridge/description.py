@@ -35,13 +35,15 @@ class Server:
 class Topic:
     """A topic that no event of the journal leads to, such as one for copies of dead letters.
 
-    `address` may hold `{resource}`, `{resource_id}` and `{action}`. `payload` and `headers` are schemas, `examples`
-    Message Example Objects, and the rest the bindings of the channel, of sending to it, and of its messages.
+    `address` may hold `{resource}`, `{resource_id}` and `{action}`. `schema` names one of `bridge.schemas`, if one is
+    that of the payload; `payload` and `headers` are schemas, `examples` Message Example Objects, and the rest the
+    bindings of the channel, of sending to it, and of its messages.
     """
 
     address: str
     name: str
     summary: str
+    schema: str | None = None
     payload: Json = field(default_factory=dict)
     content_type: str = "application/json"
     headers: Json | None = None
@@ -61,7 +63,9 @@ class Description:
 
     `prefix` stands before the names of CloudEvents attributes in `Explanation.headers`; `properties` are those names
     there that are no headers but have a place of their own in the protocol. `operation` are the bindings of sending an
-    event; `message` gives those of a message, from its key with placeholders, None where it has none.
+    event; `message` gives those of a message, from its key with placeholders, None where it has none. `states` is where
+    the newest state of each resource is kept: changes go there as well, and its own message is that of a resource that
+    is gone.
     """
 
     servers: Sequence[Server]
@@ -70,3 +74,4 @@ class Description:
     operation: Json = field(default_factory=dict)
     message: Callable[[str | None], Json] = _no_bindings
     topics: Sequence[Topic] = ()
+    states: Topic | None = None

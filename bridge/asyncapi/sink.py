@@ -11,8 +11,9 @@ from bridge.asyncapi.part import Parts, reference
 from bridge.asyncapi.sort import Sort
 from bridge.description import Description, Json, Server, Topic
 from bridge.errors import Rejected
-from bridge.message import Message
+from bridge.message import RESOURCES_CHANGED, Message
 from bridge.ports import Explanation, SinkPlugin
+from bridge.schemas import schema
 from bridge.settings import SinkConfig
 
 __all__ = ["add_sink"]
@@ -35,6 +36,8 @@ def add_sink(parts: Parts, name: str, plugin: SinkPlugin[Any], config: SinkConfi
         sink.add_events(sort, messages)
     for topic in described.topics:
         sink.add_topic(topic)
+    if described.states is not None:
+        sink.add_states(described.states, messages)
 
 
 def _unknown(name: str) -> Server:
@@ -81,17 +84,24 @@ class _Sink:
 
     def add_topic(self, topic: Topic) -> None:
         """Add the channel of a topic that no event of the journal leads to."""
+        named = schema(topic.schema) if topic.schema else {}
         members = {
             "name": topic.name,
             "summary": topic.summary,
             "contentType": topic.content_type,
             "headers": topic.headers,
-            "payload": topic.payload,
+            "payload": self.parts.add_schema(topic.schema) if topic.schema else topic.payload,
             "bindings": topic.message,
-            "examples": topic.examples,
+            "examples": topic.examples or [{"payload": example} for example in named.get("examples", ())],
         }
         message = self.parts.add_message(f"{self.name}.{topic.name}", _set(members))
         self._add_channel(topic.address, message, topic.operation, topic.channel)
+
+    def add_states(self, topic: Topic, messages: Mapping[str, str]) -> None:
+        """Add the topic of states, with the messages of changes and of resources that are gone."""
+        self.add_topic(topic)
+        if RESOURCES_CHANGED in messages:
+            self._add_channel(topic.address, messages[RESOURCES_CHANGED], topic.operation, topic.channel)
 
     def _explained(self, message: Message) -> Explanation | None:
         if self.plugin.explain is None:

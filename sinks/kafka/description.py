@@ -23,9 +23,10 @@ def describe(config: KafkaConfig) -> Description:
     return Description(
         servers=[Server(address, protocol, security=security) for address in config.bootstrap_servers],
         prefix="ce_",
-        operation={"kafka": {"clientId": {"type": "string", "const": config.client_id}, **_BINDING}},
+        operation=_operation(config),
         message=_message,
         topics=list(_copies(config)),
+        states=_states(config),
     )
 
 
@@ -52,6 +53,26 @@ def _oauth(config: KafkaConfig) -> Json:
     return {"type": "oauth2", "description": "OAUTHBEARER", "flows": {"clientCredentials": flow}, "scopes": scopes}
 
 
+def _states(config: KafkaConfig) -> Topic | None:
+    if config.state_topic_template is None:
+        return None
+    compacted = {"topicConfiguration": {"cleanup.policy": ["compact"]}, **_BINDING}
+    return Topic(
+        config.state_topic_template.replace("{site}", config.site),
+        name="portos.state.deleted",
+        summary="A tombstone: the resource was deleted. What it was stands in the headers.",
+        payload={"type": "null"},
+        examples=[{"payload": None}],
+        channel={"kafka": compacted},
+        operation=_operation(config),
+        message=_message("{resource_id}"),
+    )
+
+
+def _operation(config: KafkaConfig) -> Json:
+    return {"kafka": {"clientId": {"type": "string", "const": config.client_id}, **_BINDING}}
+
+
 def _copies(config: KafkaConfig) -> Iterator[Topic]:
     if config.dlq_topic is not None:
         known = {"type": "object", "patternProperties": {f"^{DLQ_FLAGS}": {"type": "string"}}}
@@ -61,6 +82,6 @@ def _copies(config: KafkaConfig) -> Iterator[Topic]:
             summary="A copy of a dead letter: the event as it was, and what is known of it in headers that begin with"
             f" `{DLQ_FLAGS}`.",
             headers=known,
-            operation={"kafka": {"clientId": {"type": "string", "const": config.client_id}, **_BINDING}},
+            operation=_operation(config),
             message=_message("the key of its event"),
         )

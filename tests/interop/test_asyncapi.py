@@ -15,7 +15,7 @@ from tests.oracle.node import NodeScript
 from tests.unit.settings import example
 from tests.unit.settings.wrong import good_environment
 
-pytestmark = [pytest.mark.peers, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(600)]
 
 _SCRIPT = Path(__file__).parent / "asyncapi-parser" / "validate.mjs"
 _EXAMPLE = {"SINKS": "example,stdout", "SINK__EXAMPLE__URL": "example://here"}
@@ -26,6 +26,7 @@ _CONFIGURATIONS: Mapping[str, Mapping[str, str]] = {
         "SINKS": "mqtt",
         "SINK__MQTT__URL": "mqtt://broker",
         "SINK__MQTT__TOPIC_TEMPLATE": "{base}/resources/{resource}/{resource_id}/{action}",
+        "SINK__MQTT__STATE_TOPIC_TEMPLATE": "{base}/state/{resource}/{resource_id}",
         "SUBSCRIBE__RESOURCES": "*",
         "FILTER__EXCLUDE_RESOURCES": "apikeys,sessions,settings",
     },
@@ -39,6 +40,7 @@ _CONFIGURATIONS: Mapping[str, Mapping[str, str]] = {
         "SINK__KAFKA__OAUTH_CLIENT_ID": "bridge",
         "SINK__KAFKA__OAUTH_CLIENT_SECRET": "C4nary-oauth",
         "SINK__KAFKA__CE_MODE": "structured",
+        "SINK__KAFKA__STATE_TOPIC_TEMPLATE": "portos.state.{resource}",
         "SINK__MQTT__URL": "wss://broker/path",
         "SINK__MQTT__USERNAME": "bridge",
         "SINK__MQTT__PASSWORD": "C4nary-mqtt",

@@ -95,6 +95,7 @@ def test_every_topic_that_events_go_to_is_a_channel(configured: Configured) -> N
         "portos/bridge/resync": [own[0]],
         "portos/bridge/gap": [own[1]],
         "portos/bridge/dlq": [own[2]],
+        **{f"portos/bridge/{name}": [f"bridge.{name}"] for name in ("state", "info", "health")},
     }
     assert {each["action"] for each in found["operations"].values()} == {"send"}
     assert len(found["operations"]) == len(found["channels"])
@@ -108,9 +109,39 @@ def test_only_what_the_settings_can_lead_to_is_there(configured: Configured) -> 
     assert set(addresses(few, "mqtt")) == {
         *("portos/resources/tickets", "portos/resources/orders", "portos/other-events"),
         *("portos/bridge/resync", "portos/bridge/dlq"),
+        *("portos/bridge/state", "portos/bridge/info", "portos/bridge/health"),
     }
     assert "portos.bridge.gap.closed" in addresses(all_of_it, "kafka")["portos.bridge.gaps"]
     assert addresses(all_of_it, "kafka")["letters"] == ["portos.bridge.dlq"]
+
+
+def test_the_state_of_each_resource_has_its_topics(configured: Configured) -> None:
+    """Compacted, or retained: the changes themselves, and what says that a resource is gone."""
+    found = document(
+        configured(
+            SINK__KAFKA__STATE_TOPIC_TEMPLATE="portos.state.{resource}",
+            SINK__MQTT__STATE_TOPIC_TEMPLATE="{base}/state/{resource}/{resource_id}",
+        )
+    )
+
+    both = ["portos.state.deleted", "portos.resources.changed"]
+    assert addresses(found, "kafka")["portos.state.{resource}"] == both
+    assert addresses(found, "mqtt")["portos/state/{resource}/{resource_id}"] == both
+    (compacted,) = (each for each in found["channels"].values() if each["address"] == "portos.state.{resource}")
+    assert compacted["bindings"]["kafka"]["topicConfiguration"]["cleanup.policy"] == ["compact"]
+    retained = found["operations"]["send.mqtt.portos.state.resource.resource_id"]["bindings"]["mqtt"]
+    assert retained["retain"] is True
+
+
+def test_the_broker_is_told_how_the_bridge_is_unless_it_must_not(configured: Configured) -> None:
+    """With a will, and what it is told has a schema."""
+    told, silent = document(configured()), document(configured(SINK__MQTT__ANNOUNCE="false"))
+
+    assert told["servers"]["mqtt"]["bindings"]["mqtt"]["lastWill"]["topic"] == "portos/bridge/state"
+    assert message_of(told, "mqtt.bridge.state")["payload"] == {"$ref": "#/components/schemas/bridge.state"}
+    assert message_of(told, "mqtt.bridge.state")["examples"] == [{"payload": {"state": "online"}}]
+    assert "lastWill" not in silent["servers"]["mqtt"]["bindings"]["mqtt"]
+    assert "portos/bridge/state" not in addresses(silent, "mqtt")
 
 
 def test_what_is_not_known_beforehand_is_a_parameter(configured: Configured) -> None:
@@ -140,6 +171,7 @@ def test_what_is_not_known_beforehand_is_a_parameter(configured: Configured) -> 
         {"SINK__KAFKA__CE_MODE": "structured", "SINK__MQTT__CE_MODE": "structured"},
         {"SINK__MQTT__VERSION": "3.1.1", "EVENT__CONTENT": "reference"},
         {"EVENT__CONTENT": "resource", "VERSION__MODE": "contiguous", "SINKS": "kafka,mqtt,stdout"},
+        {"SINK__KAFKA__STATE_TOPIC_TEMPLATE": "portos.state.{resource}"},
     ],
     ids=str,
 )
