@@ -3,6 +3,7 @@
 The bridge knows them by their entry points alone, and treats their settings as its own sinks'.
 """
 
+import json
 import os
 import re
 import socket
@@ -160,6 +161,14 @@ def test_explain_shows_what_the_sink_refuses(tmp_path: Path) -> None:
     _, lines = said(tmp_path, "explain", SINK__REDIS__MAX_BYTES="10")
 
     assert re.search(r"  refused     too_large: \d+ bytes; MAX_BYTES is 10; it becomes a dead letter", lines)
+
+
+def test_asyncapi_has_the_streams_of_the_sink(tmp_path: Path) -> None:
+    """What its `explain` says stands in the document, without a word of the sink's on AsyncAPI."""
+    status, document = said(tmp_path, "asyncapi")
+
+    assert status == 0
+    assert "portos:resources:tickets" in {channel["address"] for channel in json.loads(document)["channels"].values()}
 
 
 def test_a_refused_login_is_a_line_of_check_connect(tmp_path: Path) -> None:
