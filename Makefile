@@ -83,7 +83,7 @@ example-sinks: $(EXAMPLES_STAMP) ## Install the sinks of examples/ and of docs/w
 $(EXAMPLES_STAMP): $(STAMP) docs/writing-a-sink.md $(wildcard bridge/*.py bridge/*/*.py sinks/*.py sinks/*/*.py) $(wildcard examples/*/pyproject.toml examples/*/*/*.py examples/*/*/*/*.py)
 	@$(PYTHON) -m venv --clear $(EXAMPLES_VENV)
 	@$(BIN)/python -m tests.reference.walk $(EXAMPLES_VENV)/walk
-	@VIRTUAL_ENV=$(EXAMPLES_VENV) $(BIN)/uv pip install --quiet --constraints requirements-dev.lock --build-constraints requirements-dev.lock . $(foreach sink,$(EXAMPLES) $(EXAMPLES_VENV)/walk/sink-redis,'./$(sink)[test]')
+	@VIRTUAL_ENV=$(EXAMPLES_VENV) $(BIN)/uv pip install --quiet --compile-bytecode --constraints requirements-dev.lock --build-constraints requirements-dev.lock . $(foreach sink,$(EXAMPLES) $(EXAMPLES_VENV)/walk/sink-redis,'./$(sink)[test]')
 	@touch $@
 
 hivemq: $(HIVEMQ_STAMP) ## Fetch HiveMQ CE for the tests of MQTT 5; TEST_SECOND_MQTT_BROKER=.hivemq then names it (Java 11, Maven)

@@ -58,7 +58,7 @@ def said(folder: Path, *words: str, **settings: str) -> tuple[int, str]:
     """Run the bridge that the sinks are installed next to, with further settings; give its status and what it says."""
     command = [str(VENV / "bin" / "portos-bridge"), *words]
     env = environment(folder, settings)
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=100, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
