@@ -44,8 +44,8 @@ test: install ## Run every test that needs no server
 test-servers: install ## Run the tests that need brokers, a hub, other people's clients, Docker or Helm
 	@$(BIN)/pytest tests/integration tests/interop tests/chaos tests/deploy $(TEST_OPTIONS)
 
-nightly: install ## Run the model checks of protocol, windows, versions, merging and the journal at length: 500 schedules of up to 200 steps
-	@TEST_NIGHTLY=1 $(BIN)/pytest --timeout 0 --durations 5 tests/unit/model tests/unit/portos/test_memory_model.py
+nightly: install ## Run the model checks of protocol, windows, versions, merging and the journal at length, and all hostile names and templates
+	@TEST_NIGHTLY=1 $(BIN)/pytest --timeout 0 --durations 5 tests/unit/model tests/unit/portos/test_memory_model.py tests/unit/sinks/test_hostile_names.py
 
 damage: install ## Flip 600 bits of a killed bridge's journal, cut and replace it 100 times, and open each of them
 	@TEST_DAMAGE=1 $(BIN)/pytest -s --timeout 0 --durations 5 tests/unit/damage

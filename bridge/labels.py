@@ -35,7 +35,7 @@ SINK_DISCONNECTS = (
     *("server_close", "silence", "network", "unauthorized", "refused", "protocol", "timeout", "taken_over"),
     *("session", "poison_batch", "contract", "tls", "planned", "other"),
 )
-DEAD_LETTER_REASONS = ("too_large", "reserved_topic", "invalid", "refused", "other")
+DEAD_LETTER_REASONS = ("too_large", "reserved_topic", "topic_not_allowed", "invalid", "refused", "other")
 FILTER_REASONS = ("resource", "action", "id", "sender")
 INVALID_REASONS = ("json", "encoding", "shape", "other")
 FRAME_TYPES = ("invocation", "completion", "ping", "close", "ack", "sequence", "other")

@@ -5,11 +5,14 @@ Used by `bridge.settings.loading`.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from bridge.errors import Rejected
+from bridge.message import RESOURCES_CHANGED, Message
+from bridge.ports import SinkPlugin
 from bridge.settings import privacy
 from bridge.settings.base import SinkConfig, is_loopback
 from bridge.settings.core import ACTIONS, LEAST_JOURNAL_BYTES, Settings, largest_journal
@@ -17,8 +20,12 @@ from bridge.settings.reference import PREFIX, sink_prefix
 from bridge.settings.tls import TlsFiles
 from bridge.tls import UnusableFile
 
-__all__ = ["cautions", "contradictions", "unusable_files"]
+__all__ = ["cautions", "contradictions", "unusable_files", "without_a_topic"]
 
+_NO_TOPIC = {
+    "reserved_topic": "a topic that is kept for the bridge; change its templates",
+    "topic_not_allowed": "a topic that is not among those allowed",
+}
 _ASCENDING = (
     ("HUB__FIRST_PAUSE_SECONDS", "HUB__LONGEST_PAUSE_SECONDS"),
     ("DELIVERY__FIRST_PAUSE_SECONDS", "DELIVERY__LONGEST_PAUSE_SECONDS"),
@@ -92,6 +99,18 @@ def unusable_files(sink: str, config: SinkConfig) -> Iterator[str]:
             config.try_files()
         except UnusableFile as error:
             yield f"{sink_prefix(sink)}{error.field.upper()}: {error}"
+
+
+def without_a_topic(sink: str, plugin: SinkPlugin[Any], config: SinkConfig, resources: Sequence[str]) -> Iterator[str]:
+    """Yield which of the subscribed resources a sink has no topic for: all their events would be dead letters."""
+    for place, name in enumerate(resources, start=1):
+        change = Message("id", RESOURCES_CHANGED, name, "id", 1, "updated", 1.0, None, 1.0, b"{}")
+        try:
+            if plugin.explain is not None and name != privacy.EVERYTHING:
+                plugin.explain(config, change)
+        except Rejected as refusal:
+            if why := _NO_TOPIC.get(refusal.reason):
+                yield f"{PREFIX}SUBSCRIBE__RESOURCES: item {place} leads sink {sink} to {why}"
 
 
 def _hub_tls(given: Mapping[str, object]) -> Iterator[str]:

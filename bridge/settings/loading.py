@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 from bridge.errors import ConfigError
 from bridge.ports import SinkPlugin
 from bridge.settings.base import SinkConfig
-from bridge.settings.check import cautions, contradictions, unusable_files
+from bridge.settings.check import cautions, contradictions, unusable_files, without_a_topic
 from bridge.settings.core import Settings
 from bridge.settings.reference import PREFIX, Variable, sink_prefix, variables
 from bridge.settings.resolver import Names, UnreadableSecret, read_secret, resolve
@@ -85,6 +85,7 @@ def load(environ: Mapping[str, str], installed: Mapping[str, Callable[[], SinkPl
         if config is not None:
             sinks[name] = (plugin, config)
             wrong += unusable_files(name, config)
+            wrong += without_a_topic(name, plugin, config, settings.subscribe.resources if settings else ())
     wrong += contradictions(_valid(core))
     problems += (line for line in wrong if line.partition(":")[0] not in resolved.unreadable)
     if settings is None or problems:

@@ -31,7 +31,8 @@ async def _connect(observe: Observe, config: KafkaConfig) -> AsyncIterator[Sink]
 async def _connect_copies(observe: Observe, config: KafkaConfig, topic: str) -> AsyncIterator[Sink]:
     from sinks.kafka.sink import connect  # noqa: PLC0415 - as above
 
-    async with connect(config, observe(), lambda message: letter_record(message, topic, config.site)) as sink:
+    layout = config.layout
+    async with connect(config, observe(), lambda message: letter_record(message, topic, layout)) as sink:
         yield sink
 
 
@@ -55,10 +56,10 @@ async def _inspect(config: KafkaConfig, examples: Sequence[Message], *, create: 
 async def _connect_states(observe: Observe, config: KafkaConfig, template: str) -> AsyncIterator[StateConnection]:
     from sinks.kafka.sink import connect  # noqa: PLC0415 - as above
 
-    structured_mode = config.ce_mode == "structured"
+    structured_mode, layout = config.ce_mode == "structured", config.layout
 
     def to_record(message: Message) -> Record:
-        return state_record(message, template, config.site, structured_mode=structured_mode)
+        return state_record(message, template, layout, structured_mode=structured_mode)
 
     async with connect(config, observe(), to_record) as sink:
         yield StateConnection(sink)
@@ -70,7 +71,7 @@ def _state(observe: Observe, config: KafkaConfig) -> StateTopics | None:
         return None
     fencing_id = config.transactional_id and f"{config.transactional_id}-state"
     own = config.model_copy(update={"transactional_id": fencing_id, "client_id": f"{config.client_id}-state"})
-    parts = (*config.bootstrap_servers, config.state_topic_template, config.site, config.ce_mode)
+    parts = (*config.bootstrap_servers, config.state_topic_template, config.key_template, config.site, config.ce_mode)
     target = f"{','.join(parts)},{config.max_request_bytes}"  # with another limit what was too large may no longer be
     return StateTopics(target, partial(_connect_states, observe, own, config.state_topic_template))
 

@@ -5,23 +5,24 @@ Pure. What would lose or reorder events is no setting: `acks` is `all` and the p
 
 import re
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from bridge.settings import CommaList, Positive, SinkConfig, TlsFiles, is_loopback
+from bridge.template import literals, may_allow, problem_of_allowed
 from bridge.tls import UnusableFile, client_context
-from sinks.kafka.records import is_reserved, topic_of
+from sinks.kafka.layout import GAPS_TOPIC, LICENCE_TOPIC, OTHER_TOPIC, Layout, problem_of_key, problem_of_topic
 from sinks.kafka.security import Security
 from sinks.kafka.state import problem_of_state_topic
 
 __all__ = ["KafkaConfig"]
 
 _ADDRESS = re.compile(r"^(?:\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):(\d{1,5})$")
-_PLACEHOLDERS = frozenset({"site", "resource"})
+T = TypeVar("T")
 _LAST_PORT = 65_535
-_LONGEST_LITERAL = 49  # with a resource of at most 200 characters a topic stays within Kafka's 249
+_IN_USE = frozenset({LICENCE_TOPIC, OTHER_TOPIC, GAPS_TOPIC})
 
 
 class KafkaConfig(TlsFiles, Security, SinkConfig):
@@ -36,6 +37,12 @@ class KafkaConfig(TlsFiles, Security, SinkConfig):
     state_topic_template: str | None = None
     """Topic with the newest state of each resource, to be compacted: `portos.state.{resource}`; `{site}` is filled in
     as well. None publishes no states."""
+    key_template: str = "{resource_id}"
+    """The key of a resource's events; `{resource_id}`, `{resource}` and `{site}` are filled in. Topic and key together
+    have to tell which resource it is. An id alone stands as it is, beside anything else names are percent-encoded."""
+    topic_allow: CommaList = ()
+    """The only topics that events of resources may go to, such as `portos.tickets,portos.stock*`, where `*` is any end;
+    what would go to others is a dead letter. None allows all."""
     ce_mode: Literal["binary", "structured"] = "binary"
     """How CloudEvents are written: `binary`, the notification as value and the attributes as headers, or `structured`,
     all of it as one JSON document."""
@@ -53,6 +60,11 @@ class KafkaConfig(TlsFiles, Security, SinkConfig):
     """How batches are compressed; `zstd` is the smallest and costs a fraction of `gzip`, `lz4` costs least of all."""
     transactional_id: str | None = Field(default=None, min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._{}-]+$")
     """A name of its own in the cluster, by which brokers refuse what a lost connection delivers late; with `{site}`."""
+
+    @property
+    def layout(self) -> Layout:
+        """The topics and keys of events."""
+        return Layout(self.site, self.topic_template, self.key_template, self.dlq_topic, self.topic_allow)
 
     @property
     def fencing_id(self) -> str | None:
@@ -112,40 +124,39 @@ class KafkaConfig(TlsFiles, Security, SinkConfig):
 
     @field_validator("topic_template")
     @classmethod
-    def _template(cls, value: str) -> str:
-        problem = _problem_of(value)
-        if problem:
-            raise ValueError(problem)
+    def _sound_topic(cls, value: str, info: ValidationInfo) -> str:
+        return _without(problem_of_topic(value, info.data.get("site", "")), value)
+
+    @field_validator("key_template")
+    @classmethod
+    def _sound_key(cls, value: str, info: ValidationInfo) -> str:
+        return _without(problem_of_key(value, info.data.get("topic_template", "{resource}")), value)
+
+    @field_validator("topic_allow")
+    @classmethod
+    def _confining(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        template = info.data.get("topic_template")
+        if template and not may_allow(value, literals(template)[0]):
+            raise ValueError("allows no topic that TOPIC_TEMPLATE can give")
+        return _without(problem_of_allowed(value), value)
+
+    @field_validator("dlq_topic")
+    @classmethod
+    def _of_its_own(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value in _IN_USE or (value or "").startswith("portos.state."):
+            raise ValueError("is a topic that the bridge uses for something else")
+        if value and value == info.data.get("topic_template"):
+            raise ValueError("is the topic of all events, as TOPIC_TEMPLATE has it")
         return value
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        literals = self.topic_template.replace("{resource}", "").replace("{site}", self.site)
-        if len(literals) > _LONGEST_LITERAL:
-            raise ValueError(
-                f"TOPIC_TEMPLATE is {len(literals)} characters without the resource; {_LONGEST_LITERAL} fit"
-            )
-        if is_reserved(topic_of(self.topic_template, self.site, "x")):
-            raise ValueError("TOPIC_TEMPLATE leads to a topic that the bridge keeps for itself")
         if self.batch_bytes > self.max_request_bytes:
             raise ValueError("BATCH_BYTES is larger than MAX_REQUEST_BYTES")
         return self
 
 
-def _problem_of(template: str) -> str | None:
-    """Say what is wrong with a topic template, or None."""
-    names = re.findall(r"\{([^{}]*)\}", template)
-    literals = re.sub(r"\{[^{}]*\}", "", template)
-    segments = template.split(".")
-    if unknown := sorted(set(names) - _PLACEHOLDERS):
-        known = ", ".join(f"{{{name}}}" for name in sorted(_PLACEHOLDERS))
-        return f"should hold no placeholder but {known}, not {', '.join(unknown) or 'an empty one'}"
-    if not re.fullmatch(r"[A-Za-z0-9._-]*", literals):
-        return "should be made of A-Z, a-z, 0-9, '.', '_', '-' and placeholders in braces"
-    if "" in segments:
-        return "should have no empty segment between its dots"
-    if "{" in segments[0]:
-        return "should begin with a literal segment, so that no name from outside chooses it"
-    if "_" in literals and "." in literals:
-        return "should not hold both '.' and '_', which are one in the brokers' metric names"
-    return None
+def _without(problem: str | None, value: T) -> T:
+    if problem:
+        raise ValueError(problem)
+    return value

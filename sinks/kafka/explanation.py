@@ -13,7 +13,7 @@ __all__ = ["explain"]
 def explain(config: KafkaConfig, message: Message) -> Explanation:
     """Give topic, key, headers and value; raise `Rejected` for what is refused without asking a broker."""
     structured_mode = config.ce_mode == "structured"
-    record = record_of(message, config.topic_template, config.site, structured_mode=structured_mode)
+    record = record_of(message, config.layout, structured_mode=structured_mode)
     if isinstance(record, Rejected):
         raise record
     batch = Batch(config.batch_bytes, 0, lambda _: 0)  # only its size is asked for

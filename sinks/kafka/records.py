@@ -1,12 +1,10 @@
 """What a message is in Kafka.
 
 Pure. A record's value is the notification's body, untouched, and its headers are the CloudEvents attributes in binary
-mode (Kafka protocol binding 1.0.2); in structured mode its value is all of it. Its key is the resource id, so that one
-resource stays in one partition, in order.
+mode (Kafka protocol binding 1.0.2); in structured mode its value is all of it. Topic and key are chosen by
+`sinks.kafka.layout`.
 """
 
-import hashlib
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from struct import iter_unpack
@@ -28,36 +26,21 @@ from bridge.message import (
     structured,
 )
 from bridge.ports import DLQ_FLAGS
+from sinks.kafka.layout import GAPS_TOPIC, LICENCE_TOPIC, OTHER_TOPIC, Layout
 
 __all__ = [
-    "GAPS_TOPIC",
-    "LICENCE_TOPIC",
-    "OTHER_TOPIC",
     "Record",
     "content_of",
-    "is_reserved",
     "letter_record",
     "murmur2",
     "partition_of",
     "record_of",
-    "segment",
     "too_large",
-    "topic_of",
     "varint",
 ]
 
-LICENCE_TOPIC = "portos.licence"
-GAPS_TOPIC = "portos.bridge.gaps"
-"""What the bridge tells of its own: where something may have been missed."""
-OTHER_TOPIC = "portos.other-events"
-"""Events that name no resource and are no licence; `segment` can never give `other-events`, so no resource collides."""
-
-_RESERVED_PREFIXES = ("portos.bridge.", "portos.state.")
 _OWN = dict.fromkeys((RESYNC_REQUIRED, GAP_DETECTED, GAP_CLOSED, DLQ_REDRIVEN), GAPS_TOPIC)
 _TOPICS = {LICENCE_ACTIVATED: LICENCE_TOPIC, **_OWN}
-_RESERVED = frozenset({LICENCE_TOPIC, OTHER_TOPIC})
-_LONGEST_SEGMENT = 200
-_ILLEGAL = re.compile(rb"[^A-Za-z0-9]")
 _LENGTHS = tuple(chr(2 * length) for length in range(64))  # of short values; longer ones take two bytes
 _CONTENT_TYPE = ("content-type", "application/json")
 
@@ -73,21 +56,21 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     """Their number and the headers themselves, as they stand in a record."""
 
 
-def record_of(message: Message, template: str, site: str, *, structured_mode: bool = False) -> Record | Rejected:
-    """Turn a message into a record, or reject one whose resource would land on a topic that is the bridge's own.
+def record_of(message: Message, layout: Layout, *, structured_mode: bool = False) -> Record | Rejected:
+    """Turn a message into a record, or reject one whose resource has no topic.
 
     `structured_mode` is CloudEvents' structured mode.
     """
-    resource = message.resource
-    value, headers = content_of(message, site, structured_mode=structured_mode)
+    resource, site = message.resource, layout.site
     if resource is None:
-        topic = _TOPICS.get(message.event, OTHER_TOPIC)
-        return Record(topic, site.encode(), value, headers)
-    topic = topic_of(template, site, resource)
-    if is_reserved(topic):
-        text = f"the resource {resource!r} leads to the reserved topic {topic}"
-        return Rejected(text, reason="reserved_topic", target=topic)
-    return Record(topic, (message.resource_id or "").encode(), value, headers)
+        topic, key = _TOPICS.get(message.event, OTHER_TOPIC), site.encode()
+    else:
+        place = layout.topic(resource)
+        if isinstance(place, Rejected):
+            return place
+        topic, key = place, layout.key(message)
+    value, headers = content_of(message, site, structured_mode=structured_mode)
+    return Record(topic, key, value, headers)
 
 
 def content_of(message: Message, site: str, *, structured_mode: bool) -> tuple[bytes, bytes]:
@@ -97,16 +80,16 @@ def content_of(message: Message, site: str, *, structured_mode: bool) -> tuple[b
     return message.body, _ordinary_headers(message, site) or _any_headers(message, site)
 
 
-def letter_record(message: Message, topic: str, site: str) -> Record:
+def letter_record(message: Message, topic: str, layout: Layout) -> Record:
     """Turn the copy of a dead letter into a record: key, value and headers of its event, and what is known of it.
 
     Always in binary mode: what is known of it stands in headers.
     """
     known = [(name, text) for name, text in message.flags if name.startswith(DLQ_FLAGS)]
     flags = tuple((name, text) for name, text in message.flags if not name.startswith(DLQ_FLAGS))
-    key = site if message.resource is None else message.resource_id or ""
-    headers = _any_headers(msgspec.structs.replace(message, flags=flags), site, known)
-    return Record(topic, key.encode(), message.body, headers)
+    key = layout.site.encode() if message.resource is None else layout.key(message)
+    headers = _any_headers(msgspec.structs.replace(message, flags=flags), layout.site, known)
+    return Record(topic, key, message.body, headers)
 
 
 def too_large(size: int, most: int, topic: str | None = None) -> Rejected:
@@ -172,32 +155,6 @@ def varint(number: int) -> bytes:
 _STRUCTURED_HEADERS = (
     varint(1) + _header_head("content-type", len(STRUCTURED_CONTENT_TYPE)) + STRUCTURED_CONTENT_TYPE.encode()
 )
-
-
-@lru_cache(maxsize=1024)
-def topic_of(template: str, site: str, resource: str) -> str:
-    """Fill in a topic template; neither a site nor a segment can hold a brace, so nothing is filled in twice."""
-    return template.replace("{site}", site).replace("{resource}", segment(resource))
-
-
-@lru_cache(maxsize=1024)
-def is_reserved(topic: str) -> bool:
-    """Say whether a topic belongs to the bridge and not to a resource."""
-    return topic in _RESERVED or topic.startswith(_RESERVED_PREFIXES)
-
-
-def segment(name: str) -> str:
-    """Encode a foreign name as a part of a topic: injective, legal in Kafka, never empty, bounded.
-
-    `A-Za-z0-9` pass, any other byte of its UTF-8 becomes `-XX`; an empty name is `-`; what is longer than 200
-    characters then is cut to 160 and ends in `--` and 16 hexadecimal digits of the SHA-256 of the name.
-    """
-    if not name:
-        return "-"
-    encoded = _ILLEGAL.sub(lambda found: f"-{found[0][0]:02X}".encode(), name.encode()).decode()
-    if len(encoded) <= _LONGEST_SEGMENT:
-        return encoded
-    return f"{encoded[:160]}--{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 @lru_cache(maxsize=65_536)

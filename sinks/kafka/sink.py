@@ -125,7 +125,7 @@ class _KafkaSink:
     ) -> None:
         self._failures = failures or Failures(lambda *_: False)
         self._to_record = to_record or partial(
-            record_of, template=config.topic_template, site=config.site, structured_mode=config.ce_mode == "structured"
+            record_of, layout=config.layout, structured_mode=config.ce_mode == "structured"
         )
         self._producer = producer
         self._workers = workers

@@ -4,11 +4,14 @@ Pure. All state topics begin with `portos.state.`, where no event of a resource 
 """
 
 import re
+from functools import lru_cache
 
 from bridge.message import Message
-from sinks.kafka.records import Record, content_of, topic_of
+from bridge.template import filled
+from sinks.kafka.layout import Layout, segment
+from sinks.kafka.records import Record, content_of
 
-__all__ = ["problem_of_state_topic", "state_record"]
+__all__ = ["problem_of_state_topic", "state_record", "state_topic"]
 
 _TEMPLATE = re.compile(r"portos\.state\.(?:(?:[A-Za-z0-9-]+|\{site\})\.)*\{resource\}")
 _LONGEST_LITERAL = 49  # with a resource of at most 200 characters a topic stays within Kafka's 249
@@ -26,11 +29,17 @@ def problem_of_state_topic(template: str, site: str) -> str | None:
     return None
 
 
-def state_record(message: Message, template: str, site: str, *, structured_mode: bool) -> Record:
+@lru_cache(maxsize=1024)
+def state_topic(template: str, site: str, resource: str) -> str:
+    """Name the topic of a resource's states."""
+    return filled(template, {"site": site, "resource": segment(resource)})
+
+
+def state_record(message: Message, template: str, layout: Layout, *, structured_mode: bool) -> Record:
     """Turn a state into a record: key and value as those of its event, no value at all where it is a delete.
 
     What a tombstone is about stands in its headers, also in structured mode.
     """
-    resource, key = message.resource or "", (message.resource_id or "").encode()
-    value, headers = content_of(message, site, structured_mode=structured_mode and bool(message.body))
-    return Record(topic_of(template, site, resource), key, value if message.body else None, headers)
+    topic = state_topic(template, layout.site, message.resource or "")
+    value, headers = content_of(message, layout.site, structured_mode=structured_mode and bool(message.body))
+    return Record(topic, layout.key(message), value if message.body else None, headers)

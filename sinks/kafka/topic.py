@@ -12,7 +12,8 @@ from bridge.errors import Rejected
 from bridge.message import Message
 from sinks.kafka.config import KafkaConfig
 from sinks.kafka.explanation import explain
-from sinks.kafka.records import OTHER_TOPIC, topic_of
+from sinks.kafka.layout import OTHER_TOPIC
+from sinks.kafka.state import state_topic
 
 __all__ = ["Topic", "allowing", "creating", "refusals", "settings_of", "topics"]
 
@@ -46,7 +47,7 @@ def topics(config: KafkaConfig, examples: Iterable[Message]) -> Sequence[Topic]:
         partitions = 1 if message.resource is None else _PARTITIONS
         found.setdefault(name, Topic(name, partitions, name != OTHER_TOPIC))
         if config.state_topic_template is not None and message.resource is not None:
-            name = topic_of(config.state_topic_template, config.site, message.resource)
+            name = state_topic(config.state_topic_template, config.site, message.resource)
             found.setdefault(name, Topic(name, partitions, compacted=True))
     if config.dlq_topic is not None:
         found.setdefault(config.dlq_topic, Topic(config.dlq_topic, 1))

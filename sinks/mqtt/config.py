@@ -3,25 +3,20 @@
 Pure. QoS is no setting: it is always 1, since 0 gives no confirmation and 2 none that paho-mqtt reads.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from bridge.settings import SinkConfig, Switch, TlsFiles, is_loopback
+from bridge.settings import CommaList, SinkConfig, Switch, TlsFiles, is_loopback
+from bridge.template import filled, may_allow, problem_of_allowed
 from sinks.mqtt.address import Address
+from sinks.mqtt.layout import Topics, problem_of_base, problem_of_topic
 from sinks.mqtt.state_topic import problem_of_state_topic
 
-__all__ = ["PLACEHOLDER", "MqttConfig"]
+__all__ = ["MqttConfig"]
 
-PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-"""A placeholder of a template, with its name as the only group."""
-
-_FROM_SETTINGS = frozenset({"base", "site"})
-_FROM_EVENTS = frozenset({"resource", "resource_id", "action"})
-_LONGEST_TEMPLATE_BYTES = 1024
 _WITH_TLS: Final = {"mqtt": "mqtts", "ws": "wss"}
 
 
@@ -44,6 +39,9 @@ class MqttConfig(TlsFiles, Address, SinkConfig):
     """First levels of every topic; `{site}` is replaced."""
     topic_template: str = "{base}/resources/{resource}"
     """Topic of resource events; it may hold `{base}`, `{site}`, `{resource}`, `{resource_id}` and `{action}`."""
+    topic_allow: CommaList = ()
+    """The only topics that events of resources may go to, such as `portos/resources/*`, where `*` is any end; what
+    would go to others is a dead letter. None allows all."""
     announce: Switch = True
     """Whether the broker is told below `{base}/bridge/` how the bridge is, and says with a will when it is gone."""
     state_topic_template: str | None = None
@@ -67,14 +65,25 @@ class MqttConfig(TlsFiles, Address, SinkConfig):
     @field_validator("base_topic")
     @classmethod
     def _plain_base(cls, value: str) -> str:
-        return _checked(value, allowed=frozenset({"site"}))
+        if problem := problem_of_base(value):
+            raise ValueError(problem)
+        return value
 
     @field_validator("topic_template")
     @classmethod
-    def _confined_template(cls, value: str) -> str:
-        _checked(value, allowed=_FROM_SETTINGS | _FROM_EVENTS)
-        if _FROM_EVENTS & set(PLACEHOLDER.findall(value.split("/", 1)[0])):
-            raise ValueError("the first level should be fixed, so that no event leaves it: begin with {base}/")
+    def _confined_template(cls, value: str, info: ValidationInfo) -> str:
+        if problem := problem_of_topic(value, info.data.get("base_topic", "x"), info.data.get("site", "")):
+            raise ValueError(problem)
+        return value
+
+    @field_validator("topic_allow")
+    @classmethod
+    def _confining(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if problem := problem_of_allowed(value):
+            raise ValueError(problem)
+        base, site, template = (info.data.get(name) for name in ("base_topic", "site", "topic_template"))
+        if base and site and template and not may_allow(value, Topics(base, site, template).beginning):
+            raise ValueError("allows no topic that TOPIC_TEMPLATE can give")
         return value
 
     @field_validator("state_topic_template")
@@ -117,25 +126,11 @@ class MqttConfig(TlsFiles, Address, SinkConfig):
         return self.client_id.replace("{site}", self.site)
 
     @property
+    def topics(self) -> Topics:
+        """The topics of events."""
+        return Topics(self.base_topic, self.site, self.topic_template, self.topic_allow)
+
+    @property
     def base(self) -> str:
         """The base topic with the site filled in."""
-        return self.base_topic.replace("{site}", self.site)
-
-
-def _checked(template: str, allowed: frozenset[str]) -> str:
-    """Refuse a topic that no broker would take, or that could address more than it says."""
-    unknown = sorted(set(PLACEHOLDER.findall(template)) - allowed)
-    literal = PLACEHOLDER.sub("x", template)
-    if unknown or "{" in literal or "}" in literal:
-        raise ValueError(f"only {', '.join('{' + name + '}' for name in sorted(allowed))} can be filled in")
-    if "+" in literal or "#" in literal:
-        raise ValueError("the wildcards + and # cannot be published to")
-    if "$" in literal:
-        raise ValueError("$ is kept for the broker's own topics")
-    if "" in literal.split("/"):
-        raise ValueError("a level is empty: there should be no leading, trailing or double slash")
-    if not literal.isprintable():
-        raise ValueError("control characters cannot be part of a topic")
-    if len(template.encode()) > _LONGEST_TEMPLATE_BYTES:
-        raise ValueError(f"should be at most {_LONGEST_TEMPLATE_BYTES} bytes")
-    return template
+        return filled(self.base_topic, {"site": self.site})

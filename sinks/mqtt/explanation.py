@@ -3,7 +3,7 @@
 from bridge.message import STRUCTURED_CONTENT_TYPE, Message, attributes, structured
 from bridge.ports import Explanation
 from sinks.mqtt.config import MqttConfig
-from sinks.mqtt.records import LARGEST_PACKET_BYTES, expiry_seconds, packet_builder, topic_builder
+from sinks.mqtt.records import LARGEST_PACKET_BYTES, expiry_seconds, packet_builder
 
 __all__ = ["explain"]
 
@@ -14,7 +14,7 @@ def explain(config: MqttConfig, message: Message) -> Explanation:
     A broker may ask for smaller packets than the settings do.
     """
     packet_builder(config, config.max_packet_bytes or LARGEST_PACKET_BYTES)(message, 1, message.received_at)
-    topic = topic_builder(config)(message).decode()
+    topic = config.topics.of(message).decode()
     payload = structured(message, config.site) if config.structured else message.body
     if config.version != "5":
         return Explanation(topic, payload)

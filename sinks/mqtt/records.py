@@ -12,20 +12,14 @@ from math import ceil
 
 from bridge.errors import Rejected
 from bridge.message import (
-    DLQ_REDRIVEN,
-    GAP_CLOSED,
-    GAP_DETECTED,
-    LICENCE_ACTIVATED,
-    RESYNC_REQUIRED,
     STRUCTURED_CONTENT_TYPE,
     Message,
     ordinary_attributes,
     own_attributes,
-    percent_encoded,
     shared_attributes,
     structured,
 )
-from sinks.mqtt.config import PLACEHOLDER, MqttConfig
+from sinks.mqtt.config import MqttConfig
 
 __all__ = [
     "LARGEST_PACKET_BYTES",
@@ -35,15 +29,12 @@ __all__ = [
     "lasting_properties",
     "packet_builder",
     "packets",
-    "topic_builder",
     "variable_byte_integer",
 ]
 
 LARGEST_PACKET_BYTES = 268_435_455 + 5
 """The largest packet that MQTT can frame (5.0, 1.5.5)."""
 
-_OTHER_EVENTS = "other-events"  # those that name no resource and are no licence, as on Kafka
-_RESERVED = ("bridge", "state", "licence", _OTHER_EVENTS)
 _PUBLISH_QOS_1 = b"\x32"
 _CONTENT_TYPE = b"\x03\x00\x10application/json"
 STRUCTURED_PROPERTIES = b"\x03" + len(STRUCTURED_CONTENT_TYPE).to_bytes(2, "big") + STRUCTURED_CONTENT_TYPE.encode()
@@ -63,7 +54,7 @@ def packet_builder(config: MqttConfig, max_packet_bytes: int) -> Callable[[Messa
     message that has no place on this broker. `max_packet_bytes` is the limit that broker and settings agree on.
     """
     site, with_properties, in_one = config.site, config.version == "5", config.structured
-    topic_of = topic_builder(config)
+    topic_of = config.topics.of
 
     def packet(message: Message, packet_id: int, now: float) -> bytes:
         try:
@@ -84,44 +75,6 @@ def packet_builder(config: MqttConfig, max_packet_bytes: int) -> Callable[[Messa
         return b"".join((_PUBLISH_QOS_1, length, len(topic).to_bytes(2, "big"), topic, identifier, properties, body))
 
     return packet
-
-
-def topic_builder(config: MqttConfig) -> Callable[[Message], bytes]:
-    """Give the function that names the topic of a message; it raises `Rejected` where there is none."""
-    template, base, site = config.topic_template, config.base, config.site
-    by_id, by_action = "{resource_id}" in template, "{action}" in template
-    other = f"{base}/{_OTHER_EVENTS}".encode()
-    gap = f"{base}/bridge/gap".encode()
-    topics = {
-        LICENCE_ACTIVATED: f"{base}/licence".encode(),
-        RESYNC_REQUIRED: f"{base}/bridge/resync".encode(),
-        GAP_DETECTED: gap,
-        GAP_CLOSED: gap,
-        DLQ_REDRIVEN: f"{base}/bridge/dlq".encode(),
-    }
-
-    def topic(message: Message) -> bytes:
-        if message.resource is not None:
-            resource_id = message.resource_id or "" if by_id else ""
-            action = message.action or "unknown" if by_action else ""
-            return _resource_topic(template, base, site, (message.resource, resource_id, action))
-        return topics.get(message.event, other)
-
-    return topic
-
-
-@lru_cache(maxsize=4096)
-def _resource_topic(template: str, base: str, site: str, names: tuple[str, str, str]) -> bytes:
-    resource, resource_id, action = map(percent_encoded, names)
-    values = {"base": base, "site": site, "resource": resource, "resource_id": resource_id, "action": action}
-    filled = PLACEHOLDER.sub(lambda match: values[match[1]], template)
-    if any(f"{filled}/".startswith(f"{base}/{level}/") for level in _RESERVED):
-        text = f"the resource {names[0]!r} leads to the reserved topic {filled}"
-        raise Rejected(text, reason="reserved_topic", target=filled)
-    encoded = filled.encode()
-    if len(encoded) > _LONGEST_STRING_BYTES:
-        raise Rejected(f"the topic has {len(encoded)} bytes; MQTT takes {_LONGEST_STRING_BYTES}", reason="too_large")
-    return encoded
 
 
 def _properties(message: Message, site: str, now: float) -> bytes:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from bridge.message import Message
+from sinks.kafka.layout import Layout
 from sinks.kafka.state import state_record
 from sinks.mqtt.config import MqttConfig
 from sinks.mqtt.state import mark_topic
@@ -20,7 +21,7 @@ def state_lines(change: Message, site: str) -> Iterator[str]:
     """Write what a consumer has to know, with what the code makes of a change and of a delete."""
     broker = MqttConfig(url="mqtt://broker", state_topic_template=_MQTT)
     made = {"newest": change, "deleted": msgspec.structs.replace(change, action="deleted", body=b"")}
-    records = {name: state_record(one, _KAFKA, site, structured_mode=False) for name, one in made.items()}
+    records = {name: state_record(one, _KAFKA, Layout(site), structured_mode=False) for name, one in made.items()}
     topic = state_topics(_MQTT, broker.base, site)(change.resource or "", change.resource_id or "").decode()
     yield ""
     yield "## The newest state of each resource"

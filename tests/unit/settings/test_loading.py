@@ -3,14 +3,16 @@
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from bridge.errors import ConfigError
-from bridge.ports import SinkPlugin
+from bridge.errors import ConfigError, Rejected
+from bridge.message import Message
+from bridge.ports import Explanation, SinkPlugin
 from bridge.settings import Settings
 from bridge.settings.core import largest_journal
 from bridge.settings.loading import Configuration, load, load_admin_token
@@ -408,3 +410,34 @@ def test_a_token_of_the_admin_port_that_cannot_be_read_is_named(tmp_path: Path) 
     assert error.value.problems == (
         f"{ADMIN_TOKEN}_FILE: the file for {ADMIN_TOKEN} cannot be read: No such file or directory",
     )
+
+
+def test_a_subscribed_resource_that_a_sink_has_no_topic_for_is_refused(good: dict[str, str]) -> None:
+    """Whatever its templates are, since the sink itself is asked; otherwise all its events were dead letters."""
+    reasons = {"orders": "reserved_topic", "stocks": "topic_not_allowed", "tickets": "too_large"}
+
+    def explain(_: ExampleConfig, message: Message) -> Explanation:
+        if message.resource in reasons:
+            raise Rejected("no", reason=reasons[message.resource])
+        return Explanation("topic", message.body)
+
+    explaining = replace(plugin, explain=explain)
+    with pytest.raises(ConfigError) as refusal:
+        load(good | {"PORTOS_BRIDGE_SUBSCRIBE__RESOURCES": "tickets,orders,stocks"}, {"example": lambda: explaining})
+
+    assert refusal.value.problems == tuple(
+        f"PORTOS_BRIDGE_SUBSCRIBE__RESOURCES: item {item} leads sink example to a topic that is {why}"
+        for item, why in ((2, "kept for the bridge; change its templates"), (3, "not among those allowed"))
+    )
+
+
+def test_of_every_resource_none_is_asked_for(good: dict[str, str]) -> None:
+    """What `*` stands for is known when it comes."""
+    everything = {"SUBSCRIBE__RESOURCES": "*", "PRIVACY__ACKNOWLEDGE_RESOURCES": "apikeys,settings,sessions"}
+
+    def explain(_: ExampleConfig, message: Message) -> Explanation:
+        raise AssertionError(message.resource)
+
+    explaining = replace(plugin, explain=explain)
+
+    load(good | {f"PORTOS_BRIDGE_{name}": value for name, value in everything.items()}, {"example": lambda: explaining})

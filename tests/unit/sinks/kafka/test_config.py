@@ -7,9 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 import sinks.kafka
+from bridge.settings.base import INHERITED
 from bridge.settings.reference import variables
 from sinks.kafka.config import KafkaConfig
-from sinks.kafka.records import topic_of
 
 
 def config(**values: object) -> KafkaConfig:
@@ -50,11 +50,19 @@ def test_addresses_are_checked(servers: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("template", "reason"),
     [
-        ("portos.{action}", "no placeholder but {resource}, {site}, not action"),
-        ("portos.{resource.__class__}", "no placeholder but"),
-        ("portos.{}", "an empty one"),
-        ("portos.{resource", "made of"),
-        ("portos.resource}", "made of"),
+        ("portos.{action}", "would not stay in one partition"),
+        ("portos.{resource}.{resource_id}", "would not stay in one partition"),
+        ("portos.{base}", "only {resource}, {site} can be filled in"),
+        ("portos.{resource.__class__}", "can be filled in"),
+        ("portos.{}", "can be filled in"),
+        ("portos.{{resource}}", "can be filled in"),
+        ("portos.{resource", "can be filled in"),
+        ("portos.resource}", "can be filled in"),
+        ("portos.{site}{resource}", "need a dot or an underscore between them"),
+        ("portos.{site}-{resource}", "need a dot or an underscore between them"),
+        ("portos.{resource}.{resource}", "0 fit"),
+        ("__transaction_state", "begin with a literal"),
+        ("_x", "begin with a literal"),
         ("{resource}", "begin with a literal"),
         ("{site}.{resource}", "begin with a literal"),
         ("portos{resource}", "begin with a literal"),
@@ -65,11 +73,14 @@ def test_addresses_are_checked(servers: str, reason: str) -> None:
         ("portos.{resource}.", "empty segment"),
         ("", "empty segment"),
         ("my_shop.{resource}", "both '.' and '_'"),
+        ("portos.{site}_{resource}", "both '.' and '_'"),
         ("p" * 60 + ".{resource}", "49 fit"),
         ("portos.bridge.{resource}", "keeps for itself"),
         ("portos.state.{resource}", "keeps for itself"),
         ("portos.licence", "keeps for itself"),
         ("portos.other-events", "keeps for itself"),
+        ("portos_licence", "keeps for itself"),
+        ("portos_state_{resource}", "keeps for itself"),
     ],
 )
 def test_a_template_is_checked(template: str, reason: str) -> None:
@@ -78,10 +89,86 @@ def test_a_template_is_checked(template: str, reason: str) -> None:
         config(topic_template=template)
 
 
-@pytest.mark.parametrize("template", ["portos.{resource}", "portos.{site}.{resource}", "shop.events", "a-b.{resource}"])
+@pytest.mark.parametrize(
+    "template", ["portos.{resource}", "portos.{site}.{resource}", "portos_{resource}", "a-b.{resource}"]
+)
 def test_a_sound_template_passes(template: str) -> None:
-    """Templates with either, both or no placeholder are taken."""
+    """Templates with either or both placeholders are taken, and dots or underscores between."""
     assert config(topic_template=template).topic_template == template
+
+
+@pytest.mark.parametrize(
+    "key", ["{resource}:{resource_id}", "{resource_id}/{resource}", "{site}:{resource}:{resource_id}"]
+)
+def test_all_events_may_have_one_topic(key: str) -> None:
+    """Where the key says which resource it is."""
+    assert config(topic_template="shop.events", key_template=key).key_template == key
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("", "should hold {resource_id}"),
+        ("{resource}", "should hold {resource_id}"),
+        ("{site}", "should hold {resource_id}"),
+        ("{resource_id}:{action}", "would not stay in one partition"),
+        ("{base}:{resource_id}", "only {resource}, {resource_id}, {site} can be filled in"),
+        ("{resource_id", "can be filled in"),
+        ("{{resource_id}}", "can be filled in"),
+        ("{resource_id.__class__}", "can be filled in"),
+        ("{resource}{resource_id}", "need a character such as a colon"),
+        ("{site}-{resource_id}", "need a character such as a colon"),
+        ("{resource}%{resource_id}", "need a character such as a colon"),
+        ("{resource_id}:\x00", "printable ASCII"),
+        ("č:{resource_id}", "printable ASCII"),
+        ("x" * 200 + "{resource_id}", "at most 200"),
+    ],
+)
+def test_a_template_of_a_key_is_checked(key: str, reason: str) -> None:
+    """What would take a resource out of its partition, or let two share a key, is refused with the reason."""
+    with pytest.raises(ValidationError, match=re.escape(reason)):
+        config(key_template=key)
+
+
+def test_topic_and_key_tell_together_which_resource_it_is() -> None:
+    """With one topic for all, `tickets` and `orders` with one id would be one key."""
+    with pytest.raises(ValidationError, match=r"should hold {resource}, since TOPIC_TEMPLATE does not"):
+        config(topic_template="shop.events")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "reason"),
+    [
+        ("*", "item 1 would allow everything"),
+        ("portos.tickets,portos.*.x", "item 2 holds a * that is not its end"),
+        ("shop.*", "allows no topic that TOPIC_TEMPLATE can give"),
+        ("portosx*", "allows no topic that TOPIC_TEMPLATE can give"),
+    ],
+)
+def test_a_list_of_topics_that_confines_nothing_is_refused(allowed: str, reason: str) -> None:
+    """So is one that would leave no event."""
+    with pytest.raises(ValidationError, match=re.escape(reason)):
+        config(topic_allow=allowed)
+
+
+@pytest.mark.parametrize("allowed", ["", "portos.*", "po*", "portos.tickets, portos.stock*"])
+def test_a_list_of_topics_may_hold_ends(allowed: str) -> None:
+    """A `*` stands for any end."""
+    assert config(topic_allow=allowed).topic_allow == tuple(filter(None, re.split(", *", allowed)))
+
+
+@pytest.mark.parametrize(
+    "topic", ["portos.licence", "portos.bridge.gaps", "portos.other-events", "portos.state.tickets"]
+)
+def test_copies_of_dead_letters_are_kept_apart_from_what_the_bridge_says(topic: str) -> None:
+    with pytest.raises(ValidationError, match="uses for something else"):
+        config(dlq_topic=topic)
+
+
+def test_copies_of_dead_letters_are_kept_apart_from_events() -> None:
+    """One topic for all cannot be that of the copies as well."""
+    with pytest.raises(ValidationError, match="is the topic of all events"):
+        config(topic_template="shop.events", key_template="{resource}:{resource_id}", dlq_topic="shop.events")
 
 
 def test_the_site_is_filled_into_the_transactional_id() -> None:
@@ -94,12 +181,15 @@ def test_the_longest_topic_fits_kafka() -> None:
     """The longest template, the longest site and the longest name give at most 249 characters."""
     made = config(topic_template="p.{site}.xxxx.{resource}", site="s" * 41)
 
-    assert len(topic_of(made.topic_template, made.site, "ž" * 1000)) <= 249
+    topic = made.layout.topic("ž" * 1000)
+
+    assert isinstance(topic, str)
+    assert len(topic) <= 249
 
 
 def test_the_site_counts_for_the_length() -> None:
     """A template that fits a short site is refused for a long one."""
-    with pytest.raises(ValidationError, match="49 fit"):
+    with pytest.raises(ValidationError, match="8 fit"):
         config(topic_template="portos.events.{site}.{resource}", site="s" * 41)
 
 
@@ -133,4 +223,4 @@ def test_the_sample_is_complete_and_valid() -> None:
     config(sasl_password="secret", **{name.lower(): value for name, value in values.items()})
 
     named = {name.removesuffix("_FILE") if name.removesuffix("_FILE") in secrets else name for name in comments}
-    assert {name.lower() for name in named | set(values)} == set(KafkaConfig.model_fields) - {"site"}
+    assert {name.lower() for name in named | set(values)} == set(KafkaConfig.model_fields) - INHERITED

@@ -24,7 +24,7 @@ def config(**settings: object) -> KafkaConfig:
 def test_an_explanation_is_the_record(message: Message, structured: bool) -> None:  # noqa: FBT001
     """Topic, key, value and headers, these in their order, as an independent reader finds them in the record."""
     by = config(ce_mode="structured" if structured else "binary")
-    record = record_of(message, by.topic_template, "shop", structured_mode=structured)
+    record = record_of(message, by.layout, structured_mode=structured)
     assert isinstance(record, Record)
 
     said = explain(by, message)

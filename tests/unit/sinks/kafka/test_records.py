@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.contract import sample
-from bridge.errors import Rejected
 from bridge.message import (
     DLQ_REDRIVEN,
     GAP_CLOSED,
@@ -21,69 +20,26 @@ from bridge.message import (
     Message,
     attributes,
 )
+from sinks.kafka.layout import GAPS_TOPIC, LICENCE_TOPIC, OTHER_TOPIC, Layout
 from sinks.kafka.records import (
-    GAPS_TOPIC,
-    LICENCE_TOPIC,
-    OTHER_TOPIC,
     Record,
     _any_headers,
     _ordinary_headers,
-    is_reserved,
     letter_record,
     murmur2,
     partition_of,
     record_of,
-    segment,
-    topic_of,
 )
 from tests.unit.sinks.any_message import any_message
 from tests.unit.sinks.kafka.reading import headers_of
 
-TEMPLATE = "portos.{resource}"
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 
 
-def record(message: Message, template: str = TEMPLATE, site: str = "default") -> Record:
-    made = record_of(message, template, site)
+def record(message: Message, site: str = "default") -> Record:
+    made = record_of(message, Layout(site))
     assert isinstance(made, Record)
     return made
-
-
-@pytest.mark.parametrize(
-    ("name", "encoded"),
-    [
-        ("tickets", "tickets"),
-        ("mPOS Link", "mPOS-20Link"),
-        ("a.b", "a-2Eb"),
-        ("$SYS/x", "-24SYS-2Fx"),
-        ("", "-"),
-        ("-", "-2D"),
-        ("Š", "-C5-A0"),
-        ("x" * 200, "x" * 200),
-        ("x" * 201, "x" * 160 + "--84a0678c90937f5d"),
-    ],
-)
-def test_a_name_becomes_a_legal_segment(name: str, encoded: str) -> None:
-    """The vectors of the convention hold."""
-    assert segment(name) == encoded
-
-
-@given(st.lists(NAMES, unique=True, min_size=2, max_size=20))
-def test_two_names_never_share_a_segment(names: list[str]) -> None:
-    """Encoding is injective, also against names that look like encoded ones."""
-    everything = set(names) | {segment(name) for name in names}
-
-    assert len({segment(name) for name in everything}) == len(everything)
-
-
-@given(NAMES)
-def test_a_segment_is_legal_in_kafka(name: str) -> None:
-    """Whatever the name, its segment has 1 to 200 characters of A-Z, a-z, 0-9 and '-'."""
-    encoded = segment(name)
-
-    assert 1 <= len(encoded) <= 200
-    assert encoded.isascii()
-    assert encoded.replace("-", "").isalnum() or not encoded.replace("-", "")
 
 
 def test_a_record_carries_the_body_as_it_is() -> None:
@@ -123,7 +79,7 @@ def test_headers_are_cloudevents_in_binary_mode() -> None:
 @given(any_message(NAMES))
 def test_the_structured_mode_has_all_in_one_document(message: Message) -> None:
     """The same attributes, and the notification as they stand beside it otherwise; topic and key are the same."""
-    binary, made = record(message), record_of(message, TEMPLATE, "default", structured_mode=True)
+    binary, made = record(message), record_of(message, Layout(), structured_mode=True)
     assert isinstance(made, Record)
 
     document = json.loads(made.value)
@@ -157,33 +113,6 @@ def test_events_without_a_resource_have_topics_of_their_own(event: str, topic: s
 
     assert (made.topic, made.key) == (topic, b"shop-1")
     assert dict(headers_of(made))["ce_type"] == event.encode()
-
-
-@pytest.mark.parametrize(
-    ("template", "resource"),
-    [
-        ("portos.{resource}", "licence"),
-        ("portos.{resource}.events", "bridge"),
-        ("portos.{resource}.x", "state"),
-    ],
-)
-def test_a_name_cannot_address_a_reserved_topic(template: str, resource: str) -> None:
-    """A resource that would land on a topic of the bridge's own is rejected, with the reason."""
-    made = record_of(sample(1, resource=resource), template, "default")
-
-    assert isinstance(made, Rejected)
-    assert (made.reason, made.target) == ("reserved_topic", topic_of(template, "default", resource))
-
-
-@given(NAMES)
-def test_no_name_at_all_reaches_a_reserved_topic(name: str) -> None:
-    """With the default template only the name `licence` leads to a reserved topic."""
-    assert is_reserved(topic_of(TEMPLATE, "default", name)) == (name == "licence")
-
-
-def test_what_is_filled_in_is_not_a_template() -> None:
-    """A resource that is named like a placeholder stays a name."""
-    assert topic_of("a.{site}.{resource}", "shop", "{site}") == "a.shop.-7Bsite-7D"
 
 
 @pytest.mark.parametrize(
@@ -224,8 +153,9 @@ def test_an_ordinary_change_takes_the_quick_way() -> None:
 def test_a_copy_of_a_dead_letter_is_its_record_with_what_is_known_of_it_behind(message: Message) -> None:
     """On the topic of the copies, whatever topic the event has: key, value and headers are the event's."""
     known = (("bridge-dlq-reason", "too_large"), ("bridge-dlq-error", "příliš velké"))
-    copy = letter_record(msgspec.structs.replace(message, flags=(*message.flags, *known)), "portos.bridge.dlq", "shop")
-    record = record_of(message, "portos.x-{resource}", "shop")
+    layout = Layout("shop", "portos.x-{resource}", "{site}:{resource_id}")
+    copy = letter_record(msgspec.structs.replace(message, flags=(*message.flags, *known)), "portos.bridge.dlq", layout)
+    record = record_of(message, layout)
     assert isinstance(record, Record)
 
     assert copy.topic == "portos.bridge.dlq"

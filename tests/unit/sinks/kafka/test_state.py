@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from bridge.contract import sample
 from sinks.kafka import KafkaConfig, plugin
 from sinks.kafka.batch import Batch
+from sinks.kafka.layout import Layout
 from sinks.kafka.records import record_of
 from sinks.kafka.state import state_record
 from tests.unit.sinks.kafka.reading import headers_of, read
@@ -21,9 +22,9 @@ def config(**values: object) -> KafkaConfig:
 
 @pytest.mark.parametrize("structured_mode", [False, True])
 def test_a_state_is_its_event_on_another_topic(*, structured_mode: bool) -> None:
-    event = record_of(sample(3), "portos.{resource}", "default", structured_mode=structured_mode)
+    event = record_of(sample(3), Layout(), structured_mode=structured_mode)
 
-    state = state_record(sample(3), TEMPLATE, "default", structured_mode=structured_mode)
+    state = state_record(sample(3), TEMPLATE, Layout(), structured_mode=structured_mode)
 
     assert msgspec.structs.replace(state, topic="portos.tickets") == event
     assert state.topic == "portos.state.tickets"
@@ -33,7 +34,7 @@ def test_a_state_is_its_event_on_another_topic(*, structured_mode: bool) -> None
 def test_a_delete_is_a_tombstone_that_says_what_it_is_about(*, structured_mode: bool) -> None:
     """Consumers that see it before compaction does learn version and action from its headers."""
     deleted = msgspec.structs.replace(sample(3), action="deleted", body=b"")
-    state = state_record(deleted, TEMPLATE, "default", structured_mode=structured_mode)
+    state = state_record(deleted, TEMPLATE, Layout(), structured_mode=structured_mode)
     batch = Batch(10**6, 1, calc_crc32c)
     batch.add(state)
 

@@ -7,6 +7,7 @@ from typing import Literal
 import pytest
 from pydantic import ValidationError
 
+from bridge.settings.base import INHERITED
 from bridge.settings.reference import variables
 from sinks.mqtt.config import MqttConfig
 
@@ -130,12 +131,55 @@ def test_an_address_that_would_lose_something_is_refused(url: str, reason: str) 
         ("{base}/{{resource}}", "can be filled in"),
         ("{base}/a\x00b", "control characters"),
         ("{base}/" + "x" * 1024, "at most 1024 bytes"),
+        ("{base}/{resource}{resource_id}", "need a slash between them"),
+        ("{base}/{resource}-{resource_id}", "need a slash between them"),
+        ("{base}/{site}.{resource}", "need a slash between them"),
+        ("{base}/{resource}%{action}", "need a slash between them"),
+        ("{base}/bridge/{resource}", "keeps for itself"),
+        ("{base}/state/{resource}/{resource_id}", "keeps for itself"),
+        ("{base}/licence", "keeps for itself"),
+        ("portos/other-events", "keeps for itself"),
     ],
 )
 def test_a_template_that_could_leave_its_place_is_refused(template: str, reason: str) -> None:
     """A template addresses exactly one topic below fixed text, whatever the event is called."""
     with pytest.raises(ValidationError, match=reason):
         MqttConfig(url="mqtt://b", topic_template=template)
+
+
+def test_a_topic_that_mqtt_cannot_hold_is_refused_at_start() -> None:
+    """However long the names are, a topic stays within 65,535 bytes."""
+    with pytest.raises(ValidationError, match="gives topics of up to 103524 bytes"):
+        MqttConfig(url="mqtt://b", base_topic="b" * 1024, topic_template="{base}" + "/{base}" * 100)
+
+
+@pytest.mark.parametrize(
+    ("base", "template", "reason"),
+    [
+        ("site", "{{base}}/{resource}", "can be filled in"),
+        ("a/{site}", "{base}{resource}", "need a slash between them"),
+        ("a/{site}", "{base}.{site}/{resource}", "need a slash between them"),
+        ("a", "a/bridge/{resource}", "keeps for itself"),
+    ],
+)
+def test_base_and_template_are_checked_together(base: str, template: str, reason: str) -> None:
+    """What is sound by itself may not be so behind that base."""
+    with pytest.raises(ValidationError, match=reason):
+        MqttConfig(url="mqtt://b", base_topic=base, topic_template=template)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "reason"),
+    [
+        ("*", "item 1 would allow everything"),
+        ("portos/*/x", "item 1 holds a [*] that is not its end"),
+        ("shop/*", "allows no topic that TOPIC_TEMPLATE can give"),
+    ],
+)
+def test_a_list_of_topics_that_confines_nothing_is_refused(allowed: str, reason: str) -> None:
+    """So is one that would leave no event."""
+    with pytest.raises(ValidationError, match=reason):
+        MqttConfig.model_validate({"url": "mqtt://b", "topic_allow": allowed})
 
 
 @pytest.mark.parametrize("base", ["+", "portos/#", "$share/x", "/portos", "portos/", "", "{resource}", "{base}"])
@@ -177,4 +221,4 @@ def test_the_sample_names_settings_that_exist() -> None:
     secrets = {item.name for item in variables(MqttConfig, "") if item.secret}
 
     named = {name.removesuffix("_FILE") if name.removesuffix("_FILE") in secrets else name for name in found}
-    assert {name.lower() for name in named} == set(MqttConfig.model_fields) - {"site"}
+    assert {name.lower() for name in named} == set(MqttConfig.model_fields) - INHERITED

@@ -9,18 +9,7 @@ from paho.mqtt.enums import MQTTProtocolVersion
 
 from bridge.contract import sample
 from bridge.errors import Rejected
-from bridge.message import (
-    DLQ_REDRIVEN,
-    GAP_CLOSED,
-    GAP_DETECTED,
-    LICENCE_ACTIVATED,
-    RESOURCES_CHANGED,
-    RESYNC_REQUIRED,
-    Message,
-    attributes,
-    own_attributes,
-    structured,
-)
+from bridge.message import RESOURCES_CHANGED, Message, attributes, own_attributes, structured
 from sinks.mqtt.config import MqttConfig
 from sinks.mqtt.records import (
     LARGEST_PACKET_BYTES,
@@ -29,7 +18,6 @@ from sinks.mqtt.records import (
     acknowledged,
     packet_builder,
     packets,
-    topic_builder,
 )
 from tests.unit.sinks.any_message import any_message
 from tests.unit.sinks.mqtt.reading import read
@@ -140,46 +128,6 @@ def test_any_name_makes_a_packet_that_can_be_read(resource: str, resource_id: st
     assert not set(found.topic) & set(b"+#$\x00")
     assert found.payload == body
     assert [tuple(pair) for pair in found.properties.UserProperty] == list(attributes(event, "default"))
-
-
-@pytest.mark.parametrize(
-    ("template", "topic"),
-    [
-        ("{base}/resources/{resource}", b"portos/resources/mPOS%20Link"),
-        ("{base}/{site}/{resource}/{resource_id}/{action}", b"portos/default/mPOS%20Link/%7Bsite%7D/updated"),
-        ("fixed/r-{resource}", b"fixed/r-mPOS%20Link"),
-    ],
-)
-def test_a_template_is_filled_in_once(template: str, topic: bytes) -> None:
-    """Names are encoded, and what looks like a placeholder in one is not filled in."""
-    assert topic_builder(config(topic_template=template))(message("mPOS Link", "{site}")) == topic
-
-
-@pytest.mark.parametrize("name", ["bridge", "state", "licence", "other-events"])
-def test_a_name_that_leads_to_a_reserved_topic_is_rejected(name: str) -> None:
-    """No resource can speak as the bridge, whatever the template."""
-    for template in ("{base}/{resource}", "{base}/{resource}/{resource_id}"):
-        with pytest.raises(Rejected, match="reserved topic") as rejection:
-            topic_builder(config(topic_template=template))(message(name))
-
-        assert rejection.value.reason == "reserved_topic"
-
-
-def test_a_name_beside_a_reserved_one_is_taken() -> None:
-    """Only the reserved level itself is refused."""
-    assert topic_builder(config(topic_template="{base}/{resource}"))(message("bridges")) == b"portos/bridges"
-
-
-def test_events_without_a_resource_have_topics_of_their_own() -> None:
-    """Licences go to `licence`, anything unknown to `other-events`, as on Kafka."""
-    topic_of = topic_builder(config(base_topic="portos/{site}", site="shop"))
-
-    assert topic_of(message(None, None, LICENCE_ACTIVATED)) == b"portos/shop/licence"
-    assert topic_of(message(None, None, "portos.unheard.of")) == b"portos/shop/other-events"
-    assert topic_of(message(None, None, RESYNC_REQUIRED)) == b"portos/shop/bridge/resync"
-    assert topic_of(message(None, None, GAP_DETECTED)) == b"portos/shop/bridge/gap"
-    assert topic_of(message(None, None, GAP_CLOSED)) == b"portos/shop/bridge/gap"
-    assert topic_of(message(None, None, DLQ_REDRIVEN)) == b"portos/shop/bridge/dlq"
 
 
 def test_a_packet_of_the_limit_passes_and_one_byte_more_does_not() -> None:
