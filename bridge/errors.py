@@ -6,7 +6,7 @@ of the process) is decided by `bridge.policy` and carried out by `bridge.pipelin
 
 from collections.abc import Sequence
 
-__all__ = ["BridgeError", "ConfigError", "JournalOwned", "Rejected", "StorageFailed", "Unavailable"]
+__all__ = ["BridgeError", "ConfigError", "JournalOwned", "Rejected", "StorageFailed", "TooLarge", "Unavailable"]
 
 
 class BridgeError(Exception):
@@ -54,6 +54,17 @@ class Rejected(BridgeError):
         super().__init__(text)
         self.reason = reason
         self.target = target
+
+
+class TooLarge(Rejected):
+    """Bury, or shorten: the broker has refused this message for its size, and without its body it may pass.
+
+    Only for what shows in the broker's answer: what a sink knows before, it shortens itself. Nothing that was handed
+    over behind it, of the same resource, may be confirmed any more, since the message goes again.
+    """
+
+    def __init__(self, text: str, *, target: str | None = None) -> None:
+        super().__init__(text, reason="too_large", target=target)
 
 
 class ConfigError(BridgeError):

@@ -33,7 +33,7 @@ SOURCE_DISCONNECTS = (
 )
 SINK_DISCONNECTS = (
     *("server_close", "silence", "network", "unauthorized", "refused", "protocol", "timeout", "taken_over"),
-    *("session", "poison_batch", "contract", "tls", "planned", "other"),
+    *("session", "poison_batch", "too_large", "contract", "tls", "planned", "other"),
 )
 DEAD_LETTER_REASONS = ("too_large", "reserved_topic", "topic_not_allowed", "invalid", "refused", "other")
 FILTER_REASONS = ("resource", "action", "id", "sender")

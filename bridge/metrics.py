@@ -122,7 +122,9 @@ class Catalogue:
         self.dead_lettered = self._counter(
             "sink_dead_lettered_events", "Events the sink will never take.", "sink", "reason"
         )
-
+        self.shed = self._counter(
+            "sink_shed_events", "Events too large for the broker, delivered as references.", "sink"
+        )
         self.redriven = self._counter(
             "dlq_redriven_events", "Dead letters that were to be sent again, by result.", "sink", "result"
         )
@@ -150,6 +152,7 @@ class Catalogue:
             (self.dead_lettered, product(sinks, DEAD_LETTER_REASONS)),
             (self.sink_connected, product(sinks)),
             (self.sink_held, product(sinks)),
+            (self.shed, product(sinks)),
             (self.delivered, product(sinks)),
             (self.delivered_bytes, product(sinks)),
         ):

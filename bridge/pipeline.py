@@ -23,6 +23,7 @@ from bridge.policy import Verdict, judge, pause
 from bridge.ports import Outcome, Sink
 from bridge.presence import Presence
 from bridge.redrive import Redrive
+from bridge.shedding import Shedding
 
 __all__ = ["Delivery", "keep"]
 
@@ -125,6 +126,8 @@ class Delivery:
         answer_seconds: float,
         target: Callable[[Message], str | None] = lambda _: None,
         presence: Presence | None = None,
+        *,
+        shed: bool = False,
     ) -> None:
         self._name = name
         self._journal = journal
@@ -135,6 +138,7 @@ class Delivery:
         self._target = target
         self._presence = presence
         self._stubborn = _Stubborn()
+        self._shedding = Shedding(wanted=shed)
         self._redrive = Redrive(name, journal, catalogue, window_events)
         self._account = journal.ledger.sinks[name]
         self._ok, self._rejected = (catalogue.attempts.labels(name, result) for result in ("ok", "rejected"))
@@ -155,12 +159,15 @@ class Delivery:
                 continue
             self._redrive.handed_to = max(self._redrive.handed_to, page.seqs[-1])
             started = time.perf_counter()
-            outcomes = await self._deliver(sink, page, deadline)
+            outcomes = await self._deliver(sink, self._shedding.applied(page), deadline)
+            outcomes = self._shedding.noted(page, outcomes)
             refusals = self._stubborn.refusals if page.seqs[0] == self._stubborn.seq else 0
             verdict = judge(outcomes, len(page.messages), refusals)
             self._count(page, verdict, time.perf_counter() - started)
             buried = self._buried(page, verdict, refusals) if verdict.buried else {}
             await self._journal.settle(self._name, page, verdict.settled, buried)
+            if verdict.settled:
+                self._shedding.settled(page.seqs[verdict.settled - 1])
             if verdict.error is not None:
                 self._remember(page, verdict, verdict.error, refusals)
                 raise verdict.error
@@ -218,6 +225,10 @@ class Delivery:
             first = next(iter(verdict.buried.values()))
             text = "sink %s will never take %d events, kept as dead letters; the first: %s"
             _log.error(text, name, len(verdict.buried), first)
+        if verdict.shed:
+            catalogue.shed.labels(name).inc(len(verdict.shed))
+            text = "sink %s: %d events are too large for its broker and went out as references; the first: %s"
+            _log.warning(text, name, len(verdict.shed), next(iter(verdict.shed.values())).text)
         if verdict.error is not None:
             error = verdict.error
             result = "held" if error.hold else "timeout" if error.reason == "timeout" else "unavailable"

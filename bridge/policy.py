@@ -4,10 +4,10 @@ Pure: the clock and the dice are arguments. `bridge.pipeline` carries out what i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.errors import Rejected, Unavailable
-from bridge.ports import Outcome
+from bridge.ports import Outcome, Shed
 
 __all__ = ["Pauses", "Verdict", "judge", "pause"]
 
@@ -22,6 +22,8 @@ class Verdict:
     settled: int
     buried: Mapping[int, Rejected]
     error: Unavailable | None
+    shed: Mapping[int, Shed] = field(default_factory=dict)
+    """Which of the settled were delivered without their bodies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +47,21 @@ def judge(outcomes: Sequence[Outcome], expected: int, failures: int) -> Verdict:
         text = f"the sink answered {len(outcomes)} outcomes for {expected} messages: a fault of the sink"
         return Verdict(0, {}, Unavailable(text, reason="contract", slowly=True))
     buried: dict[int, Rejected] = {}
+    shed: dict[int, Shed] = {}
     for index, outcome in enumerate(outcomes):
         match outcome:
             case None:
                 continue
+            case Shed():
+                shed[index] = outcome
             case Rejected():
                 buried[index] = outcome
             case Unavailable():
                 if index == 0 and outcome.bury_after is not None and failures + 1 >= outcome.bury_after:
                     why = Rejected(f"refused {failures + 1} times: {outcome}", reason=outcome.reason)
                     return Verdict(1, {0: why}, outcome)
-                return Verdict(index, buried, outcome)
-    return Verdict(expected, buried, None)
+                return Verdict(index, buried, outcome, shed)
+    return Verdict(expected, buried, None, shed)
 
 
 def pause(error: Unavailable, failures: int, outage_seconds: float, dice: float, pauses: Pauses) -> float:

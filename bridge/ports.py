@@ -27,6 +27,7 @@ __all__ = [
     "Missed",
     "Notice",
     "Outcome",
+    "Shed",
     "Sink",
     "SinkActivity",
     "SinkPlugin",
@@ -38,7 +39,15 @@ __all__ = [
     "turns",
 ]
 
-Outcome = Rejected | Unavailable | None
+
+@dataclass(frozen=True, slots=True)
+class Shed:
+    """The broker has confirmed a message without its body, as `bridge.reference` has it: the text says what was why."""
+
+    text: str
+
+
+Outcome = Rejected | Unavailable | Shed | None
 """What became of one message: None is confirmed by the broker, `Rejected` never taken, `Unavailable` unknown."""
 
 

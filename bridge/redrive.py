@@ -106,8 +106,10 @@ class Redrive:
         self._count("rejected", len(verdict.buried))
         self._catalogue.delivered.labels(self._name).inc(len(done))
         self._catalogue.delivered_bytes.labels(self._name).inc(sum(len(one.body) for one in delivered.messages))
+        self._catalogue.shed.labels(self._name).inc(len(verdict.shed))
         if done:
-            _log.info("sink %s: %d dead letters are delivered now", self._name, len(done))
+            text = "sink %s: %d dead letters are delivered now, %d of them as references"
+            _log.info(text, self._name, len(done), len(verdict.shed))
         if verdict.buried:
             first = next(iter(verdict.buried.values()))
             text = "sink %s: %d dead letters were sent again and refused again; the first: %s"

@@ -228,6 +228,7 @@ class _Bridge:
             self._settings.delivery.answer_seconds,
             partial(_target, plugin, config),
             presence,
+            shed=config.sheds,
         )
         renewal = Renewal(name, config, self._configuration.secret_files)
         await keep(link, partial(renewal.connect, partial(presence.connect, plugin.connect)), delivery.run)

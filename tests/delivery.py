@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from prometheus_client.samples import Sample
+
 from bridge.journal import Journal, Limits, open_journal
 from bridge.link import Gauges, Link, Times
 from bridge.message import Message
@@ -52,12 +54,15 @@ class Run:
     def dead_letters(self) -> Mapping[str, int]:
         """Count dead letters by reason."""
         name = "portos_bridge_sink_dead_lettered_events_total"
-        found: dict[str, int] = {}
-        for family in self.catalogue.registry.collect():
-            for each in family.samples:
-                if each.name == name and each.labels["sink"] == SINK and each.value:
-                    found[each.labels["reason"]] = int(each.value)
-        return found
+        return {each.labels["reason"]: int(each.value) for each in self._samples(name) if each.value}
+
+    def shed(self) -> int:
+        """Count what was delivered without its body."""
+        return sum(int(each.value) for each in self._samples("portos_bridge_sink_shed_events_total"))
+
+    def _samples(self, name: str) -> list[Sample]:
+        samples = (each for family in self.catalogue.registry.collect() for each in family.samples)
+        return [each for each in samples if each.name == name and each.labels["sink"] == SINK]
 
 
 SINK = "kafka"  # a name of the closed set that metrics know; which sink it is makes no difference here
@@ -79,7 +84,7 @@ async def delivering(
         lost: Counter[str] = Counter()
         gauges = Gauges(lambda _: None, lambda why: lost.update([why]), lambda _: None, lambda _: None)
         link = Link("sink", Times(_CONNECT_SECONDS, _CLOSE_SECONDS, _STABLE_SECONDS, pauses), gauges)
-        delivery = Delivery(SINK, journal, catalogue, link, config.window_events, answer_seconds)
+        delivery = Delivery(SINK, journal, catalogue, link, config.window_events, answer_seconds, shed=config.sheds)
         async with kept(link, lambda: plugin.connect(config), delivery.run):
             yield Run(journal, catalogue, link, lost)
 

@@ -22,7 +22,6 @@ from bridge.specimen import LICENCE, OTHER, RECEIVED_AT, notification, own_event
 __all__ = ["Sort", "sorts"]
 
 _ANY_RESOURCE = "tickets"
-_PAYLOADS = {"resource": ("resource", "reference"), "reference": ("reference",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +40,32 @@ class Sort:
 def sorts(settings: Settings) -> Iterator[Sort]:
     """Give every sort: those of the hub, resource by resource, then the bridge's own."""
     resources = bridged(settings)
-    content = settings.event.content
     for name in resources:
         change = _published(notification(_ANY_RESOURCE if name == EVERYTHING else name), settings)
-        schemas = _PAYLOADS.get(content, (RESOURCES_CHANGED,))
-        yield Sort(RESOURCES_CHANGED, [change], schemas, open=name == EVERYTHING)
+        yield Sort(RESOURCES_CHANGED, [change], _schemas(RESOURCES_CHANGED, settings), open=name == EVERYTHING)
     if settings.subscribe.licence:
         licence = _published(LICENCE, settings)
-        yield Sort(LICENCE_ACTIVATED, [licence], _PAYLOADS.get(content, (LICENCE_ACTIVATED,)))
-    yield Sort(None, [_published(OTHER, settings)], ("notification" if content == "notification" else "reference",))
+        yield Sort(LICENCE_ACTIVATED, [licence], _schemas(LICENCE_ACTIVATED, settings))
+    other = "notification" if settings.event.content == "notification" else "reference"
+    yield Sort(None, [_published(OTHER, settings)], tuple(dict.fromkeys((other, *_shed(settings)))))
     change = _published(notification(_ANY_RESOURCE), settings)
     own = list(own_events(change, resources or [_ANY_RESOURCE], settings.site).values())
     for event in _told(settings):
         yield Sort(event, [specimen for specimen in own if specimen.event == event], (event,))
+
+
+def _schemas(event: str, settings: Settings) -> Sequence[str]:
+    match settings.event.content:
+        case "notification":
+            return (event, *_shed(settings))
+        case "resource":
+            return ("resource", "reference")
+    return ("reference",)
+
+
+def _shed(settings: Settings) -> Sequence[str]:
+    """Name the schema of what is too large for a broker."""
+    return ("reference",) if settings.event.oversize == "reference" else ()
 
 
 def _told(settings: Settings) -> Iterator[str]:

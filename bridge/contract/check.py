@@ -131,7 +131,7 @@ async def nothing_rejected_is_at_the_broker(rig: Rig) -> None:
     records = await confirmed_arrived(rig, messages, outcomes)
     held = {record.id for record in records}
     for message, outcome in zip(messages, outcomes, strict=True):
-        if outcome is not None and message.id in held:
+        if isinstance(outcome, Rejected | Unavailable) and message.id in held:
             raise BrokenPromise(
                 f"a message of {message.resource!r} was rejected ({outcome.args[0]}) and is at the broker"
             )

@@ -12,13 +12,13 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from bridge.message import LICENCE_ACTIVATED, Message, rfc3339
-from bridge.payload import EventReference, Reference
+from bridge.message import LICENCE_ACTIVATED, Message
 from bridge.ports import Unreadable
+from bridge.reference import reference
 from bridge.settings.core import Privacy, Subscribe
 from bridge.settings.privacy import EVERYTHING, LICENCE, fields_of, same_name
 
-__all__ = ["Content", "reference"]
+__all__ = ["Content"]
 
 _Rule: TypeAlias = Callable[[msgspec.Raw], msgspec.Raw]
 _Rules: TypeAlias = "dict[str, _Rule | _Rules]"
@@ -122,16 +122,6 @@ class Content:
         elif text.startswith(b"{"):
             text = _encode(msgspec.json.decode(value))
         return msgspec.Raw(b'"%b"' % hmac.digest(self._key, text, "sha256").hex()[:_PSEUDONYM_DIGITS].encode())
-
-
-def reference(message: Message) -> bytes:
-    """Write what a message is about and nothing that it holds."""
-    created_at = None if message.created_at is None else rfc3339(message.created_at)
-    if message.resource is None:
-        return _encode_as_it_was(EventReference(message.event, created_at))
-    return _encode_as_it_was(
-        Reference(message.resource, message.resource_id, message.version, message.action, created_at)
-    )
 
 
 def _elements(value: msgspec.Raw) -> list[msgspec.Raw]:

@@ -7,14 +7,14 @@ is its description in the reference table, so it is written for the operator.
 import re
 from collections.abc import Iterator
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_settings import NoDecode
 
 __all__ = ["INHERITED", "AnyCase", "CommaList", "Part", "Positive", "SinkConfig", "Site", "Switch", "is_loopback"]
 
-INHERITED = frozenset({"site"})
+INHERITED = frozenset({"site", "oversize"})
 """Fields of a sink's settings that the bridge fills in and that are no variables of the sink."""
 
 
@@ -77,8 +77,16 @@ class SinkConfig(Part):
     site: Site = "default"
     """The shop that the bridge serves, from `PORTOS_BRIDGE_SITE`."""
 
+    oversize: Literal["reference", "dead_letter"] = "dead_letter"
+    """What becomes of an event that is too large for the broker, from `PORTOS_BRIDGE_EVENT__OVERSIZE`."""
+
     window_events: int = Field(default=100, ge=1, le=100_000)
     """How many events may be on their way to the broker at once; this many may be repeated after a lost connection."""
+
+    @property
+    def sheds(self) -> bool:
+        """Whether what is too large goes out as a reference."""
+        return self.oversize == "reference"
 
     def cautions(self) -> Iterator[tuple[str, str]]:
         """Yield what works but the operator should know, as field and text; each is a warning at start.

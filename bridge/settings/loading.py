@@ -77,10 +77,10 @@ def load(environ: Mapping[str, str], installed: Mapping[str, Callable[[], SinkPl
     wrong: list[str] = []
     core = _core(resolved.values)
     settings = _validated(Settings, core, PREFIX, known, wrong)
-    site = settings.site if settings else Settings.model_fields["site"].default
+    given = {"site": settings.site, "oversize": settings.event.oversize} if settings else {}
     sinks = {}
     for name, plugin in plugins.items():
-        own = _nested(resolved.values, by_sink[name]) | {"site": site}
+        own = _nested(resolved.values, by_sink[name]) | given
         config = _validated(plugin.config, own, sink_prefix(name), known, wrong)
         if config is not None:
             sinks[name] = (plugin, config)

@@ -43,6 +43,9 @@ class Event(Part):
 
     content: Literal["notification", "resource", "reference"] = "notification"
     """`notification`: what the hub sent; `resource`: the resource in it, redacted; `reference`: only which one."""
+    oversize: Literal["reference", "dead_letter"] = "reference"
+    """What becomes of an event that is too large for a broker: as `reference` it goes out without its body and says so,
+    as `dead_letter` it is kept, whole, until somebody has it sent again."""
 
 
 class Filter(Part):

@@ -12,10 +12,9 @@ import time
 from dataclasses import replace
 
 from bridge.deadline import Deadline
-from bridge.errors import Rejected, Unavailable
 from bridge.link import Link
 from bridge.policy import Verdict, judge
-from bridge.ports import Mark, Sink, StateConnection
+from bridge.ports import Mark, Outcome, Sink, StateConnection
 from bridge.state.store import Place, StateStore
 from bridge.state.table import Page
 
@@ -137,6 +136,6 @@ class Publishing:
             return False
         return True
 
-    async def _deliver(self, sink: Sink, deadline: Deadline, page: Page) -> list[Rejected | Unavailable | None]:
+    async def _deliver(self, sink: Sink, deadline: Deadline, page: Page) -> list[Outcome]:
         with deadline.within(self._answer_seconds, "publishing states"):
             return list(await sink.deliver(page.messages))

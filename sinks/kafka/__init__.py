@@ -40,7 +40,7 @@ def _copies(observe: Observe, config: KafkaConfig) -> Connect[Sink] | None:
     """Copy dead letters to a topic of their own, if there is to be one, past the limits that made them."""
     if config.dlq_topic is None:
         return None
-    own = {"transactional_id": None, "max_request_bytes": _LARGEST_REQUEST_BYTES}
+    own = {"transactional_id": None, "max_request_bytes": _LARGEST_REQUEST_BYTES, "oversize": "dead_letter"}
     return partial(_connect_copies, observe, config.model_copy(update=own), config.dlq_topic)
 
 

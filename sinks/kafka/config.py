@@ -53,7 +53,7 @@ class KafkaConfig(TlsFiles, Security, SinkConfig):
     batch_bytes: int = Field(default=65_536, ge=1_024, le=16_777_216)
     """Largest batch of events for one partition; at most the brokers' `message.max.bytes`."""
     max_request_bytes: int = Field(default=1_048_576, ge=1_024, le=104_857_600)
-    """Largest single event, as a record before compression; a larger one becomes a dead letter."""
+    """Largest single event, as a record before compression; what becomes of a larger one says `EVENT__OVERSIZE`."""
     request_seconds: Positive = 15
     """Longest wait for a broker's answer before the connection is closed and the request repeated."""
     compression: Literal["none", "gzip", "lz4", "zstd"] = "none"

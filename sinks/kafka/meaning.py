@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from bridge.errors import Rejected, Unavailable
+from bridge.errors import Rejected, TooLarge, Unavailable
 from bridge.tls import trouble
 
 __all__ = ["FURTHER_CODES", "MEANINGS", "Meaning", "meaning", "no_connection", "not_connected"]
@@ -188,7 +188,7 @@ def meaning(  # noqa: PLR0913 - an error, where it was met, three facts that dec
     told = f"{where}: {text}"
     match verb:
         case "bury" if records == 1:
-            return Rejected(told, reason=reason)
+            return TooLarge(told) if reason == "too_large" else Rejected(told, reason=reason)
         case "bury":
             told = f"{told}; one of {records} events, or BATCH_BYTES is above the brokers' limit"
             return Unavailable(told, reason="poison_batch", at_once=progress)

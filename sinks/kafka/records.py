@@ -35,7 +35,6 @@ __all__ = [
     "murmur2",
     "partition_of",
     "record_of",
-    "too_large",
     "varint",
 ]
 
@@ -90,12 +89,6 @@ def letter_record(message: Message, topic: str, layout: Layout) -> Record:
     key = layout.site.encode() if message.resource is None else layout.key(message)
     headers = _any_headers(msgspec.structs.replace(message, flags=flags), layout.site, known)
     return Record(topic, key, message.body, headers)
-
-
-def too_large(size: int, most: int, topic: str | None = None) -> Rejected:
-    """Reject a record that MAX_REQUEST_BYTES does not let through."""
-    text = f"the record has {size} bytes and MAX_REQUEST_BYTES is {most}"
-    return Rejected(text, reason="too_large", target=topic)
 
 
 def _ordinary_headers(message: Message, site: str) -> bytes | None:

@@ -35,15 +35,16 @@ from aiokafka.record.util import calc_crc32c
 
 from bridge.errors import Rejected, Unavailable
 from bridge.message import Message
-from bridge.ports import Outcome, Sink
+from bridge.ports import Outcome, Shed, Sink
 from sinks.kafka.batch import Batch
 from sinks.kafka.compression import COMPRESSIONS
 from sinks.kafka.config import KafkaConfig
 from sinks.kafka.connection import Failures, at_its_cause, explained, noting_failures
 from sinks.kafka.ending import abandon, watched
+from sinks.kafka.fitting import fitted
 from sinks.kafka.meaning import FURTHER_CODES, meaning, not_connected
 from sinks.kafka.observation import Observation
-from sinks.kafka.records import Record, partition_of, record_of, too_large
+from sinks.kafka.records import Record, partition_of, record_of
 from sinks.kafka.starting import protection, start
 
 __all__ = ["connect"]
@@ -133,6 +134,7 @@ class _KafkaSink:
         self._observation = observation
         self._partitions: dict[str, int] = {}
         self._most_records: dict[_Place, int] = {}
+        self._shed: dict[int, Shed] = {}
         self._over: Unavailable | None = None
         self._progress = False
 
@@ -142,6 +144,7 @@ class _KafkaSink:
             raise Unavailable("a task of the producer has ended", reason="session", at_once=self._progress)
         if self._failures.given_up:
             raise explained(KafkaConnectionError(), "the cluster", self._failures, self._config.login)
+        self._shed.clear()
         outcomes: dict[int, Outcome] = {}
         lanes, stop = await self._sorted(batch, outcomes)
         if not self._progress and lanes:
@@ -163,7 +166,9 @@ class _KafkaSink:
         """
         lanes: dict[_Place, deque[_Item]] = defaultdict(deque)
         for number, message in enumerate(batch):
-            record = self._to_record(message)
+            record, shed = fitted(message, self._to_record, self._config)
+            if shed is not None:
+                self._shed[number] = shed
             if isinstance(record, Rejected):
                 outcomes[number] = record
                 continue
@@ -202,7 +207,7 @@ class _KafkaSink:
         try:
             while lane and self._over is None:
                 first = place not in self._most_records
-                sent = await self._hand_over(place, lane, outcomes)
+                sent = await self._hand_over(place, lane)
                 if sent is None:
                     break
                 on_the_way.append(sent)
@@ -214,8 +219,8 @@ class _KafkaSink:
             for sent in on_the_way:
                 sent.answer.cancel()
 
-    async def _hand_over(self, place: _Place, waiting: deque[_Item], outcomes: dict[int, Outcome]) -> _Sent | None:
-        """Fill the next batch of a partition and give it to the producer; None if there is nothing (more) to give."""
+    async def _hand_over(self, place: _Place, waiting: deque[_Item]) -> _Sent | None:
+        """Fill the next batch of a partition and give it to the producer; None if it does not take any."""
         topic, partition = place
         most = self._most_records.get(place, 1)
         batch = self._new_batch()
@@ -225,13 +230,7 @@ class _KafkaSink:
             if not batch.add(record):
                 break
             waiting.popleft()
-            if not numbers and batch.size() > self._config.max_request_bytes:
-                outcomes[number] = too_large(batch.size(), self._config.max_request_bytes)
-                batch = self._new_batch()
-                continue
             numbers.append(number)
-        if not numbers:
-            return None
         try:
             answer = await self._producer.send_batch(batch, topic, partition=partition)
         except (KafkaError, AssertionError) as error:  # it asserts that the partition exists
@@ -247,7 +246,7 @@ class _KafkaSink:
     async def _note(self, place: _Place, on_the_way: deque[_Sent], outcomes: dict[int, Outcome]) -> None:
         """Wait for the answer to the oldest batch on the way and note it for each of its messages."""
         sent = on_the_way[0]
-        outcome: Outcome = None
+        outcome: Rejected | Unavailable | None = None
         try:
             await sent.answer
             self._progress = True
@@ -263,7 +262,8 @@ class _KafkaSink:
             if isinstance(outcome, Unavailable):
                 outcome = at_its_cause(outcome, self._failures, self._config.login)
         on_the_way.popleft()
-        outcomes.update(dict.fromkeys(sent.numbers, outcome))
+        for number in sent.numbers:
+            outcomes[number] = outcome or self._shed.get(number)
         if outcome is not None and self._over is None:
             self._over = _after(outcome)
 

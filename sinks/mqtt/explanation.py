@@ -2,8 +2,9 @@
 
 from bridge.message import STRUCTURED_CONTENT_TYPE, Message, attributes, structured
 from bridge.ports import Explanation
+from bridge.reference import without_body
 from sinks.mqtt.config import MqttConfig
-from sinks.mqtt.records import LARGEST_PACKET_BYTES, expiry_seconds, packet_builder
+from sinks.mqtt.records import LARGEST_PACKET_BYTES, expiry_seconds, fitted, packet_builder
 
 __all__ = ["explain"]
 
@@ -13,7 +14,9 @@ def explain(config: MqttConfig, message: Message) -> Explanation:
 
     A broker may ask for smaller packets than the settings do.
     """
-    packet_builder(config, config.max_packet_bytes or LARGEST_PACKET_BYTES)(message, 1, message.received_at)
+    packet = packet_builder(config, config.max_packet_bytes or LARGEST_PACKET_BYTES)
+    _, shed = fitted(packet, message, 1, message.received_at, sheds=config.sheds)
+    message = (shed and without_body(message)) or message
     topic = config.topics.of(message).decode()
     payload = structured(message, config.site) if config.structured else message.body
     if config.version != "5":

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
-from bridge.errors import Rejected, Unavailable
+from bridge.errors import Rejected, TooLarge, Unavailable
 from bridge.ports import Outcome
 from bridge.tls import trouble
 
@@ -117,7 +117,7 @@ DISCONNECT: Mapping[int, Meaning] = {
     0x90: Meaning("blame", "refused"),  # topic name invalid
     0x93: _FAULT,  # receive maximum exceeded: it is read from CONNACK and kept
     0x94: _FAULT,  # topic alias invalid
-    0x95: Meaning("blame", "refused"),  # packet too large, though Maximum Packet Size is read from CONNACK and kept
+    0x95: Meaning("bury", "too_large"),  # though Maximum Packet Size is read from CONNACK and kept
     0x96: _TOO_FAST,  # message rate too high
     0x97: Meaning("hold", "refused", "a quota is exceeded"),
     0x98: Meaning("doubt", "server_close"),  # administrative action
@@ -132,7 +132,8 @@ DISCONNECT: Mapping[int, Meaning] = {
     0xA1: _FAULT,  # subscription identifiers not supported
     0xA2: _FAULT,  # wildcard subscriptions not supported
 }
-"""What ends a connection names no message: who is alone on its way then is to blame for a code with that verb."""
+"""What ends a connection names no message: who is alone on its way then is to blame for a code with that verb, or to
+bury."""
 
 
 def publish_outcome(code: int) -> Outcome:
@@ -142,7 +143,7 @@ def publish_outcome(code: int) -> Outcome:
     if row.verb == "deliver":
         return None
     if row.verb == "bury":
-        return Rejected(row.said(text), reason=row.reason)
+        return TooLarge(row.said(text)) if row.reason == "too_large" else Rejected(row.said(text), reason=row.reason)
     return _unavailable(row, text, blamed=True)
 
 
@@ -160,13 +161,14 @@ def connect_refused(code: int, name: str) -> Unavailable:
     return _unavailable(CONNACK.get(code, _FAULT), text, blamed=False)
 
 
-def disconnected(code: int, name: str, *, alone: bool) -> Unavailable:
+def disconnected(code: int, name: str, *, alone: bool) -> Unavailable | TooLarge:
     """Say why the broker ended a connection, by the reason code of its DISCONNECT (5.0, 3.14.2.1).
 
-    `alone` says that one message only was on its way, which is then to blame where the code is about a message.
+    `alone` says that one message only was on its way, which is then to blame where the code is about a message. It is
+    `TooLarge` itself where it is about its size.
     """
-    text = f"the broker ended the connection: {name} ({code:#04x})"
-    return _unavailable(DISCONNECT.get(code, _FAULT), text, blamed=alone)
+    text, row = f"the broker ended the connection: {name} ({code:#04x})", DISCONNECT.get(code, _FAULT)
+    return TooLarge(text) if alone and row.verb == "bury" else _unavailable(row, text, blamed=alone)
 
 
 def given_up(code: int, name: str) -> Unavailable:

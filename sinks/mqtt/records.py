@@ -19,6 +19,8 @@ from bridge.message import (
     shared_attributes,
     structured,
 )
+from bridge.ports import Shed
+from bridge.reference import without_body
 from sinks.mqtt.config import MqttConfig
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "STRUCTURED_PROPERTIES",
     "acknowledged",
     "expiry_seconds",
+    "fitted",
     "lasting_properties",
     "packet_builder",
     "packets",
@@ -75,6 +78,19 @@ def packet_builder(config: MqttConfig, max_packet_bytes: int) -> Callable[[Messa
         return b"".join((_PUBLISH_QOS_1, length, len(topic).to_bytes(2, "big"), topic, identifier, properties, body))
 
     return packet
+
+
+def fitted(
+    packet: Callable[[Message, int, float], bytes], message: Message, packet_id: int, now: float, *, sheds: bool
+) -> tuple[bytes, Shed | None]:
+    """Write a message, or with `sheds` its reference where the broker takes nothing so large, and say so."""
+    try:
+        return packet(message, packet_id, now), None
+    except Rejected as error:
+        reference = without_body(message) if sheds and error.reason == "too_large" else None
+        if reference is None:
+            raise
+        return packet(reference, packet_id, now), Shed(str(error))
 
 
 def _properties(message: Message, site: str, now: float) -> bytes:

@@ -15,12 +15,12 @@ from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from bridge.errors import Rejected, Unavailable
+from bridge.errors import Rejected, TooLarge, Unavailable
 from bridge.message import Message
-from bridge.ports import Outcome
+from bridge.ports import Outcome, Shed
 from sinks.mqtt.config import MqttConfig
 from sinks.mqtt.meaning import connect_refused, disconnected, ended, given_up, other_protocol, publish_outcome
-from sinks.mqtt.records import LARGEST_PACKET_BYTES, acknowledged, packet_builder, packets
+from sinks.mqtt.records import LARGEST_PACKET_BYTES, acknowledged, fitted, packet_builder, packets
 from sinks.mqtt.session import Pipe, Session
 from sinks.mqtt.turn import Turns
 
@@ -41,6 +41,7 @@ class _Delivery:
         self.finished = finished
         self.outcomes: dict[int, Outcome] = {}
         self.in_flight: dict[int, int] = {}
+        self.shed: dict[int, Shed] = {}
 
     def check(self) -> None:
         if len(self.outcomes) == len(self.batch) and not self.finished.done():
@@ -116,11 +117,13 @@ class MqttSink(asyncio.Protocol):
             index = turns.take()
             packet_id = self._next_packet_id()
             try:
-                packet = self._packet(batch[index], packet_id, now)
+                packet, shed = fitted(self._packet, batch[index], packet_id, now, sheds=self._config.sheds)
             except Rejected as error:
                 delivery.outcomes[index] = error
                 turns.answered(index)
                 continue
+            if shed is not None:
+                delivery.shed[index] = shed
             in_flight[packet_id] = index
             written.append(packet)
             size += len(packet)
@@ -142,8 +145,10 @@ class MqttSink(asyncio.Protocol):
                 self._aside[1].set_result(code)
             return  # not ours; a broker that acknowledges what was never sent does no harm
         outcome = publish_outcome(code) if code else None
-        delivery.outcomes[index] = outcome
-        if not isinstance(outcome, Unavailable):
+        delivery.outcomes[index] = outcome or delivery.shed.get(index)
+        if isinstance(outcome, TooLarge):  # it goes again, and the next of its resource must not be before it
+            self._lose(Unavailable(f"not confirmed when {outcome}", reason="too_large", at_once=True))
+        elif not isinstance(outcome, Unavailable):
             if self._window < self._largest_window:
                 self._window += 1
             if delivery.turns.behind:
@@ -152,6 +157,12 @@ class MqttSink(asyncio.Protocol):
             text = f"not confirmed when the connection was given up: {outcome}"
             # Only the message that was refused may be buried for it.
             self._lose(Unavailable(text, reason=outcome.reason, hold=outcome.hold, slowly=outcome.slowly))
+
+    def _blame(self, error: TooLarge) -> None:
+        """Note the end of the connection for the size of the only message on its way."""
+        if self._delivery is not None:
+            self._delivery.outcomes.update(dict.fromkeys(self._delivery.in_flight.values(), error))
+        self._lose(Unavailable(str(error), reason="too_large", at_once=True))
 
     def _lose(self, error: Unavailable) -> None:
         """Note the end of the connection; the first reason is the true one."""
@@ -250,7 +261,12 @@ class MqttSink(asyncio.Protocol):
         _properties: Properties | None,
     ) -> None:
         if flags.is_disconnect_packet_from_server:
-            alone = self._delivery is not None and len(self._delivery.in_flight) == 1
-            self._lose(disconnected(code.value, str(code), alone=alone))
+            delivery = self._delivery
+            alone = delivery is not None and len(delivery.in_flight) == 1
+            match disconnected(code.value, str(code), alone=alone):
+                case TooLarge() as error:
+                    self._blame(error)
+                case error:
+                    self._lose(error)
         else:
             self._lose(given_up(code.value, str(code)))

@@ -54,7 +54,11 @@ def poison(kafka: KafkaBroker, mqtt: MqttBroker, thousands: int, rate: float) ->
     _make(admin, topics)
     hub = start_hub()
     try:
-        settings = {"ADMIN__TOKEN": "the token of the run", "SINK__KAFKA__DLQ_TOPIC": f"copies-{name}"}
+        settings = {
+            "ADMIN__TOKEN": "the token of the run",
+            "EVENT__OVERSIZE": "dead_letter",
+            "SINK__KAFKA__DLQ_TOPIC": f"copies-{name}",
+        }
         with opened(hub, kafka, mqtt, settings, base=name) as world:
             large = _change(hub, thousands, rate)
             problems = list(_set_aside(world, large, thousands * _EVERY))

@@ -26,6 +26,7 @@ CANARY = "C4nary"
 PERSON = f"{CANARY} Žofia Šťastná"
 LARGE = 30_000
 OPEN = {
+    "EVENT__OVERSIZE": "dead_letter",
     "SUBSCRIBE__RESOURCES": "customers,apikeys,tickets",
     "PRIVACY__ACKNOWLEDGE_RESOURCES": "apikeys",
     "SINK__KAFKA__MAX_REQUEST_BYTES": "20000",

@@ -15,6 +15,9 @@ from confluent_kafka.admin import (
     AclOperation,
     AclPermissionType,
     AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
     NewTopic,
     ResourcePatternType,
     ResourceType,
@@ -23,6 +26,7 @@ from confluent_kafka.admin import (
 from bridge.contract import sample
 from bridge.message import Message
 from bridge.ports import SinkActivity
+from bridge.reference import reference
 from sinks.kafka import KafkaConfig, plugin
 from tests.brokers import KafkaBroker, start_kafka
 from tests.delivery import Run, delivering, disordered
@@ -77,10 +81,15 @@ class Place:
         topic = f"{self.prefix}.{resource}"
         return ResourceType.TOPIC, topic, pattern, "User:ANONYMOUS", "*", AclOperation.WRITE
 
-    async def judge(self, messages: list[Message], *, buried: int = 0, repeats: int = 0) -> None:
-        """Check that all arrived but the buried, in order, and how often something came again."""
+    async def judge(self, messages: list[Message], *, buried: int = 0, shed: int = 0, repeats: int = 0) -> None:
+        """Check that all arrived but the buried, in order, how many without a body, and how often any came again."""
         reader = KafkaReader(self._broker.bootstrap, self.prefix)
-        arrived = [record.attributes["id"] for record in await asyncio.to_thread(reader.read)]
+        records = await asyncio.to_thread(reader.read)
+        arrived = [record.attributes["id"] for record in records]
+        references = {message.id: reference(message) for message in messages}
+        without = {(record.attributes["id"], record.value) for record in records if "bodyshed" in record.attributes}
+        assert len(without) == shed
+        assert without <= references.items()
         assert len({message.id for message in messages} - set(arrived)) == buried
         assert disordered(messages, arrived) == []
         assert len(arrived) - len(set(arrived)) <= repeats
@@ -132,20 +141,46 @@ async def test_a_topic_that_is_created_later(broker: KafkaBroker, tmp_path: Path
     await place.judge(messages, repeats=50)
 
 
-@pytest.mark.parametrize("limit", ["client", "topic"])
-async def test_what_is_too_large_is_the_only_dead_letter(broker: KafkaBroker, tmp_path: Path, limit: str) -> None:
-    """For the limit of the client or of one topic; that of the broker is tested beside its neighbours elsewhere."""
+@pytest.fixture
+def narrow(broker: KafkaBroker) -> Iterator[None]:
+    """Let the broker take records of 5,000 bytes only, for topics that say nothing of it."""
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0})
+    _set_message_bytes(admin, AlterConfigOpType.SET)
+    yield
+    _set_message_bytes(admin, AlterConfigOpType.DELETE)
+
+
+def _set_message_bytes(admin: AdminClient, operation: AlterConfigOpType) -> None:
+    entry = ConfigEntry("message.max.bytes", "5000", incremental_operation=operation)
+    (number,) = admin.list_topics(timeout=10).brokers
+    itself = ConfigResource(ResourceType.BROKER, str(number), incremental_configs=[entry])
+    admin.incremental_alter_configs([itself])[itself].result(30)
+
+
+@pytest.mark.parametrize("oversize", ["reference", "dead_letter"])
+@pytest.mark.parametrize("limit", ["client", "topic", "broker"])
+async def test_what_is_too_large_costs_its_neighbours_nothing(
+    broker: KafkaBroker, tmp_path: Path, limit: str, oversize: str, request: pytest.FixtureRequest
+) -> None:
+    """One in a thousand, for each limit there is: it is a reference in its place or a dead letter, and no more.
+
+    What the client knows costs no connection; what the broker says costs two at most, whatever comes of it.
+    """
+    if limit == "broker":
+        request.getfixturevalue("narrow")
     place = Place(broker)
     place.create("tickets", **({"max.message.bytes": "5000"} if limit == "topic" else {}))
-    messages = [sample(number, padding=9000 if number % 50 == 17 else 100) for number in range(200)]
+    messages = [sample(number, padding=9000 if number % 1000 == 517 else 100) for number in range(3000)]
     limits = {"max_request_bytes": 8000, "batch_bytes": 8000} if limit == "client" else {"batch_bytes": 4000}
 
-    async with delivering(tmp_path, plugin, place.config.model_copy(update=limits)) as run:
+    async with delivering(tmp_path, plugin, place.config.model_copy(update={**limits, "oversize": oversize})) as run:
         await run.append(messages)
-        await run.settled(30)
+        await run.settled(60)
 
-    assert run.dead_letters() == {"too_large": 4}
-    await place.judge(messages, buried=4, repeats=50 * sum(run.lost.values()))
+    shed, buried = (3, 0) if oversize == "reference" else (0, 3)
+    assert (run.shed(), run.dead_letters()) == (shed, {"too_large": 3} if buried else {})
+    assert sum(run.lost.values()) <= (0 if limit == "client" else 2 * 3)
+    await place.judge(messages, buried=buried, shed=shed, repeats=50 * sum(run.lost.values()))
 
 
 async def test_a_quota_only_slows_it_down(broker: KafkaBroker, tmp_path: Path) -> None:

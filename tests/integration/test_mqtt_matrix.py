@@ -13,6 +13,7 @@ import pytest
 
 from bridge.contract import sample
 from bridge.message import Message
+from bridge.reference import reference
 from sinks.mqtt import plugin
 from sinks.mqtt.config import MqttConfig
 from sinks.mqtt.sink import MqttSink
@@ -152,40 +153,35 @@ async def test_a_receive_maximum_is_kept(
     assert not run.lost
 
 
-@pytest.mark.parametrize("limit", ["client", "broker"])
-async def test_what_is_too_large_is_the_only_dead_letter(
-    start: Callable[..., MosquittoProgram], tmp_path: Path, limit: str
+@pytest.mark.parametrize("oversize", ["reference", "dead_letter"])
+@pytest.mark.parametrize(
+    ("limit", "lost"), [("", 0), ("max_packet_size 5000", 0), ("message_size_limit 5000", 3)], ids=str
+)
+async def test_what_is_too_large_costs_its_neighbours_nothing(
+    start: Callable[..., MosquittoProgram], tmp_path: Path, limit: str, lost: int, oversize: str
 ) -> None:
-    """For the limit of the client or the maximum packet size of the broker, without a lost connection."""
-    broker = start("max_packet_size 5000" if limit == "broker" else "")
-    messages = [sample(number, padding=9000 if number % 50 == 17 else 100) for number in range(200)]
-    settings = {"max_packet_bytes": 5000} if limit == "client" else {}
+    """One in a thousand, for each limit there is: it is a reference in its place or a dead letter, and no more.
+
+    What the settings or CONNACK tell costs no connection. Mosquitto's `message_size_limit` is told by neither: it
+    refuses in a PUBACK, by a code that is not for it, and closes, once for each.
+    """
+    broker = start(limit)
+    messages = [sample(number, padding=9000 if number % 1000 == 517 else 100) for number in range(3000)]
+    settings = {"oversize": oversize} | ({} if limit else {"max_packet_bytes": 5000})
 
     with MqttReader(broker.host, broker.port) as reader:
         async with delivering(tmp_path, plugin, config(broker, **settings)) as run:
             await run.append(messages)
-            await run.settled(20)
-        await judge(reader, messages, buried=4)
+            await run.settled(60)
+        shed, buried = (3, 0) if oversize == "reference" else (0, 3)
+        await judge(reader, messages, buried=buried, repeats=50 * sum(run.lost.values()))
 
-    assert run.dead_letters() == {"too_large": 4}
-    assert not run.lost
-
-
-async def test_what_is_too_large_for_a_limit_that_no_connack_tells_is_a_dead_letter(
-    start: Callable[..., MosquittoProgram], tmp_path: Path
-) -> None:
-    """Mosquitto's `message_size_limit`: refused in a PUBACK, by a code that is not for it, and then disconnected."""
-    broker = start("message_size_limit 5000")
-    messages = [sample(number, padding=9000 if number % 50 == 17 else 100) for number in range(200)]
-
-    with MqttReader(broker.host, broker.port) as reader:
-        async with delivering(tmp_path, plugin, config(broker)) as run:
-            await run.append(messages)
-            await run.settled(20)
-        await judge(reader, messages, buried=4, repeats=50 * sum(run.lost.values()))
-
-    assert run.dead_letters() == {"too_large": 4}
-    assert sum(run.lost.values()) <= 4
+    references = {message.id: reference(message) for message in messages}
+    without = {(one.attributes["id"], one.value) for one in reader.read() if "bodyshed" in one.attributes}
+    assert (run.shed(), run.dead_letters()) == (shed, {"too_large": 3} if buried else {})
+    assert len(without) == shed
+    assert without <= references.items()
+    assert sum(run.lost.values()) <= lost
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])

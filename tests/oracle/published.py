@@ -50,12 +50,17 @@ def check(received: Received, contents: Sequence[str] = NOTIFICATIONS) -> None:
         event = _read(received, received.value)
         _hold(received, "event", event)
         if "data" in event:
-            _hold(received, _schema_of(event["type"], event["data"], contents), event["data"])
+            _hold(received, _schema_of(event["type"], event["data"], _left(event, contents)), event["data"])
         return
     attributes = {name: text for name, text in received.attributes.items() if not name.startswith(_LETTER)}
     _hold(received, "attributes", attributes)
     data = _read(received, received.value)
-    _hold(received, _schema_of(attributes["type"], data, contents), data)
+    _hold(received, _schema_of(attributes["type"], data, _left(attributes, contents)), data)
+
+
+def _left(attributes: Mapping[str, Any], contents: Sequence[str]) -> Sequence[str]:
+    """Give what the content may be: of what was too large for the broker a reference is left."""
+    return ["reference"] if "bodyshed" in attributes else contents
 
 
 def _schema_of(event: str, data: Any, contents: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ from bridge.message import (
 )
 from bridge.portos.notifications import read
 from bridge.ports import Explanation
+from bridge.reference import BODY_SHED, RESOURCE_URL, without_body
 from bridge.schemas import names, schema
 from bridge.specimen import own_events
 from sinks.kafka.config import KafkaConfig
@@ -55,6 +56,8 @@ ATTRIBUTES: Mapping[str, str] = {
     CORRELATION_ID: "the notification's own reference `r`, where it has one and is published whole (`EVENT__CONTENT`)",
     VERSION_RESET: "`true` where the versions of this resource begin anew, and a lower one is the newest",
     "gapfrom": "the version seen before, where those between it and this one are missing (`VERSION__MODE=contiguous`)",
+    BODY_SHED: "`true` where the event is too large for this sink's broker and its data is a reference; see below",
+    RESOURCE_URL: "where the resource of such an event can be had, a path of Portos's REST API; not if it is deleted",
 }
 """What each attribute says, by its name."""
 
@@ -152,6 +155,18 @@ def _lines() -> Iterator[str]:
     yield from _shown("In MQTT 3.1.1, which has the structured mode alone", explain_mqtt(old, change))
     yield from _shown("A licence was activated, in Kafka, binary", explain_kafka(_kafka("binary"), made["a licence"]))
     yield ""
+    yield "### An event that is too large"
+    yield ""
+    yield (
+        "With `EVENT__OVERSIZE=reference`, which is the default, an event that a broker does not take for its size"
+        " goes out in its place without its body: with all of its attributes, the flag `bodyshed`, and data that only"
+        " say which resource it was. Ask Portos for the rest; what you get there may be newer. Other sinks get the"
+        " event whole where their brokers take it. With `EVENT__OVERSIZE=dead_letter`, or where even the reference is"
+        " too large, nothing goes out: the event is kept, whole, as a dead letter. What the bridge says itself is"
+        " never shortened."
+    )
+    yield from _shown("In Kafka, binary, with a small `MAX_REQUEST_BYTES`", explain_kafka(_narrow_kafka(), _large()))
+    yield ""
     yield "## What the bridge says itself"
     yield ""
     yield (
@@ -208,7 +223,7 @@ def _attribute_table() -> Iterator[str]:
     read_one = read(json.dumps(notification).encode(), _SITE, _AT + 0.012)
     assert isinstance(read_one, Message)
     flagged = msgspec.structs.replace(read_one, flags=(*read_one.flags, (VERSION_RESET, "true"), ("gapfrom", "2")))
-    values = dict(attributes(flagged, _SITE))
+    values = dict(attributes(flagged, _SITE)) | dict(attributes(without_body(_large()) or flagged, _SITE))
     yield "| attribute | what it says | such as |"
     yield "|---|---|---|"
     yield from (f"| `{name}` | {text} | `{values[name]}` |" for name, text in ATTRIBUTES.items())
@@ -222,6 +237,15 @@ def _table(what: str, texts: Mapping[str, str]) -> Iterator[str]:
 
 def _kafka(mode: str) -> KafkaConfig:
     return KafkaConfig.model_validate({"bootstrap_servers": "kafka:9092", "ce_mode": mode})
+
+
+def _narrow_kafka() -> KafkaConfig:
+    values = {"bootstrap_servers": "kafka:9092", "oversize": "reference"}
+    return KafkaConfig.model_validate(values | {"max_request_bytes": 2048, "batch_bytes": 2048})
+
+
+def _large() -> Message:
+    return msgspec.structs.replace(_change(), body=b'{"p":"%b"}' % (b"x" * 2048))
 
 
 def _mqtt_topic(message: Message) -> str:

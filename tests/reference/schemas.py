@@ -38,7 +38,7 @@ from bridge.payload import (
     ResyncRequired,
     State,
 )
-from bridge.portos.content import reference
+from bridge.reference import BODY_SHED, RESOURCE_URL, reference
 from bridge.specimen import LICENCE, OTHER, notices, notification
 from tests.reference.events import ATTRIBUTES, examples
 from tests.reference.notification import notifications
@@ -67,6 +67,8 @@ _FORMS: Mapping[str, Mapping[str, Any]] = {
     VERSION_RESET: {"const": "true"},
     "gapfrom": _NUMBER,
     CORRELATION_ID: {},
+    BODY_SHED: {"const": "true"},
+    RESOURCE_URL: {"format": "uri-reference", "pattern": "^/api/[^/]+/[^/]+$"},
 }
 """What an attribute looks like, by its name; all are text."""
 
@@ -190,7 +192,10 @@ def _asked(member: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _reference() -> Mapping[str, Any]:
     forms = [_derived(struct) for struct in (Reference, EventReference)]
-    text = "`EVENT__CONTENT=reference`, and in the place of a resource that the notification does not hold."
+    text = (
+        "`EVENT__CONTENT=reference`, and in the place of a resource that the notification does not hold, or of anything"
+        " that is too large for a broker (`EVENT__OVERSIZE`)."
+    )
     return {"description": text, "anyOf": forms}
 
 

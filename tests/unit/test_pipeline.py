@@ -11,8 +11,9 @@ import pytest
 
 from bridge import deadline as deadline_module
 from bridge import pipeline
+from bridge.contract import sample
 from bridge.deadline import Deadline
-from bridge.errors import Rejected, StorageFailed, Unavailable
+from bridge.errors import Rejected, StorageFailed, TooLarge, Unavailable
 from bridge.journal import Journal
 from bridge.journal.letter import Which
 from bridge.journal.letter_table import letters
@@ -22,6 +23,7 @@ from bridge.metrics import Catalogue
 from bridge.pipeline import Delivery, keep
 from bridge.policy import Pauses
 from bridge.ports import Outcome
+from bridge.reference import reference
 from tests.support import until
 from tests.unit.journal.conftest import messages
 from tests.unit.loops import kept, link, value
@@ -71,8 +73,10 @@ def delivery(
     state: Link | None = None,
     window: int = 10,
     target: Callable[[Message], str | None] = lambda _: None,
+    *,
+    shed: bool = False,
 ) -> Delivery:
-    return Delivery("kafka", journal, catalogue, state or link(), window, 0.3, target)
+    return Delivery("kafka", journal, catalogue, state or link(), window, 0.3, target, shed=shed)
 
 
 def ids(first: int, count: int) -> list[str]:
@@ -147,6 +151,65 @@ async def test_a_rejected_message_is_buried_and_its_neighbours_are_delivered(
     assert broker.connections == 1
     assert value(catalogue, "sink_dead_lettered_events_total", sink="kafka", reason="too_large") == 1
     assert value(catalogue, "sink_attempts_total", sink="kafka", result="rejected") == 1
+
+
+@dataclass
+class Narrow(Broker):
+    """A broker that refuses what is too large for it, which shows only in its answer and costs the connection."""
+
+    most_bytes: int = 200
+    bodies: dict[str, bytes] = field(default_factory=dict)
+
+    async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+        self.calls += 1
+        for at, message in enumerate(batch):
+            if len(message.body) > self.most_bytes:
+                lost = Unavailable("of no more use after a refusal", reason="session", at_once=True)
+                return [None] * at + [TooLarge("too many bytes")] + [lost] * (len(batch) - at - 1)
+            self.held.append(message.id)
+            self.bodies[message.id] = message.body
+        return [None] * len(batch)
+
+
+async def test_what_a_broker_refuses_for_its_size_goes_out_as_a_reference_in_its_place(
+    journal: Journal, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once each, without a dead letter, in order, and said in the log and the metrics."""
+    broker, large = Narrow(), {3, 4, 17}
+    made = [sample(number, body=b"x" * (1000 if number in large else 10)) for number in range(20)]
+    await journal.append(made)
+
+    async with kept(link(), broker.connect, delivery(journal, catalogue, shed=True).run):
+        await until(lambda: journal.lag("kafka").events == 0, 10, "settled")
+
+    assert list(dict.fromkeys(broker.held)) == [message.id for message in made]
+    assert {number for number in large if broker.bodies[made[number].id] != reference(made[number])} == set()
+    assert broker.connections == 1 + len(large)
+    assert value(catalogue, "sink_shed_events_total", sink="kafka") == 3
+    assert value(catalogue, "sink_delivered_events_total", sink="kafka") == 20
+    assert value(catalogue, "sink_dead_lettered_events_total", sink="kafka", reason="too_large") == 0
+    assert "1 events are too large for its broker and went out as references; the first: too many bytes" in caplog.text
+
+
+@pytest.mark.parametrize(("shed", "connections"), [(True, 3), (False, 2)])
+async def test_what_is_too_large_without_its_body_is_a_dead_letter_with_it(
+    journal: Journal,
+    catalogue: Catalogue,
+    shed: bool,  # noqa: FBT001
+    connections: int,
+) -> None:
+    """So it is whole when it is sent again; and where nothing is to be shortened, it is one at once."""
+    broker = Narrow(most_bytes=50)
+    await journal.append([sample(1, body=b"x"), sample(2, body=b"x" * 1000), sample(3, body=b"x")])
+
+    async with kept(link(), broker.connect, delivery(journal, catalogue, shed=shed).run):
+        await until(lambda: journal.lag("kafka").events == 0, 10, "settled")
+
+    (letter,) = await journal._writer.call(lambda store: letters(store._db, Which(), 10, bodies=True))
+    assert letter.event is not None
+    assert (letter.kept.reason, letter.event.body, letter.event.flags) == ("too_large", b"x" * 1000, ())
+    assert broker.connections == connections
+    assert value(catalogue, "sink_shed_events_total", sink="kafka") == 0
 
 
 async def test_a_letter_says_since_when_it_was_tried_and_where_it_was_to_go(

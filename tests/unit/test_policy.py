@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bridge.errors import Rejected, Unavailable
 from bridge.policy import Pauses, judge, pause
-from bridge.ports import Outcome
+from bridge.ports import Outcome, Shed
 
 LOST = Unavailable("lost", reason="network")
 REFUSED = Unavailable("refused", reason="refused", bury_after=3)
@@ -32,6 +32,13 @@ def test_a_batch_is_settled_up_to_the_first_that_is_not_known(
     verdict = judge(outcomes, 3, 0)
 
     assert (verdict.settled, list(verdict.buried), verdict.error) == (settled, buried, error)
+
+
+def test_what_was_delivered_without_its_body_is_settled_and_told() -> None:
+    verdict = judge([Shed("3 MB"), None, Shed("2 MB"), LOST, Shed("4 MB")], 5, 0)
+
+    assert (verdict.settled, dict(verdict.buried)) == (3, {})
+    assert dict(verdict.shed) == {0: Shed("3 MB"), 2: Shed("2 MB")}
 
 
 @pytest.mark.parametrize("outcomes", [[], [None], [None] * 4])

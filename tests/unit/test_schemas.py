@@ -11,8 +11,9 @@ from jsonschema_rs import meta
 
 from bridge.__main__ import main
 from bridge.message import OWN_EVENTS, Message, attributes, structured
-from bridge.portos.content import Content, reference
+from bridge.portos.content import Content
 from bridge.portos.notifications import read
+from bridge.reference import reference, without_body
 from bridge.schemas import names, schema
 from bridge.settings.core import Privacy, Subscribe
 from tests.oracle.published import CONTENTS, check, validator
@@ -99,7 +100,11 @@ def test_what_the_bridge_cannot_read_is_not_valid(notification: dict[str, Any]) 
 def test_the_attributes_and_the_reference_of_any_event_are_valid(message: Message) -> None:
     message = msgspec.structs.replace(message, id=EVENT_ID)
 
+    shorter = without_body(msgspec.structs.replace(message, body=b"x" * 5000))
+
     check(_received(message, reference(message)), ["reference"])
+    if shorter is not None:
+        check(_received(shorter, shorter.body))
 
 
 @pytest.mark.parametrize("message", examples().values(), ids=examples())

@@ -412,6 +412,18 @@ def test_a_token_of_the_admin_port_that_cannot_be_read_is_named(tmp_path: Path) 
     )
 
 
+@pytest.mark.parametrize(("given", "sheds"), [({}, True), ({"PORTOS_BRIDGE_EVENT__OVERSIZE": "dead_letter"}, False)])
+def test_what_becomes_of_what_is_too_large_is_said_once_for_all_sinks(
+    good: dict[str, str],
+    given: dict[str, str],
+    sheds: bool,  # noqa: FBT001
+) -> None:
+    """It goes out as a reference unless it is to be kept whole; no sink has a variable of its own for it."""
+    assert example(good | given).sheds == sheds
+    with pytest.raises(ConfigError, match="SINK__EXAMPLE__OVERSIZE"):
+        loaded(good | {"PORTOS_BRIDGE_SINK__EXAMPLE__OVERSIZE": "reference"})
+
+
 def test_a_subscribed_resource_that_a_sink_has_no_topic_for_is_refused(good: dict[str, str]) -> None:
     """Whatever its templates are, since the sink itself is asked; otherwise all its events were dead letters."""
     reasons = {"orders": "reserved_topic", "stocks": "topic_not_allowed", "tickets": "too_large"}

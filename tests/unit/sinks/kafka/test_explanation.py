@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from bridge.contract import sample
 from bridge.errors import Rejected
 from bridge.message import Message
+from bridge.reference import reference
 from sinks.kafka.config import KafkaConfig
 from sinks.kafka.explanation import explain
 from sinks.kafka.records import Record, record_of
@@ -36,6 +37,16 @@ def test_an_explanation_is_the_record(message: Message, structured: bool) -> Non
 def test_a_reserved_topic_is_explained_as_refused() -> None:
     with pytest.raises(Rejected, match="reserved topic"):
         explain(config(), sample(1, resource="licence"))
+
+
+def test_what_goes_without_its_body_is_explained_so() -> None:
+    """As it is delivered: the reference, and its flags among the headers."""
+    large = sample(1, body=b"x" * 1900)
+
+    said = explain(config(max_request_bytes=2048, batch_bytes=1024, oversize="reference"), large)
+
+    assert said.payload == reference(large)
+    assert ("ce_bodyshed", "true") in said.headers
 
 
 def test_what_is_too_large_is_explained_as_refused() -> None:

@@ -10,12 +10,14 @@ from aiokafka.errors import (
     NotLeaderForPartitionError,
     OutOfOrderSequenceNumber,
     UnknownTopicOrPartitionError,
+    for_code,
 )
 
 from bridge.contract import sample
-from bridge.errors import Rejected, Unavailable
+from bridge.errors import Rejected, TooLarge, Unavailable
 from bridge.message import Message
-from bridge.ports import SinkActivity
+from bridge.ports import Shed, SinkActivity
+from bridge.reference import reference
 from sinks.kafka.batch import Batch
 from sinks.kafka.config import KafkaConfig
 from sinks.kafka.observation import Observation
@@ -215,6 +217,55 @@ async def test_a_record_above_the_limit_is_rejected_before_it_is_sent() -> None:
     assert outcomes[4].reason == "too_large"
     assert [outcome for at, outcome in enumerate(outcomes) if at != 4] == [None] * 8
     assert b"x" * 5_000 not in [value for _, values in producer.log for value in values]
+
+
+async def test_a_record_above_the_limit_goes_as_a_reference() -> None:
+    """In its place, and that is its outcome once the broker has confirmed it."""
+    producer = Producer()
+    batch = messages(9)
+    batch[4] = sample(4, body=b"x" * 5_000)
+
+    sink = sink_on(producer, batch_bytes=2_000, max_request_bytes=4_000, oversize="reference")
+    outcomes = await sink.deliver(batch)
+    again = await sink.deliver(messages(9))
+
+    sent = [value for what, values in producer.log if what.startswith("sent") for value in values]
+    assert sent[:9] == [message.body for message in batch[:4]] + [reference(batch[4])] + [b"5", b"6", b"7", b"8"]
+    assert [type(outcome) for outcome in outcomes] == [type(None)] * 4 + [Shed] + [type(None)] * 4
+    assert again == [None] * 9
+
+
+async def test_a_reference_that_nobody_has_confirmed_is_open() -> None:
+    """Its outcome is that of any other."""
+    large = sample(0, body=b"x" * 5_000)
+    producer = Producer(refusing(reference(large), NotLeaderForPartitionError))
+
+    (outcome,) = await sink_on(producer, batch_bytes=2_000, max_request_bytes=4_000, oversize="reference").deliver(
+        [large]
+    )
+
+    assert isinstance(outcome, Unavailable)
+
+
+async def test_a_reference_above_the_limit_is_rejected() -> None:
+    """There is nothing shorter."""
+    producer = Producer()
+    long = sample(0, resource_id="x" * 5_000, body=b"x" * 9_000)
+
+    (outcome,) = await sink_on(producer, batch_bytes=2_000, max_request_bytes=4_000, oversize="reference").deliver(
+        [long]
+    )
+
+    assert isinstance(outcome, Rejected)
+    assert not isinstance(outcome, TooLarge)
+    assert producer.log == []
+
+
+async def test_a_record_that_a_broker_finds_too_large_is_told_from_one_that_it_finds_invalid() -> None:
+    """The one may go again without its body, the other may not."""
+    refused = [await sink_on(Producer(refusing(b"0", for_code(code)))).deliver(messages(1)) for code in (10, 18, 87)]
+
+    assert [type(outcome) for (outcome,) in refused] == [TooLarge, TooLarge, Rejected]
 
 
 async def test_a_record_above_the_batch_size_goes_alone() -> None:

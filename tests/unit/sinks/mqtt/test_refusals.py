@@ -38,7 +38,7 @@ class Refusing(FakeBroker):
         return puback(packet_id, code)
 
 
-async def settled(folder: Path, broker: Refusing, messages: list[Message], **settings: object) -> Run:
+async def settled(folder: Path, broker: FakeBroker, messages: list[Message], **settings: object) -> Run:
     config = MqttConfig.model_validate({"url": broker.url, **settings})
     async with delivering(folder, plugin, config) as run:
         await run.append(messages)
@@ -112,7 +112,10 @@ async def test_a_denied_topic_is_asked_for_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", [0x81, 0x90, 0x95, 0x99])
 async def test_a_message_for_which_the_broker_disconnects_is_found_and_buried(code: int, tmp_path: Path) -> None:
-    """A broker that ends the connection instead of answering names nobody: who is alone then is blamed, three times."""
+    """A broker that ends the connection instead of answering names nobody: who is alone then is blamed.
+
+    For its size at once, for anything else the third time.
+    """
     messages = [message(number, f"id-{number}") for number in range(40)]
 
     def disconnecting(take: Callable[[int, int], bytes]) -> Callable[[int, int], bytes]:
@@ -127,7 +130,38 @@ async def test_a_message_for_which_the_broker_disconnects_is_found_and_buried(co
         run = await settled(tmp_path, broker, messages)
 
     assert set(broker.taken) == set(range(40)) - {17}
-    assert run.dead_letters() == {"other" if code == 0x81 else "refused": 1}
+    assert run.dead_letters() == {{0x81: "other", 0x95: "too_large"}.get(code, "refused"): 1}
+
+
+@pytest.mark.parametrize("how", ["PUBACK", "PUBACK and goes on", "DISCONNECT"])
+async def test_what_a_broker_refuses_for_its_size_goes_again_without_its_body(how: str, tmp_path: Path) -> None:
+    """In its place, also before those of its resource that this broker would have taken."""
+    messages = [
+        sample(number, resource_id=f"id-{number % 3}", body=b"x" * 2_000 if number == 17 else b"x")
+        for number in range(60)
+    ]
+    places = {message.id.encode(): number for number, message in enumerate(messages)}
+    taken: list[int] = []
+
+    def answer(number: int, packet_id: int) -> bytes:
+        body = broker.bodies[number]
+        if len(body) > 2_000:
+            if how == "DISCONNECT":
+                return b"\xe0\x02\x95\x00"
+            broker.transport.write(puback(packet_id, 0x95))
+            if how == "PUBACK":
+                broker.transport.close()
+            return b""
+        taken.append(next(place for identity, place in places.items() if identity in body))
+        return puback(packet_id)
+
+    async with FakeBroker(answer=answer) as broker:
+        run = await settled(tmp_path, broker, messages, oversize="reference")
+
+    assert set(taken) == set(range(60))
+    assert disordered(messages, ids(messages, taken)) == []
+    assert (run.dead_letters(), run.shed()) == ({}, 1)
+    assert sum(run.lost.values()) <= (2 if how == "DISCONNECT" else 1)
 
 
 @pytest.mark.parametrize("code", [0x80, 0x82, 0x8B, 0x93, 0x98])

@@ -12,7 +12,8 @@ from paho.mqtt.client import Client
 
 from bridge.contract import sample
 from bridge.errors import Rejected, Unavailable
-from bridge.ports import Outcome, Sink
+from bridge.ports import Outcome, Shed, Sink
+from bridge.reference import reference
 from sinks.mqtt import plugin
 from sinks.mqtt import sink as module
 from tests.support import free_port, until
@@ -159,6 +160,28 @@ async def test_a_packet_above_the_broker_s_limit_is_never_sent(resource_ids: str
     assert isinstance(outcomes[1], Rejected)
     assert (outcomes[0], outcomes[1].reason, outcomes[2]) == (None, "too_large", None)
     assert len(broker.bodies) == 2
+
+
+async def test_a_packet_above_the_limit_goes_as_a_reference() -> None:
+    """Its outcome says so, and its neighbours' do not."""
+    batch = [sample(number, resource_id="a", body=b"x" * (2_000 if number == 1 else 10)) for number in range(3)]
+    async with FakeBroker() as broker, connection(broker, max_packet_bytes=1_000, oversize="reference") as sink:
+        outcomes = await asyncio.wait_for(sink.deliver(batch), 10)
+
+    assert [type(outcome) for outcome in outcomes] == [type(None), Shed, type(None)]
+    assert broker.bodies[1].endswith(reference(batch[1]))
+
+
+async def test_a_reference_above_the_limit_is_rejected() -> None:
+    """There is nothing shorter; its neighbours are delivered over the same connection."""
+    batch = [
+        sample(number, resource_id=identity, body=b"x" * size)
+        for number, (identity, size) in enumerate([("a", 9), ("b" * 900, 2_000), ("a", 9)])
+    ]
+    async with FakeBroker() as broker, connection(broker, max_packet_bytes=1_000, oversize="reference") as sink:
+        outcomes = await asyncio.wait_for(sink.deliver(batch), 10)
+
+    assert [type(outcome) for outcome in outcomes] == [type(None), Rejected, type(None)]
 
 
 @pytest.mark.parametrize(("together", "blamed"), [(1, 3), (2, None)])
