@@ -160,8 +160,8 @@ class Delivery:
             self._redrive.handed_to = max(self._redrive.handed_to, page.seqs[-1])
             started = time.perf_counter()
             outcomes = await self._deliver(sink, self._shedding.applied(page), deadline)
-            outcomes = self._shedding.noted(page, outcomes)
             refusals = self._stubborn.refusals if page.seqs[0] == self._stubborn.seq else 0
+            outcomes = self._shedding.noted(page, outcomes, refusals)
             verdict = judge(outcomes, len(page.messages), refusals)
             self._count(page, verdict, time.perf_counter() - started)
             buried = self._buried(page, verdict, refusals) if verdict.buried else {}

@@ -29,16 +29,20 @@ class Shedding:
         pairs = zip(page.messages, page.seqs, strict=True)
         return Page([(seq in self._refused and without_body(one)) or one for one, seq in pairs], page.seqs)
 
-    def noted(self, page: Page, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+    def noted(self, page: Page, outcomes: Sequence[Outcome], refusals: int = 0) -> Sequence[Outcome]:
         """Remember what was refused, as an error behind which all of the page as it was read is delivered again.
 
         What was confirmed as a reference is said to be without its body. A reference that is refused stays refused.
+        `refusals` is how often the page's first message was refused before, as in `bridge.policy`: what would be buried
+        for a connection that it ends is shortened first.
         """
         noted = list(outcomes)
         for index, (message, seq, outcome) in enumerate(zip(page.messages, page.seqs, outcomes, strict=False)):
             if outcome is None and seq in self._refused:
                 noted[index] = Shed(self._refused[seq])
-            elif isinstance(outcome, TooLarge) and self._wanted and seq not in self._refused and without_body(message):
+            elif self._wanted and seq not in self._refused and _is_refused(outcome, refusals, first=index == 0):
+                if without_body(message) is None:
+                    continue
                 self._refused[seq] = str(outcome)
                 noted[index] = Unavailable(f"{outcome}; it goes again as a reference", reason="too_large", at_once=True)
         return noted
@@ -46,3 +50,12 @@ class Shedding:
     def settled(self, seq: int) -> None:
         """Forget what is settled, up to a sequence number."""
         self._refused = {number: said for number, said in self._refused.items() if number > seq}
+
+
+def _is_refused(outcome: Outcome, refusals: int, *, first: bool) -> bool:
+    match outcome:
+        case TooLarge():
+            return True
+        case Unavailable(reason="too_large", bury_after=int(most)):
+            return first and refusals + 1 >= most
+    return False

@@ -37,6 +37,7 @@ _REFUSALS_UNTIL_BURIED = 3
 _HELD_AFTER = (
     1  # two clients of one name end each other's connections at once; `check --connect` and a restart do it once
 )
+_SUSPECT_BYTES = 16_384
 
 
 class Meaning(NamedTuple):
@@ -195,9 +196,16 @@ def not_connected(address: str, error: OSError) -> Unavailable:
     return Unavailable(f"{where}: {error.strerror or error}", reason="network")
 
 
-def ended(error: Exception | None, *, answered: bool) -> Unavailable:
-    """Say why a connection ended, by the error of its transport; `answered` says whether there was a CONNACK."""
+def ended(error: Exception | None, *, answered: bool, alone_bytes: int = 0) -> Unavailable:
+    """Say why a connection ended, by the error of its transport; `answered` says whether there was a CONNACK.
+
+    `alone_bytes` is the size of the event that was alone on its way, if one was. Brokers of MQTT 3.1.1 have no other
+    answer to what is too large for them, so that a large one is blamed as for an answer without a reason.
+    """
     match error:
+        case None | ConnectionError() if alone_bytes > _SUSPECT_BYTES:
+            text = f"the broker closed the connection on an event of {alone_bytes} bytes: is it too large for it?"
+            return Unavailable(text, reason="too_large", bury_after=_REFUSALS_UNTIL_BURIED)
         case Unavailable():
             return error
         case ssl.SSLError():  # of TLS 1.3, where a certificate is refused after the client's handshake

@@ -43,6 +43,9 @@ class _Delivery:
         self.in_flight: dict[int, int] = {}
         self.shed: dict[int, Shed] = {}
 
+    def on_the_way(self) -> list[Message]:
+        return [self.batch[index] for index in self.in_flight.values()]
+
     def check(self) -> None:
         if len(self.outcomes) == len(self.batch) and not self.finished.done():
             self.finished.set_result(None)
@@ -226,7 +229,9 @@ class MqttSink(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up what is not confirmed."""
-        self._lose(ended(exc, answered=self._answered.is_set()))
+        on_the_way = [] if self._delivery is None else self._delivery.on_the_way()
+        alone_bytes = len(on_the_way[0].body) if len(on_the_way) == 1 else 0
+        self._lose(ended(exc, answered=self._answered.is_set(), alone_bytes=alone_bytes))
         self._timer.cancel()
         self._closed.set()
 

@@ -1,6 +1,7 @@
 """The MQTT sink through the real loops on a Mosquitto that refuses, limits, freezes and dies: lost 0, disorder 0."""
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from sinks.mqtt.sink import MqttSink
 from tests.brokers.mqtt import MosquittoProgram
 from tests.delivery import Run, delivering, disordered
 from tests.oracle.mqtt import MqttReader
+from tests.oracle.record import Received
 from tests.support import unavailable, until
 
 pytestmark = pytest.mark.mqtt
@@ -47,11 +49,16 @@ def config(broker: MosquittoProgram, **settings: object) -> MqttConfig:
     return MqttConfig.model_validate({"url": broker.url, "window_events": 50, **settings})
 
 
+def identity(found: Received) -> str:
+    """Give the id of an event, which stands in the payload over MQTT 3.1.1."""
+    return found.attributes.get("id") or str(json.loads(found.value)["id"])
+
+
 async def judge(reader: MqttReader, messages: Sequence[Message], *, buried: int = 0, repeats: int = 0) -> None:
     """Check that all arrived but the buried, in order, and how often something came again."""
     wanted = len(messages) - buried
-    await until(lambda: len({found.attributes["id"] for found in reader.read()}) >= wanted, 30, "all have arrived")
-    arrived = [found.attributes["id"] for found in reader.read()]
+    await until(lambda: len(set(map(identity, reader.read()))) >= wanted, 30, "all have arrived")
+    arrived = [identity(found) for found in reader.read()]
     assert len({message.id for message in messages} - set(arrived)) == buried
     assert disordered(messages, arrived) == []
     assert len(arrived) - len(set(arrived)) <= repeats
@@ -182,6 +189,26 @@ async def test_what_is_too_large_costs_its_neighbours_nothing(
     assert len(without) == shed
     assert without <= references.items()
     assert sum(run.lost.values()) <= lost
+
+
+@pytest.mark.parametrize("oversize", ["reference", "dead_letter"])
+async def test_a_broker_of_mqtt_3_that_only_closes_is_not_asked_for_ever(
+    start: Callable[..., MosquittoProgram], tmp_path: Path, oversize: str
+) -> None:
+    """Over 3.1.1 Mosquitto says nothing of its `max_packet_size`: three connections for each, and all else in order."""
+    broker = start("max_packet_size 20000")
+    messages = [sample(number, padding=30_000 if number % 1000 == 517 else 100) for number in range(3000)]
+
+    with MqttReader(broker.host, broker.port) as reader:
+        async with delivering(tmp_path, plugin, config(broker, version="3.1.1", oversize=oversize)) as run:
+            await run.append(messages)
+            await run.settled(60)
+        shed, buried = (3, 0) if oversize == "reference" else (0, 3)
+        await judge(reader, messages, buried=buried, repeats=50 * sum(run.lost.values()))
+
+    assert (run.shed(), run.dead_letters()) == (shed, {"too_large": 3} if buried else {})
+    assert run.lost["too_large"] == 3 * 3
+    assert sum(run.lost.values()) <= 6 * 3
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])

@@ -56,6 +56,20 @@ def test_a_reference_that_is_refused_is_rejected() -> None:
     assert shedding.noted(page(), [REFUSED, None, None, None]) == [REFUSED, None, None, None]
 
 
+def test_what_would_be_buried_for_its_size_is_shortened_first() -> None:
+    """Where a broker only closes the connection, the last time that its sink allows."""
+    suspected = Unavailable("closed", reason="too_large", bury_after=3)
+    shedding = Shedding(wanted=True)
+
+    assert shedding.noted(page(), [suspected] * 4, 1) == [suspected] * 4
+    noted = shedding.noted(page(), [suspected] * 4, 2)
+
+    assert isinstance(noted[0], Unavailable)
+    assert noted[0].bury_after is None
+    assert noted[1:] == [suspected] * 3
+    assert shed(shedding.applied(page())) == [10]
+
+
 def test_what_is_settled_is_forgotten() -> None:
     shedding = Shedding(wanted=True)
     shedding.noted(page(), [REFUSED, REFUSED, REFUSED, REFUSED])

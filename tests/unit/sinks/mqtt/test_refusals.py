@@ -164,6 +164,49 @@ async def test_what_a_broker_refuses_for_its_size_goes_again_without_its_body(ho
     assert sum(run.lost.values()) <= (2 if how == "DISCONNECT" else 1)
 
 
+@pytest.mark.parametrize(
+    ("size", "oversize", "shed", "letters"),
+    [(20_000, "reference", 1, {}), (20_000, "dead_letter", 0, {"too_large": 1})],
+)
+async def test_a_broker_that_closes_without_a_word_on_a_large_message_is_not_asked_for_ever(
+    size: int, oversize: str, shed: int, letters: dict[str, int], tmp_path: Path
+) -> None:
+    """Brokers of MQTT 3.1.1 have no other way to say that a message is too large: the third time it is believed."""
+    messages = [
+        sample(number, resource_id=f"id-{number}", body=b"x" * (size if number == 17 else 9)) for number in range(40)
+    ]
+
+    def answer(number: int, packet_id: int) -> bytes:
+        if len(broker.bodies[number]) > size:
+            broker.transport.close()
+            return b""
+        return puback(packet_id)
+
+    async with FakeBroker(answer=answer, connack=b"\x20\x02\x00\x00") as broker:
+        run = await settled(tmp_path, broker, messages, version="3.1.1", oversize=oversize)
+
+    assert (run.shed(), run.dead_letters()) == (shed, letters)
+    assert run.lost["too_large"] == 3
+    assert sum(run.lost.values()) <= 4
+
+
+async def test_a_broker_that_goes_away_on_a_small_message_is_asked_for_ever(tmp_path: Path) -> None:
+    """Nobody is blamed for what is no fault of a message."""
+    left = [True] * 5
+
+    def answer(_number: int, packet_id: int) -> bytes:
+        if left:
+            left.pop()
+            broker.transport.close()
+            return b""
+        return puback(packet_id)
+
+    async with FakeBroker(answer=answer) as broker:
+        run = await settled(tmp_path, broker, [sample(0, body=b"x" * 9_000)], oversize="reference")
+
+    assert (run.shed(), run.dead_letters()) == (0, {})
+
+
 @pytest.mark.parametrize("code", [0x80, 0x82, 0x8B, 0x93, 0x98])
 async def test_nobody_is_blamed_for_a_disconnect_that_is_about_no_message(code: int, tmp_path: Path) -> None:
     """The same message alone on its way at the end of five connections is no reason to give it up."""
