@@ -231,6 +231,20 @@ async def test_a_broker_that_ends_connections_over_a_notice_gets_the_next_withou
     assert broker.heard[-6:] == ["online", "health", "id-1", "id-2", "id-3", OFFLINE.body.decode()]
 
 
+async def test_the_connection_after_a_refusal_is_not_waited_for() -> None:
+    """A missing right is held in a delivery; for a notice nobody has to act before events can go on."""
+
+    def answer(_notice: Notice) -> None:
+        raise Unavailable("not granted", reason="unauthorized", hold=True)
+
+    presence = Presence("kafka", Bridge().report(), lambda: False)
+    with pytest.raises(Unavailable) as raised:
+        async with presence.connect(Broker(answer=answer).connect, None):
+            pytest.fail("connected")
+
+    assert (raised.value.at_once, raised.value.hold) == (True, False)
+
+
 async def test_what_was_refused_is_tried_again_after_a_while(
     journal: Journal, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
