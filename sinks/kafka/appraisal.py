@@ -131,7 +131,7 @@ def _wrong_settings(config: KafkaConfig, found: Found, settings: Mapping[str, st
         text = f"BATCH_BYTES is {config.batch_bytes}: the brokers refuse such batches"
         yield Finding("failed", f"{text}, set it to at most {most}")
     elif most is not None and most < config.max_request_bytes:
-        text = f"MAX_REQUEST_BYTES is {config.max_request_bytes}: events of a size between become dead letters"
+        text = f"MAX_REQUEST_BYTES is {config.max_request_bytes}: the brokers refuse events of a size between"
         yield Finding("warning", text)
     if settings.get("unclean.leader.election.enable") == "true":
         yield Finding(
