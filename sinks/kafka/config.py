@@ -59,7 +59,8 @@ class KafkaConfig(TlsFiles, Security, SinkConfig):
     compression: Literal["none", "gzip", "lz4", "zstd"] = "none"
     """How batches are compressed; `zstd` is the smallest and costs a fraction of `gzip`, `lz4` costs least of all."""
     transactional_id: str | None = Field(default=None, min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._{}-]+$")
-    """A name of its own in the cluster, by which brokers refuse what a lost connection delivers late; with `{site}`."""
+    """A name of its own in the cluster, by which brokers refuse what a lost connection delivers late; with `{site}`.
+    States always have one: this, or CLIENT_ID and the site, and `-state`."""
 
     @property
     def layout(self) -> Layout:
@@ -70,6 +71,11 @@ class KafkaConfig(TlsFiles, Security, SinkConfig):
     def fencing_id(self) -> str | None:
         """The transactional id with the site filled in."""
         return self.transactional_id and self.transactional_id.replace("{site}", self.site)
+
+    @property
+    def state_fencing_id(self) -> str:
+        """The transactional id of the connection for states, without which a late arrival could be the last state."""
+        return f"{self.fencing_id or f'{self.client_id}-{self.site}'}-state"
 
     def cautions(self) -> Iterator[tuple[str, str]]:
         """Yield what travels in plaintext to another host."""

@@ -146,7 +146,7 @@ MEANINGS: Mapping[str, Meaning] = {
     "ConcurrentTransactions": _NETWORK,
     "TransactionCoordinatorFenced": _SESSION,
     "TransactionalIdAuthorizationFailed": Meaning(
-        "hold", "forbidden", "allow the bridge Describe and Write on its transactional id"
+        "hold", "forbidden", "allow the bridge Describe and Write on its transactional id (TRANSACTIONAL_ID)"
     ),
     "SecurityDisabled": _DOUBT,
     "OperationNotAttempted": _NETWORK,  # 55

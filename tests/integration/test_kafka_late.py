@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from bridge.contract import sample
 from bridge.errors import Unavailable
 from bridge.message import Message
+from bridge.ports import Sink
 from sinks.kafka import KafkaConfig, plugin
 from tests.brokers import KafkaBroker, start_kafka
 from tests.brokers.stall import StallingProxy
@@ -43,13 +45,25 @@ def config_for(proxy: StallingProxy, **values: object) -> KafkaConfig:
 
 
 async def versions(config: KafkaConfig) -> list[int]:
-    reader = KafkaReader(config.bootstrap_servers[0], config.topic_template.partition(".")[0])
+    template = config.state_topic_template or config.topic_template
+    reader = KafkaReader(config.bootstrap_servers[0], template.removesuffix(".{resource}"))
     return [int(record.attributes["resourceversion"]) for record in await asyncio.to_thread(reader.read)]
+
+
+@asynccontextmanager
+async def connected(config: KafkaConfig) -> AsyncIterator[Sink]:
+    """Connect to the topics of events, or to those of states where there are any."""
+    if (states := plugin.state and plugin.state(config)) is None:
+        async with plugin.connect(config) as sink:
+            yield sink
+    else:
+        async with states.connect() as connection:
+            yield connection.sink
 
 
 async def given_up(config: KafkaConfig, proxy: StallingProxy, messages: list[Message]) -> None:
     """Confirm the first message and give the connection up while the second is held in the network."""
-    async with plugin.connect(config) as sink:
+    async with connected(config) as sink:
         assert list(await sink.deliver(messages[:1])) == [None]
         proxy.stall()
         delivery = asyncio.create_task(sink.deliver(messages[1:2]), name="stalled")
@@ -62,7 +76,7 @@ async def arriving_late(config: KafkaConfig, proxy: StallingProxy) -> list[int]:
     """Let version 2 come late, after the next connection has delivered 2 and 3; give what the partition holds."""
     messages = [sample(version, resource_id="x") for version in (1, 2, 3)]
     await given_up(config, proxy, messages)
-    async with plugin.connect(config) as sink:
+    async with connected(config) as sink:
         assert list(await sink.deliver(messages[1:])) == [None, None]
         assert await proxy.release() > 0
         await until(lambda: not proxy.held_bytes(), 5, "all is delivered")
@@ -78,6 +92,13 @@ async def test_a_late_arrival_is_a_repeat_behind_newer_ones(proxy: StallingProxy
 async def test_a_transactional_id_fences_a_lost_connection(proxy: StallingProxy) -> None:
     """The broker refuses what arrives behind the next connection: the last record is the newest."""
     assert await arriving_late(config_for(proxy, transactional_id=f"id-{uuid4().hex}"), proxy) == [1, 2, 3]
+
+
+async def test_the_last_state_is_the_newest_whatever_arrives_late(proxy: StallingProxy) -> None:
+    """A state topic is read for its last records, so its connection is fenced without being told to."""
+    config = config_for(proxy, state_topic_template=f"portos.state.{uuid4().hex}.{{resource}}")
+
+    assert await arriving_late(config, proxy) == [1, 2, 3]
 
 
 async def test_what_arrives_before_the_next_connection_writes_is_a_repeat_in_its_place(proxy: StallingProxy) -> None:

@@ -87,3 +87,15 @@ def test_another_topic_or_cluster_is_another_place() -> None:
     ]
 
     assert len({topics.target for topics in found if topics}) == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [({}, "portos-bridge-shop-1-state"), ({"transactional_id": "till-{site}"}, "till-shop-1-state")],
+)
+def test_states_always_have_a_transactional_id(settings: dict[str, str], expected: str) -> None:
+    """Apart from that of the events, so that the two connections do not fence each other."""
+    made = config(site="shop-1", **settings)
+
+    assert made.state_fencing_id == expected
+    assert made.state_fencing_id != made.fencing_id
