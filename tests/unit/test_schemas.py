@@ -30,20 +30,35 @@ _JSON = st.recursive(
 )
 
 
-def _odd(usual: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return usual | st.none() | st.integers() | st.text(max_size=5) | _JSON
+_RIGHT = {
+    "e": "portos.resources.changed",
+    "s": {"c": "7", "u": None},
+    "r": None,
+    "ca": "2025-03-04T09:15:27.104Z",
+    "ea": None,
+    "p": {"u": None, "n": "tickets", "a": 2, "i": {"i": "7", "n": "tickets", "v": 4}, "r": [{"id": "7"}]},
+}
+_PLACES = ("e", "s", "r", "ca", "ea", "p", "p/u", "p/n", "p/a", "p/i", "p/r", "p/i/i", "p/i/n", "p/i/v")
+_NAMES = st.sampled_from(["portos.licence.activated", "portos.shop.opened", "portos.bridge.gap.closed", ""])
+_ODD = st.none() | st.integers(-(2**64), 2**64) | st.text(max_size=5) | _NAMES | _JSON
+_GONE = "gone"
 
 
-def _members(**usual: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Draw an object with some of these members, each as it should be or anything else."""
-    return st.fixed_dictionaries({}, optional={name: _odd(value) for name, value in usual.items()})
+def _changed(changes: dict[str, object]) -> dict[str, Any]:
+    """Give a right notification with something else, or nothing, in some of its places."""
+    notification: dict[str, Any] = json.loads(json.dumps(_RIGHT))
+    for place, value in sorted(changes.items()):
+        *way, name = place.split("/")
+        inner: Any = notification
+        for step in way:
+            inner = inner.get(step) if isinstance(inner, dict) else None
+        if isinstance(inner, dict):
+            inner.pop(name, None)
+            inner |= {} if value == _GONE else {name: value}
+    return notification
 
 
-_VERSIONS = st.integers(-(2**64), 2**64)
-_INFOS = _members(i=st.text(max_size=5) | st.integers(), n=st.text(max_size=5), v=_VERSIONS)
-_CHANGES = _members(n=st.just("tickets"), a=st.integers(0, 4), i=_INFOS, r=st.lists(_JSON, max_size=2), u=_JSON)
-_EVENTS = st.sampled_from(["portos.resources.changed", "portos.licence.activated", "portos.shop.opened", ""])
-_NOTIFICATIONS = _members(e=_EVENTS, s=_JSON, r=_JSON, ca=st.text(max_size=30), ea=st.text(max_size=30), p=_CHANGES)
+_NOTIFICATIONS = st.dictionaries(st.sampled_from(_PLACES), _ODD | st.just(_GONE), max_size=2).map(_changed)
 
 
 def _received(message: Message, payload: bytes, content_type: str = "application/json") -> Received:
