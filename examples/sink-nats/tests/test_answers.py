@@ -121,6 +121,22 @@ async def test_a_missing_right_is_held_and_named(tmp_path: Path) -> None:
     assert held.value.hold
 
 
+async def test_closing_does_not_wait_for_a_silent_server_to_read(server: LocalBroker) -> None:
+    """More is under way than the socket holds, as behind a cut cable."""
+    await make_stream(server)
+    messages = [sample(number, resource_id=str(number), body=b"x" * 900_000) for number in range(40)]
+    loop = asyncio.get_running_loop()
+
+    async with connect(config(server)) as sink:
+        server.freeze()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await sink.deliver(messages)
+        left_at = loop.time()
+
+    assert loop.time() - left_at < 4
+
+
 async def test_the_second_server_is_tried(server: LocalBroker) -> None:
     await make_stream(server)
     servers = f"nats://127.0.0.1:1,nats://127.0.0.1:{server.port}"
