@@ -25,7 +25,7 @@ FAMOUS = (
 
 
 def names(*, every: bool) -> set[str]:
-    """Give every one of them, more than 328,000, or those of the same kinds that are shorter or stand further in front."""
+    """Give every one of them, more than 328,000, or those of the same kinds that are shorter or come earlier."""
     last, longest, step = (0x11000, 4, 1) if every else (0x300, 3, 20)
     found = {chr(code) for code in range(last) if code not in _SURROGATES}
     found |= {f"x{chr(code)}" for code in range(min(last, 0x10000)) if code not in _SURROGATES}
