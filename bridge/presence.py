@@ -46,7 +46,6 @@ class Presence:
         self._stopping = stopping
         self._sink: Announcer | None = None
         self._told: Notice | None = None
-        self._refusals = 0
         self._refused_at: dict[str, float] = {}
         self._failed_arrivals = 0
         self._look_at = 0.0
@@ -92,15 +91,12 @@ class Presence:
             self._failed_arrivals = 0
             return
         self._failed_arrivals += 1
-        refusals = self._refusals
         try:
             await self._tell(sink, [self._report.state(), self._report.info(), self._report.health()])
         except Unavailable as error:
-            if self._refusals == refusals:
-                raise
-            self._failed_arrivals = 0
-            # The next connection is not told that any more, so there is nothing to wait for.
-            raise Unavailable(str(error), reason=error.reason, at_once=True) from error
+            if error.at_once:
+                self._failed_arrivals = 0
+            raise
         self._failed_arrivals = 0
         self._sink = sink
 
@@ -114,8 +110,9 @@ class Presence:
             _log.warning(text, self._name, refusal)
 
     async def _tell(self, sink: Announcer, notices: Sequence[Notice]) -> None:
-        """Tell what is not refused, in this order."""
+        """Tell what is not refused, in this order; `Unavailable` is `at_once` where a refusal ended the connection."""
         self._health_at = time.monotonic() + _HEALTH_SECONDS
+        refused = False
         for notice in notices:
             if notice.name == OFFLINE.name:
                 self._told = notice
@@ -126,9 +123,14 @@ class Presence:
             except Unavailable as error:
                 if error.reason == "unauthorized":  # some brokers end the connection for want of a right
                     self._refuse(notice, error)
-                raise
+                    refused = True
+                if not refused:
+                    raise
+                # The next connection is not told that any more, so there is nothing to wait for.
+                raise Unavailable(str(error), reason=error.reason, at_once=True) from error
             if refusal is not None:
                 self._refuse(notice, refusal)
+                refused = True
 
     def _refused(self, notice: Notice) -> bool:
         at = self._refused_at.get(notice.name)
@@ -138,7 +140,6 @@ class Presence:
         return at is not None
 
     def _refuse(self, notice: Notice, why: BridgeError) -> None:
-        self._refusals += 1
         self._refused_at[notice.name] = time.monotonic()
         text = "sink %s: its broker does not take the %s of the bridge, and gets none for %g s; events go on: %s"
         _log.warning(text, self._name, notice.name, _REFUSED_SECONDS, why)

@@ -245,6 +245,52 @@ async def test_the_connection_after_a_refusal_is_not_waited_for() -> None:
     assert (raised.value.at_once, raised.value.hold) == (True, False)
 
 
+@pytest.mark.parametrize("how", ["with a reason", "without a word"])
+async def test_the_connection_after_a_later_refusal_is_not_waited_for(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten minutes after a refusal a healthy connection ends over the next one: HiveMQ asks for a hold, nobody has to.
+
+    Mosquitto 2.0.11 refuses and closes behind it, so that the notice after the refused one meets the end.
+    """
+    monkeypatch.setattr(module, "_REFUSED_SECONDS", 0.0)
+    monkeypatch.setattr(module, "_HEALTH_SECONDS", 0.0)
+    bridge, broker = Bridge(), Broker()
+    presence = Presence("kafka", bridge.report(), lambda: False)
+
+    def answer(notice: Notice) -> Rejected | None:
+        if how == "with a reason":
+            raise Unavailable("not granted", reason="unauthorized", hold=True)
+        if notice.name == "state":
+            return NOT_GRANTED
+        raise Unavailable("closed", reason="server_close", hold_after=1)
+
+    async with presence.connect(broker.connect, None):
+        broker.answer = answer
+        bridge.state = "degraded"
+        with pytest.raises(Unavailable) as raised:
+            await presence.look()
+
+    assert (raised.value.at_once, raised.value.hold, raised.value.hold_after) == (True, False, None)
+
+
+async def test_a_connection_that_is_lost_while_something_is_told_keeps_its_reason() -> None:
+    """What no refusal explains is for the link to judge: it may be a second client of the same name."""
+    bridge, broker = Bridge(), Broker()
+    presence = Presence("kafka", bridge.report(), lambda: False)
+
+    def answer(_notice: Notice) -> None:
+        raise Unavailable("closed", reason="server_close", hold_after=1)
+
+    async with presence.connect(broker.connect, None):
+        broker.answer = answer
+        bridge.state = "degraded"
+        with pytest.raises(Unavailable) as raised:
+            await presence.look()
+
+    assert (raised.value.at_once, raised.value.hold_after) == (False, 1)
+
+
 async def test_what_was_refused_is_tried_again_after_a_while(
     journal: Journal, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
