@@ -3,7 +3,7 @@
 A connection begins with that, ahead of all events, and ends with it where the bridge stops; in between it is told what
 has changed, and how the bridge is every half minute. Sinks know when by nothing but being asked (`bridge.ports`).
 Nothing about it stops an event: what a broker refuses, with a word or with the end of the connection, it is not told
-again for a while, and after three connections in a row that ended over it for any other reason one goes without.
+again for a while, and after three connections in a row that ended over it for any other reason they go without as long.
 Used by `bridge.service`; what is told comes from `bridge.notices`.
 """
 
@@ -48,6 +48,8 @@ class Presence:
         self._told: Notice | None = None
         self._refused_at: dict[str, float] = {}
         self._failed_arrivals = 0
+        self._without = False
+        self._again_at = 0.0
         self._look_at = 0.0
         self._health_at = 0.0
 
@@ -62,7 +64,7 @@ class Presence:
                     await self._arrive(sink)
                 yield sink
             except asyncio.CancelledError:
-                if self._stopping() and self._sink is not None:
+                if self._stopping() and self._sink is not None and not self._without:
                     await self._leave(self._sink)
                 raise
             finally:
@@ -78,6 +80,10 @@ class Presence:
         if self._sink is None:
             return
         self._look_at = now + _LOOK_SECONDS
+        if self._without:
+            if now >= self._again_at:
+                await self._arrive(self._sink)
+            return
         state = self._report.state()
         if state != self._told:
             await self._tell(self._sink, [state, self._report.health()])
@@ -85,20 +91,30 @@ class Presence:
             await self._tell(self._sink, [self._report.health()])
 
     async def _arrive(self, sink: Announcer) -> None:
-        if self._failed_arrivals >= _FAILED_ARRIVALS:
-            text = "sink %s: its broker ends connections when it is told of the bridge: this one goes without"
-            _log.warning(text, self._name)
+        """Tell everything, unless connections have ended over it; `look` does it when that is long enough ago."""
+        self._without = self._goes_without()
+        if not self._without:
+            self._failed_arrivals += 1
+            try:
+                await self._tell(sink, [self._report.state(), self._report.info(), self._report.health()])
+            except Unavailable as error:
+                if error.at_once or error.reason == "taken_over":  # the broker has said why it ends the connection
+                    self._failed_arrivals = 0
+                    raise
+                # Events need nobody to act for a notice, and who closes without a word may have refused it.
+                text = f"{error} (while it was told of the bridge)"
+                raise Unavailable(text, reason=error.reason, slowly=error.slowly) from error
             self._failed_arrivals = 0
-            return
-        self._failed_arrivals += 1
-        try:
-            await self._tell(sink, [self._report.state(), self._report.info(), self._report.health()])
-        except Unavailable as error:
-            if error.at_once:
-                self._failed_arrivals = 0
-            raise
-        self._failed_arrivals = 0
         self._sink = sink
+
+    def _goes_without(self) -> bool:
+        now = time.monotonic()
+        if self._failed_arrivals >= _FAILED_ARRIVALS:
+            self._failed_arrivals = _FAILED_ARRIVALS - 1  # the next time one is enough
+            self._again_at = now + _REFUSED_SECONDS
+            text = "sink %s: its broker ends connections when it is told of the bridge: for %g s they go without"
+            _log.warning(text, self._name, _REFUSED_SECONDS)
+        return now < self._again_at
 
     async def _leave(self, sink: Announcer) -> None:
         try:

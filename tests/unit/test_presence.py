@@ -12,11 +12,13 @@ from bridge import presence as module
 from bridge.deadline import Deadline
 from bridge.errors import Rejected, Unavailable
 from bridge.journal import Journal
+from bridge.link import Link
 from bridge.message import Message
 from bridge.metrics import Catalogue
 from bridge.pipeline import Delivery, keep
 from bridge.ports import OFFLINE, Notice, Outcome, Sink
 from bridge.presence import Presence, Report
+from sinks.mqtt.meaning import disconnected, ended
 from tests.support import until
 from tests.unit.journal.conftest import messages
 from tests.unit.loops import link
@@ -82,10 +84,11 @@ class Deaf:
 
 @asynccontextmanager
 async def delivering(
-    journal: Journal, catalogue: Catalogue, bridge: Bridge, broker: Broker | Deaf
+    journal: Journal, catalogue: Catalogue, bridge: Bridge, broker: Broker | Deaf, state: Link | None = None
 ) -> AsyncIterator[None]:
     """Deliver beside the test, and stop in order at its end."""
-    state, presence = link(), Presence("kafka", bridge.report(), lambda: bridge.stopping)
+    state = state or link()
+    presence = Presence("kafka", bridge.report(), lambda: bridge.stopping)
     delivery = Delivery("kafka", journal, catalogue, state, 10, 0.3, presence=presence)
     task = asyncio.create_task(keep(state, lambda: presence.connect(broker.connect, None), delivery.run))
     try:
@@ -305,24 +308,139 @@ async def test_what_was_refused_is_tried_again_after_a_while(
         await until(lambda: "degraded" in broker.heard, 5, "tried again")
 
 
-async def test_after_three_connections_that_ended_over_a_notice_one_goes_without(
+CLOSED = ended(None, answered=True)
+TAKEN_OVER = disconnected(0x8E, "Session taken over", alone=False)
+
+
+def closing(_notice: Notice) -> Rejected | None:
+    raise CLOSED
+
+
+async def test_after_three_connections_that_ended_over_a_notice_they_go_without(
     journal: Journal, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """For whatever reason they did: no notice ever holds up an event."""
+    """Over 3.1.1 a broker that refuses just closes, which looks like a second client: no notice ever holds an event.
 
-    def close(_notice: Notice) -> None:
-        raise Unavailable("closed", reason="server_close")
-
-    broker = Broker(answer=close)
+    Nor does the next connection that is lost begin with notices again.
+    """
+    broker = Broker(answer=closing)
     await journal.append(messages(1, 3))
+
+    async def lost(_batch: Sequence[Message]) -> Sequence[Outcome]:
+        del broker.deliver
+        raise CLOSED
 
     with caplog.at_level(logging.WARNING):
         async with delivering(journal, catalogue, Bridge(), broker):
             await until(lambda: len(broker.events) == 3, 5, "delivered")
+            broker.deliver = lost  # type: ignore[method-assign]
+            await until(lambda: broker.connections == 5, 5, "connected anew")
 
-    assert broker.connections == 4
-    assert any("this one goes without" in record.getMessage() for record in caplog.records)
-    assert broker.heard[-3:] == ["id-1", "id-2", "id-3"]
+    said = [record.getMessage() for record in caplog.records]
+    assert broker.heard == ["online"] * 3 + ["id-1", "id-2", "id-3"]
+    assert len([text for text in said if "they go without" in text]) == 1
+    assert not [text for text in said if "connection in a row" in text]
+
+
+class Clock:
+    """Stands for the module `time`."""
+
+    def __init__(self) -> None:
+        self.now = 1.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
+
+
+async def given_up(presence: Presence, broker: Broker) -> None:
+    """Have a broker end three connections over their first notice."""
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            async with presence.connect(broker.connect, None):
+                pytest.fail("connected")
+
+
+async def test_a_broker_that_went_without_is_told_again_after_ten_minutes(clock: Clock) -> None:
+    """Over the connection that it has, which may last for months."""
+    broker = Broker(answer=closing)
+    presence = Presence("kafka", Bridge().report(), lambda: False)
+    await given_up(presence, broker)
+    broker.heard.clear()
+    heard = []
+
+    async with presence.connect(broker.connect, None):
+        broker.answer = lambda _: None
+        for seconds in (599, 2, 2):
+            clock.now += seconds
+            await presence.look()
+            heard.append(list(broker.heard))
+
+    assert heard == [[], ["online", "info", "health"], ["online", "info", "health"]]
+
+
+async def test_after_ten_minutes_without_one_more_failure_is_enough(clock: Clock) -> None:
+    """A broker that never takes a notice costs one connection in ten minutes."""
+    broker = Broker(answer=closing)
+    presence = Presence("kafka", Bridge().report(), lambda: False)
+    await given_up(presence, broker)
+
+    async with presence.connect(broker.connect, None):
+        clock.now += 601
+        with pytest.raises(Unavailable) as raised:
+            await presence.look()
+    async with presence.connect(broker.connect, None):
+        await presence.look()
+
+    assert (raised.value.hold, raised.value.hold_after) == (False, None)
+    assert broker.heard == ["online"] * 4
+
+
+async def test_a_connection_without_notices_ends_without_one(clock: Clock) -> None:
+    """Else the stop would wait for an answer that does not come."""
+    broker = Broker(answer=closing)
+    presence = Presence("kafka", Bridge().report(), lambda: True)
+    await given_up(presence, broker)
+
+    with pytest.raises(asyncio.CancelledError):
+        async with presence.connect(broker.connect, None):
+            raise asyncio.CancelledError
+
+    assert broker.heard == ["online"] * 3
+
+
+@pytest.mark.parametrize(("end", "connections"), [(TAKEN_OVER, 2), (CLOSED, 5)], ids=["said", "without a word"])
+async def test_a_second_client_of_the_same_name_is_noticed_while_notices_are_told(
+    journal: Journal, catalogue: Catalogue, end: Unavailable, connections: int
+) -> None:
+    """It may be quicker than the first answer, every time; where the broker says nothing, it shows without notices."""
+    held: list[int] = []
+
+    def note(now: bool) -> None:  # noqa: FBT001 - the signature of a gauge
+        if now:
+            held.append(broker.connections)
+
+    def over(_notice: Notice) -> Rejected | None:
+        raise end
+
+    async def over_events(_batch: Sequence[Message]) -> Sequence[Outcome]:
+        raise end
+
+    broker = Broker(answer=over)
+    broker.deliver = over_events  # type: ignore[method-assign]
+    state = link(held=note)
+
+    async with delivering(journal, catalogue, Bridge(), broker, state):
+        await until(lambda: held, 5, "held")
+
+    assert held[0] == connections
+    assert "CLIENT_ID" in state.last_error
 
 
 async def test_a_sink_without_a_place_for_notices_is_left_alone(journal: Journal, catalogue: Catalogue) -> None:
