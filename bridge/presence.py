@@ -45,7 +45,8 @@ class Presence:
         self._report = report
         self._stopping = stopping
         self._sink: Announcer | None = None
-        self._told: Notice | None = None
+        self._told: dict[str, Notice] = {}
+        self._info: Notice | None = None
         self._refused_at: dict[str, float] = {}
         self._failed_arrivals = 0
         self._without = False
@@ -75,7 +76,7 @@ class Presence:
         return self._sink is not None and time.monotonic() >= self._look_at
 
     async def look(self) -> None:
-        """Tell what has changed, and how the bridge is when it is time for that; called between two batches."""
+        """Tell what the broker has not taken yet, and how the bridge is when it is time; called between two batches."""
         now = time.monotonic()
         if self._sink is None:
             return
@@ -84,19 +85,20 @@ class Presence:
             if now >= self._again_at:
                 await self._arrive(self._sink)
             return
-        state = self._report.state()
-        if state != self._told:
-            await self._tell(self._sink, [state, self._report.health()])
-        elif now >= self._health_at:
-            await self._tell(self._sink, [self._report.health()])
+        kept = filter(None, (self._report.state(), self._info))
+        news = [notice for notice in kept if notice != self._told.get(notice.name) and not self._refused(notice)]
+        if news or now >= self._health_at:
+            await self._tell(self._sink, [*news, self._report.health()])
 
     async def _arrive(self, sink: Announcer) -> None:
         """Tell everything, unless connections have ended over it; `look` does it when that is long enough ago."""
+        self._told = {}
+        self._info = self._report.info()
         self._without = self._goes_without()
         if not self._without:
             self._failed_arrivals += 1
             try:
-                await self._tell(sink, [self._report.state(), self._report.info(), self._report.health()])
+                await self._tell(sink, [self._report.state(), self._info, self._report.health()])
             except Unavailable as error:
                 if error.at_once or error.reason == "taken_over":  # the broker has said why it ends the connection
                     self._failed_arrivals = 0
@@ -130,8 +132,6 @@ class Presence:
         self._health_at = time.monotonic() + _HEALTH_SECONDS
         refused = False
         for notice in notices:
-            if notice.name == OFFLINE.name:
-                self._told = notice
             if self._refused(notice):
                 continue
             try:
@@ -144,16 +144,15 @@ class Presence:
                     raise
                 # The next connection is not told that any more, so there is nothing to wait for.
                 raise Unavailable(str(error), reason=error.reason, at_once=True) from error
-            if refusal is not None:
+            if refusal is None:
+                self._told[notice.name] = notice
+            else:
                 self._refuse(notice, refusal)
                 refused = True
 
     def _refused(self, notice: Notice) -> bool:
         at = self._refused_at.get(notice.name)
-        if at is not None and time.monotonic() >= at + _REFUSED_SECONDS:
-            del self._refused_at[notice.name]
-            return False
-        return at is not None
+        return at is not None and time.monotonic() < at + _REFUSED_SECONDS
 
     def _refuse(self, notice: Notice, why: BridgeError) -> None:
         self._refused_at[notice.name] = time.monotonic()

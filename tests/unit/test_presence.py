@@ -294,20 +294,6 @@ async def test_a_connection_that_is_lost_while_something_is_told_keeps_its_reaso
     assert (raised.value.at_once, raised.value.hold_after) == (False, 1)
 
 
-async def test_what_was_refused_is_tried_again_after_a_while(
-    journal: Journal, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A right may have been granted since then."""
-    monkeypatch.setattr(module, "_REFUSED_SECONDS", 0.05)
-    broker, bridge = Broker(answer=lambda _: NOT_GRANTED), Bridge()
-
-    async with delivering(journal, catalogue, bridge, broker):
-        await until(lambda: "health" in broker.heard, 5, "refused")
-        await asyncio.sleep(0.1)
-        bridge.state = "degraded"
-        await until(lambda: "degraded" in broker.heard, 5, "tried again")
-
-
 CLOSED = ended(None, answered=True)
 TAKEN_OVER = disconnected(0x8E, "Session taken over", alone=False)
 
@@ -402,6 +388,42 @@ async def test_after_ten_minutes_without_one_more_failure_is_enough(clock: Clock
     assert broker.heard == ["online"] * 4
 
 
+async def test_what_was_refused_is_told_after_ten_minutes(clock: Clock) -> None:
+    """The right may have been granted: state and info are what the broker keeps, and nothing else tells them."""
+    granted = False
+    broker = Broker(answer=lambda notice: None if granted or notice.name == "health" else NOT_GRANTED)
+    presence = Presence("kafka", Bridge().report(), lambda: False)
+    heard = []
+
+    async with presence.connect(broker.connect, None):
+        granted = True
+        for seconds in (1, 599, 1, 1):
+            broker.heard.clear()
+            clock.now += seconds
+            await presence.look()
+            heard.append(list(broker.heard))
+
+    assert heard == [[], ["online", "info", "health"], [], []]
+
+
+async def test_a_change_that_is_refused_is_told_after_ten_minutes(clock: Clock) -> None:
+    """As it is then; meanwhile the health goes on in its own time."""
+    bridge, broker = Bridge(), Broker()
+    presence = Presence("kafka", bridge.report(), lambda: False)
+
+    async with presence.connect(broker.connect, None):
+        broker.answer = lambda notice: NOT_GRANTED if notice.name == "state" else None
+        bridge.state = "degraded"
+        await presence.look()
+        broker.answer = lambda _: None
+        broker.heard.clear()
+        for seconds in (1, 1, 30, 568):
+            clock.now += seconds
+            await presence.look()
+
+    assert broker.heard == ["health", "degraded", "health"]
+
+
 async def test_a_connection_without_notices_ends_without_one(clock: Clock) -> None:
     """Else the stop would wait for an answer that does not come."""
     broker = Broker(answer=closing)
@@ -458,8 +480,8 @@ async def test_a_broker_that_does_not_answer_a_notice_costs_a_connection_and_not
     journal: Journal, catalogue: Catalogue
 ) -> None:
     """Telling has a deadline like every other call."""
-    broker, never = Broker(), asyncio.Event()
-    presence = Presence("kafka", Bridge().report(), lambda: False)
+    bridge, broker, never = Bridge(), Broker(), asyncio.Event()
+    presence = Presence("kafka", bridge.report(), lambda: False)
     delivery = Delivery("kafka", journal, catalogue, link(), 10, 0.05, presence=presence)
 
     async def hang(_notice: Notice) -> None:
@@ -469,7 +491,7 @@ async def test_a_broker_that_does_not_answer_a_notice_costs_a_connection_and_not
         broker.announce = hang  # type: ignore[method-assign]
         deadline = Deadline()
         task = asyncio.create_task(delivery.run(sink, deadline))
-        presence._told = None
+        bridge.state = "degraded"
         await deadline.supervise(task)
 
     with pytest.raises(Unavailable, match="announcing took longer"):
