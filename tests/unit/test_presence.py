@@ -28,17 +28,22 @@ NOT_GRANTED = Rejected("0x87", reason="unauthorized")
 
 @dataclass
 class Bridge:
-    """What is told, and whether the bridge is being stopped."""
+    """What is told, whether the bridge is being stopped, and how often its state was looked at."""
 
     state: str = "online"
     stopping: bool = False
+    looks: int = 0
 
     def report(self) -> Report:
         return Report(
-            state=lambda: Notice("state", self.state.encode()),
+            state=self._state,
             info=lambda: Notice("info", b"info"),
             health=lambda: Notice("health", b"health", kept=False),
         )
+
+    def _state(self) -> Notice:
+        self.looks += 1
+        return Notice("state", self.state.encode())
 
 
 @dataclass
@@ -146,7 +151,8 @@ async def test_a_change_of_the_state_is_told_once_and_soon_with_the_health(
         await until(lambda: "health" in broker.heard, 5, "told")
         bridge.state = "degraded"
         await until(lambda: "degraded" in broker.heard, 5, "told of the change")
-        await asyncio.sleep(0.1)
+        looks = bridge.looks
+        await until(lambda: bridge.looks >= looks + 3, 5, "looked again")
         heard = list(broker.heard)
 
     assert heard == ["online", "info", "health", "degraded", "health"]
