@@ -74,7 +74,8 @@ class _RetainingMqttSink(MqttSink):
             raise Unavailable(text, reason="forbidden", hold=True)
         with suppress(TimeoutError):
             async with asyncio.timeout(_MARK_SECONDS):
-                self.text = await found
+                await self._unless_lost(found)
+                self.text = found.result()
 
     async def keep(self, text: str) -> None:
         """Have the mark say something else."""
@@ -84,7 +85,7 @@ class _RetainingMqttSink(MqttSink):
         if outcome is not None:
             raise Unavailable(str(outcome), reason="refused", hold=True)
 
-    async def _unless_lost(self, answer: "asyncio.Future[bool]") -> None:
+    async def _unless_lost(self, answer: "asyncio.Future[bool] | asyncio.Future[str]") -> None:
         closed = asyncio.ensure_future(self._closed.wait())
         try:
             await asyncio.wait((answer, closed), return_when=asyncio.FIRST_COMPLETED)

@@ -204,12 +204,21 @@ async def test_a_broker_that_retains_nothing_is_held() -> None:
     assert error.hold
 
 
-async def test_a_connection_that_is_lost_meanwhile_is_told_as_that() -> None:
+@pytest.mark.parametrize("granted", [False, True], ids=["before SUBACK", "before the mark"])
+async def test_a_connection_that_is_lost_meanwhile_is_told_as_that(
+    granted: bool,  # noqa: FBT001
+) -> None:
+    """A mark that does not come for that is no lost mark: else all states would be published again."""
+
     class Leaving(FakeBroker):
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
             if data[0] >> 4 == 8:
-                self.transport.abort()
+                if granted:
+                    self.transport.write(b"\x90\x04" + data[2:4] + b"\x00\x00")
+                    self.transport.close()
+                else:
+                    self.transport.abort()
 
     async with Leaving() as broker:
         error = await refusal(broker)
