@@ -196,14 +196,15 @@ def not_connected(address: str, error: OSError) -> Unavailable:
     return Unavailable(f"{where}: {error.strerror or error}", reason="network")
 
 
-def ended(error: Exception | None, *, answered: bool, alone_bytes: int = 0) -> Unavailable:
+def ended(error: Exception | None, *, answered: bool, version: str = "5", alone_bytes: int = 0) -> Unavailable:
     """Say why a connection ended, by the error of its transport; `answered` says whether there was a CONNACK.
 
-    `alone_bytes` is the size of the event that was alone on its way, if one was. Brokers of MQTT 3.1.1 have no other
-    answer to what is too large for them, so that a large one is blamed as for an answer without a reason.
+    `alone_bytes` is the size of the event that was alone on its way, if one was. Over MQTT 3.1.1 (`version`) brokers
+    have no other answer to what is too large for them, so that a large one is blamed as for an answer without a reason;
+    also for a reset, which is how Mosquitto 2.0.11 closes on what it has not read to the end.
     """
     match error:
-        case None | ConnectionError() if alone_bytes > _SUSPECT_BYTES:
+        case None | ConnectionError() if version == "3.1.1" and alone_bytes > _SUSPECT_BYTES:
             text = f"the broker closed the connection on an event of {alone_bytes} bytes: is it too large for it?"
             return Unavailable(text, reason="too_large", bury_after=_REFUSALS_UNTIL_BURIED)
         case Unavailable():

@@ -231,7 +231,8 @@ class MqttSink(asyncio.Protocol):
         """Give up what is not confirmed."""
         on_the_way = [] if self._delivery is None else self._delivery.on_the_way()
         alone_bytes = len(on_the_way[0].body) if len(on_the_way) == 1 else 0
-        self._lose(ended(exc, answered=self._answered.is_set(), alone_bytes=alone_bytes))
+        answered, version = self._answered.is_set(), self._config.version
+        self._lose(ended(exc, answered=answered, version=version, alone_bytes=alone_bytes))
         self._timer.cancel()
         self._closed.set()
 

@@ -8,7 +8,16 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from bridge.errors import Rejected, TooLarge, Unavailable
 from sinks.mqtt import meaning as tables
-from sinks.mqtt.meaning import CONNACK, DISCONNECT, PUBACK, Meaning, connect_refused, disconnected, publish_outcome
+from sinks.mqtt.meaning import (
+    CONNACK,
+    DISCONNECT,
+    PUBACK,
+    Meaning,
+    connect_refused,
+    disconnected,
+    ended,
+    publish_outcome,
+)
 
 # MQTT 5.0: 3.2.2.2, 3.4.2.1 and 3.14.2.1, what a server may send.
 SPECIFIED = {
@@ -103,6 +112,23 @@ def test_only_a_message_that_is_alone_is_blamed_for_the_end_of_a_connection(code
     assert getattr(alone, "bury_after", None) == (3 if code in {0x81, 0x90, 0x99} else None)
     assert isinstance(among_others, Unavailable)
     assert among_others.bury_after is None
+
+
+@pytest.mark.parametrize("error", [None, ConnectionResetError(104, "reset")], ids=["closed", "reset"])
+@pytest.mark.parametrize(
+    ("version", "alone_bytes", "blamed"),
+    [("3.1.1", 16_385, True), ("3.1.1", 16_384, False), ("3.1.1", 0, False), ("5", 1_000_000, False)],
+)
+def test_only_over_mqtt_3_a_large_event_is_blamed_for_a_connection_that_just_ends(
+    error: Exception | None,
+    version: str,
+    alone_bytes: int,
+    blamed: bool,  # noqa: FBT001
+) -> None:
+    """MQTT 5 has words for it: Maximum Packet Size and 0x95. Mosquitto 2.0.11 resets the connection over 3.1.1."""
+    found = ended(error, answered=True, version=version, alone_bytes=alone_bytes)
+
+    assert (found.reason == "too_large", found.bury_after) == (blamed, 3 if blamed else None)
 
 
 def test_what_no_specification_names_takes_the_longest_pause() -> None:

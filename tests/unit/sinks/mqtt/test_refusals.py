@@ -11,7 +11,7 @@ from bridge.message import Message
 from sinks.mqtt import plugin
 from sinks.mqtt.config import MqttConfig
 from tests.delivery import Run, delivering, disordered
-from tests.unit.sinks.mqtt.fake_broker import FakeBroker, puback
+from tests.unit.sinks.mqtt.fake_broker import ACCEPTED, FakeBroker, puback
 
 
 def message(number: int, identity: str) -> Message:
@@ -190,8 +190,13 @@ async def test_a_broker_that_closes_without_a_word_on_a_large_message_is_not_ask
     assert sum(run.lost.values()) <= 4
 
 
-async def test_a_broker_that_goes_away_on_a_small_message_is_asked_for_ever(tmp_path: Path) -> None:
-    """Nobody is blamed for what is no fault of a message."""
+@pytest.mark.parametrize(
+    ("version", "size", "connack"), [("3.1.1", 9_000, b"\x20\x02\x00\x00"), ("5", 20_000, ACCEPTED)], ids=["small", "5"]
+)
+async def test_a_broker_that_goes_away_on_a_message_is_asked_for_ever(
+    version: str, size: int, connack: bytes, tmp_path: Path
+) -> None:
+    """Nobody is blamed for what is no fault of a message, nor where the broker could have said that it is."""
     left = [True] * 5
 
     def answer(_number: int, packet_id: int) -> bytes:
@@ -201,8 +206,8 @@ async def test_a_broker_that_goes_away_on_a_small_message_is_asked_for_ever(tmp_
             return b""
         return puback(packet_id)
 
-    async with FakeBroker(answer=answer) as broker:
-        run = await settled(tmp_path, broker, [sample(0, body=b"x" * 9_000)], oversize="reference")
+    async with FakeBroker(answer=answer, connack=connack) as broker:
+        run = await settled(tmp_path, broker, [sample(0, body=b"x" * size)], version=version, oversize="reference")
 
     assert (run.shed(), run.dead_letters()) == (0, {})
 
