@@ -69,11 +69,15 @@ def _state(observe: Observe, config: KafkaConfig) -> StateTopics | None:
     """Publish states to topics of their own, if there are to be any, with a producer id that is not that of events."""
     if config.state_topic_template is None:
         return None
-    names = {"transactional_id": config.state_fencing_id, "client_id": f"{config.client_id}-state"}
-    own = config.model_copy(update=names)
+    own = {
+        "transactional_id": config.state_fencing_id,
+        "client_id": f"{config.client_id}-state",
+        "oversize": "dead_letter",  # a reference is no state: what is there stays as it was
+    }
     parts = (*config.bootstrap_servers, config.state_topic_template, config.key_template, config.site, config.ce_mode)
     target = f"{','.join(parts)},{config.max_request_bytes}"  # with another limit what was too large may no longer be
-    return StateTopics(target, partial(_connect_states, observe, own, config.state_topic_template))
+    connect = partial(_connect_states, observe, config.model_copy(update=own), config.state_topic_template)
+    return StateTopics(target, connect)
 
 
 def _observed(activity: SinkActivity) -> SinkPlugin[KafkaConfig]:

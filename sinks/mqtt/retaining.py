@@ -30,11 +30,11 @@ def state(config: MqttConfig) -> StateTopics | None:
     """Retain states, if there is a topic for them, over a connection with a name of its own."""
     if config.state_topic_template is None:
         return None
-    own = config.model_copy(update={"client_id": f"{config.client_id}-state", "announce": False})
+    own = {"client_id": f"{config.client_id}-state", "announce": False, "oversize": "dead_letter"}
     mode = "structured" if config.structured else "binary"
     # With another limit what was too large may no longer be.
     target = f"{config.url},{config.base},{config.state_topic_template},{config.site},{mode},{config.max_packet_bytes}"
-    return StateTopics(target, partial(_connect, own))
+    return StateTopics(target, partial(_connect, config.model_copy(update=own)))
 
 
 @asynccontextmanager

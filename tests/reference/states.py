@@ -80,6 +80,6 @@ def _texts(mark: str) -> Iterator[str]:
     )
     yield (
         "**What a sink never takes** is passed over, and counted in `state_rejected_total`: what is there stays as it"
-        " was. It becomes no dead letter, since its event does. Another `MAX_REQUEST_BYTES` or `MAX_PACKET_BYTES`"
-        " publishes all states again."
+        " was, also where its event goes out as a reference. It becomes no dead letter. Another `MAX_REQUEST_BYTES` or"
+        " `MAX_PACKET_BYTES` publishes all states again."
     )

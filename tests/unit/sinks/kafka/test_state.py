@@ -1,17 +1,25 @@
 """What a resource's newest state is in Kafka, and where it may lie."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import msgspec
 import pytest
 from aiokafka.record.util import calc_crc32c
 from pydantic import ValidationError
 
 from bridge.contract import sample
+from bridge.errors import Rejected
+from bridge.ports import Sink
 from sinks.kafka import KafkaConfig, plugin
 from sinks.kafka.batch import Batch
 from sinks.kafka.layout import Layout
+from sinks.kafka.observation import Observation
 from sinks.kafka.records import record_of
+from sinks.kafka.sink import ToRecord, _KafkaSink
 from sinks.kafka.state import state_record
 from tests.unit.sinks.kafka.reading import headers_of, read
+from tests.unit.sinks.kafka.test_sink import Producer
 
 TEMPLATE = "portos.state.{resource}"
 
@@ -99,3 +107,26 @@ def test_states_always_have_a_transactional_id(settings: dict[str, str], expecte
 
     assert made.state_fencing_id == expected
     assert made.state_fencing_id != made.fencing_id
+
+
+async def test_a_state_that_is_too_large_is_rejected_and_never_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever becomes of its event: what is there stays as it was."""
+    producer = Producer()
+    producer.topics["portos.state.tickets"] = {0}
+
+    @asynccontextmanager
+    async def connect(given: KafkaConfig, seen: Observation, to_record: ToRecord) -> AsyncIterator[Sink]:
+        yield _KafkaSink(producer, given, seen, to_record=to_record)
+
+    monkeypatch.setattr("sinks.kafka.sink.connect", connect)
+    assert plugin.state is not None
+    topics = plugin.state(
+        config(state_topic_template=TEMPLATE, batch_bytes=2_000, max_request_bytes=4_000, oversize="reference")
+    )
+    assert topics is not None
+
+    async with topics.connect() as connected:
+        (outcome,) = await connected.sink.deliver([sample(0, body=b"x" * 5_000)])
+
+    assert isinstance(outcome, Rejected)
+    assert (outcome.reason, producer.log) == ("too_large", [])

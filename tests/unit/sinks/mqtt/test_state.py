@@ -152,9 +152,9 @@ class Retaining(FakeBroker):
 
 
 @asynccontextmanager
-async def connection(broker: FakeBroker) -> AsyncIterator[StateConnection]:
+async def connection(broker: FakeBroker, **values: object) -> AsyncIterator[StateConnection]:
     assert plugin.state is not None
-    topics = plugin.state(config(url=broker.url))
+    topics = plugin.state(config(url=broker.url, **values))
     assert topics is not None
     async with asyncio.timeout(10), topics.connect() as connected:
         yield connected
@@ -230,3 +230,13 @@ def test_the_mark_is_retained_text() -> None:
     mark = read(builder()(mark_of("x:1"), 7, 0.0))
 
     assert (mark.topic.decode(), mark.payload, mark.retain) == ("portos/bridge/marker", b"x:1", True)
+
+
+async def test_a_state_that_is_too_large_is_rejected_and_never_a_reference() -> None:
+    """Whatever becomes of its event: what is there stays as it was."""
+    values = {"max_packet_bytes": 1_000, "oversize": "reference"}
+    async with Retaining(b"x:1") as broker, connection(broker, **values) as connected:
+        (outcome,) = await connected.sink.deliver([sample(0, body=b"x" * 2_000)])
+
+    assert isinstance(outcome, Rejected)
+    assert (outcome.reason, broker.bodies) == ("too_large", [])
