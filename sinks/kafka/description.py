@@ -5,6 +5,7 @@ for the cluster to say.
 """
 
 from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
 
 from bridge.description import Description, Json, Server, Topic
 from bridge.ports import DLQ_FLAGS
@@ -49,7 +50,8 @@ def _oauth(config: KafkaConfig) -> Json:
     if config.oauth_token_url is None:
         return {"type": "http", "scheme": "bearer", "description": "OAUTHBEARER, with a token that is given"}
     scopes = (config.oauth_scope or "").split()
-    flow = {"tokenUrl": config.oauth_token_url, "availableScopes": dict.fromkeys(scopes, "what the bridge asks for")}
+    url = urlsplit(config.oauth_token_url)._replace(query="", fragment="").geturl()  # where a key may stand
+    flow = {"tokenUrl": url, "availableScopes": dict.fromkeys(scopes, "what the bridge asks for")}
     return {"type": "oauth2", "description": "OAUTHBEARER", "flows": {"clientCredentials": flow}, "scopes": scopes}
 
 
@@ -65,7 +67,7 @@ def _states(config: KafkaConfig) -> Topic | None:
         examples=[{"payload": None}],
         channel={"kafka": compacted},
         operation=_operation(config),
-        message=_message("{resource_id}"),
+        message=_message(config.key_template.replace("{site}", config.site)),
     )
 
 

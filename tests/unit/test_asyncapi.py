@@ -133,6 +133,32 @@ def test_the_state_of_each_resource_has_its_topics(configured: Configured) -> No
     assert retained["retain"] is True
 
 
+def test_a_tombstone_has_the_key_of_its_resource(configured: Configured) -> None:
+    """That of its events, as the template has it."""
+    topics = {"TOPIC_TEMPLATE": "portos.all", "STATE_TOPIC_TEMPLATE": "portos.state.{resource}"}
+    kafka = topics | {"KEY_TEMPLATE": "{site}:{resource}:{resource_id}"}
+    found = document(configured(SITE="shop", **{f"SINK__KAFKA__{name}": value for name, value in kafka.items()}))
+
+    key = message_of(found, "kafka.portos.state.deleted")["bindings"]["kafka"]["key"]
+    assert "`shop:{resource}:{resource_id}`" in key["description"]
+
+
+def test_the_endpoint_of_tokens_is_told_without_what_may_be_secret(configured: Configured) -> None:
+    """What stands behind its path is for the endpoint, and may be a key of its own."""
+    login = {
+        "SECURITY_PROTOCOL": "SASL_SSL",
+        "SASL_MECHANISM": "OAUTHBEARER",
+        "OAUTH_TOKEN_URL": "https://login.example/oauth2/token?key=C4nary-7#C4nary-8",
+        "OAUTH_CLIENT_ID": "bridge",
+        "OAUTH_CLIENT_SECRET": "C4nary-9",
+    }
+    found = document(configured(**{f"SINK__KAFKA__{name}": value for name, value in login.items()}))
+
+    (scheme,) = found["components"]["securitySchemes"].values()
+    assert scheme["flows"]["clientCredentials"]["tokenUrl"] == "https://login.example/oauth2/token"
+    assert "C4nary" not in json.dumps(found)
+
+
 def test_the_broker_is_told_how_the_bridge_is_unless_it_must_not(configured: Configured) -> None:
     """With a will, and what it is told has a schema."""
     told, silent = document(configured()), document(configured(SINK__MQTT__ANNOUNCE="false"))
