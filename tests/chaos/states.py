@@ -80,7 +80,8 @@ def keep(kafka: KafkaBroker, mqtt: MqttBroker, keys: int, seed: str) -> Outcome:
     _create(kafka, [f"portos.state.{name}.{resource}" for resource in FIRST])
     resources = [_resource(number, dice) for number in range(keys)]
     mode = dice.choice(("monotonic", "contiguous"))
-    own = {"VERSION__MODE": mode, "SINK__KAFKA__MAX_REQUEST_BYTES": str(_LIMIT_BYTES)}
+    own = {"VERSION__MODE": mode, "EVENT__OVERSIZE": "dead_letter"}
+    own |= {"SINK__KAFKA__MAX_REQUEST_BYTES": str(_LIMIT_BYTES)}
     own |= {"SINK__MQTT__MAX_PACKET_BYTES": str(_LIMIT_BYTES), "SINK__KAFKA__BATCH_BYTES": str(_LIMIT_BYTES)}
     hub = start_simulator("--rate", "0")
     watch = MqttReader(mqtt.host, mqtt.port, f"{name}/state/#", client_id=f"watch-{name}")
@@ -91,6 +92,7 @@ def keep(kafka: KafkaBroker, mqtt: MqttBroker, keys: int, seed: str) -> Outcome:
             time.sleep(1)  # what would come after the end, and must not
             problems = [*_wrong_on_kafka(kafka, name, resources), *_wrong_on_mqtt(mqtt, name, resources)]
             problems += gone_back("mqtt", watch.read())
+            problems += ["no dead letter was sent again: the run has not tried it"] * (redriven == 0)
     finally:
         hub.close()
     summary = f"{mode}: {keys} resources, {sent} changes in any order, {len(_KILLED_IN)} kills"
