@@ -245,7 +245,7 @@ class _Bridge:
                 yield name, partial(renewal.connect, partial(_connect_copies, plugin))
 
     async def _drain(self, journal: Journal) -> None:
-        """Let the sinks go on for a while with what is stored; what is left is delivered after the next start."""
+        """Let all readers go on for a while with what is stored; what is left is delivered after the next start."""
         seconds = self._settings.stop.drain_seconds
         if journal.events:
             _log.info("the hub is left; up to %d events are delivered yet, for at most %g s", journal.events, seconds)
@@ -253,7 +253,7 @@ class _Bridge:
             async with asyncio.timeout(seconds):
                 await journal.drained()
         except TimeoutError:
-            left = {name: journal.lag(name).events for name in self._sink_links}
+            left = {name: journal.lag(name).events for name in (*self._sink_links, *self._states.readers)}
             _log.warning("not everything was delivered before the stop; it stays in the journal: %s", left)
 
 

@@ -15,8 +15,9 @@ from bridge.journal import Journal, Limits, Previous, open_journal
 from bridge.journal.room import Room
 from bridge.ledger import Ledger
 from bridge.message import RESOURCES_CHANGED, Message
+from bridge.ports import SinkPlugin, StateTopics
 from bridge.service import _Bridge
-from bridge.settings import Settings, core
+from bridge.settings import Settings, SinkConfig, core
 from bridge.settings.core import Auth, Stop, Subscribe
 from bridge.settings.loading import Configuration
 from tests.support import until
@@ -48,8 +49,8 @@ class SlowJournal:
         return True
 
 
-def bridge(hub: ScriptedHub, drain_seconds: float = 5) -> _Bridge:
-    """A bridge of that hub without any sink."""
+def bridge(hub: ScriptedHub, drain_seconds: float = 5, **sinks: SinkPlugin[SinkConfig]) -> _Bridge:
+    """A bridge of that hub, without any sink unless told."""
     parts = Settings(
         stop=Stop(drain_seconds=drain_seconds),
         sinks=("none",),
@@ -57,7 +58,11 @@ def bridge(hub: ScriptedHub, drain_seconds: float = 5) -> _Bridge:
         auth=Auth(username="950", password="secret", device_name="BRIDGE1"),
         subscribe=Subscribe(resources=("tickets", "orders")),
     )
-    return _Bridge(Configuration(parts, {}))
+    return _Bridge(Configuration(parts, {name: (plugin, SinkConfig()) for name, plugin in sinks.items()}))
+
+
+def never(*_: object) -> Any:
+    raise AssertionError("nothing connects here")
 
 
 async def test_what_was_received_is_stored_before_an_orderly_stop() -> None:
@@ -130,6 +135,23 @@ async def test_a_stop_does_not_wait_for_a_sink_that_is_down(tmp_path: Path, capl
 
         assert journal.lag("kafka").events == 3
     assert "not everything was delivered" in caplog.text
+
+
+async def test_a_stop_tells_what_the_state_store_has_not_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is waited for as a sink is."""
+    plugin = SinkPlugin(SinkConfig, never, state=lambda _: StateTopics("a broker", never))
+    async with scripted_hub() as hub:
+        whole = bridge(hub, 0.05, kafka=plugin)
+        readers = ["kafka", *whole._states.readers]
+        async with open_journal(tmp_path / "j.db", readers, 2**22, LIMITS) as journal:
+            await journal.append(messages(1, 3))
+            await journal.settle("kafka", await journal.read("kafka", 3), 3, {})
+
+            await asyncio.wait_for(whole._drain(journal), 2)
+
+    assert "{'kafka': 0, 'bridge/state': 3}" in caplog.text
 
 
 async def test_a_lost_event_is_told_with_site_and_resources_and_counted(tmp_path: Path) -> None:
