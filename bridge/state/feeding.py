@@ -43,6 +43,7 @@ class Feeding:
         self._change_of = change_of
         self._versioned = versioned
         self._account = journal.ledger.sinks[READER]
+        self._told: set[str] = set()
 
     async def run(self, store: StateStore, _deadline: Deadline) -> None:
         """Take page after page; raises `Unavailable` when the store cannot be used."""
@@ -93,4 +94,8 @@ class Feeding:
     def _leave_out(self, store: StateStore, row: Row) -> None:
         store.numbers.forgotten += 1
         text = "a state of %r has %d bytes and is left out of the state topics, which show it as it was; the largest"
-        _log.error(text + " may have %d, see STATE__MAX_BYTES", row[0], len(row[-1]), store.piece_bytes)
+        _log.error(text + " may have %d, see STATE__MAX_BYTES (said once)", resource, len(data), store.piece_bytes)
+        resource, *_, data = row
+        if resource in self._told:
+            return
+        self._told.add(resource)
