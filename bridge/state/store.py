@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 _CROWDED = 3 / 4  # of the limit; the rest is for the transaction on its way, and the log of changes in it
 _PIECES = 16  # one part in so many of the limit is the most that one state may have, and about what is taken at once
 _PLACE_SECONDS = 1.0  # a place that a crash takes back repeats what is the newest, and nothing else
+_CLOSE_SECONDS = 5.0  # for one transaction and the log put into the file; what is not done by then costs repeats only
 
 
 class Place:
@@ -145,16 +146,28 @@ class StateStore:
             await self._call(lambda table: _record(table, place))
 
     async def close(self) -> None:
-        """Record every place and give the file back; what fails by then is told by the next start."""
+        """Record every place and give the file back, within a deadline; what fails by then the next start tells.
+
+        A thread that hangs in its disk is left behind: only the process's end waits for it.
+        """
         try:
-            if self._table is not None:
-                await self._call(self._record_all)
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._finish)
+        except TimeoutError:
+            text = "state store %s: its disk does not answer: what was published last is published again"
+            _log.warning(text, self.path)
+        finally:
+            self._thread.shutdown(wait=False)
+
+    def _finish(self) -> None:
+        if self._table is None:
+            return
+        try:
+            self._ask(self._record_all)
         except Unavailable as error:
             _log.warning("%s: what was published last is published again", error)
         finally:
-            await asyncio.to_thread(self._thread.shutdown)
-            if self._table is not None:
-                self._table.close()
+            self._give_back()
 
     def _record_all(self, table: Table) -> None:
         for place in self._places.values():

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import pytest
 from bridge.errors import Unavailable
 from bridge.message import GAP_DETECTED, LICENCE_ACTIVATED, Message
 from bridge.portos.gaps import body_shed, change_of
+from bridge.state import store as module
+from bridge.state.numbers import Numbers, Publication
 from bridge.state.row import state_of
 from bridge.state.store import StateStore
+from bridge.state.table import Table
 from tests.unit.state.conftest import Opening, change, published, rows
 
 
@@ -274,3 +278,41 @@ async def test_while_the_disk_refuses_nothing_is_taken_and_then_all_is(opening: 
 
         assert refused.value.hold
         assert [one.resource_id for one in await published(store)] == ["a"]
+
+
+async def test_the_file_is_given_back_on_the_threads_side(opening: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which puts the log into it, and may take as long as the disk does."""
+    threads = []
+    close = Table.close
+
+    def noted(table: Table) -> None:
+        threads.append(threading.current_thread())
+        close(table)
+
+    monkeypatch.setattr(Table, "close", noted)
+    async with opening() as store:
+        await feed(store, change("a", 1))
+
+    assert len(threads) == 1
+    assert threads[0] is not threading.current_thread()
+
+
+async def test_a_disk_that_hangs_does_not_hold_up_the_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The journal's has still to come."""
+    monkeypatch.setattr(module, "_CLOSE_SECONDS", 0.05)
+    disk = threading.Event()
+    store = StateStore(path, 2**20, {"kafka": "k"}, Numbers({"kafka": Publication()}))
+    await feed(store, change("a", 1))
+    hanging = asyncio.create_task(store._call(lambda _: disk.wait(10)))
+    await asyncio.sleep(0)
+
+    try:
+        await asyncio.wait_for(store.close(), 5)
+        assert not hanging.done()
+    finally:
+        disk.set()
+        await hanging
+
+    assert "does not answer" in caplog.text
