@@ -1,9 +1,9 @@
 """What the bridge says of itself to its brokers: the notices `state`, `info` and `health`, as JSON.
 
 `state` is `online` while what the hub says reaches all sinks, and `degraded` while it does not: the hub is not
-subscribed, the journal takes nothing, or another sink is not connected or is held. What is over and done with degrades
-nothing, be it a blind window or a dead letter; `health` counts them. Reads what the parts know and keeps nothing, as
-`bridge.status`. Made by `bridge.service`, told by `bridge.presence`.
+subscribed, the journal takes nothing, or another sink, or the store of states, is not connected or is held. What is
+over and done with degrades nothing, be it a blind window or a dead letter; `health` counts them. Reads what the parts
+know and keeps nothing, as `bridge.status`. Made by `bridge.service`, told by `bridge.presence`.
 """
 
 import socket
@@ -55,7 +55,15 @@ class Notices:
         return [
             *(name for name, ok, _ in status.ready() if not ok),
             *(f"sink {name}" for name, link in others.items() if link.held or not link.connected),
+            *self._store(),
         ]
+
+    def _store(self) -> Sequence[str]:
+        """Name the state store where it takes nothing: the journal keeps what it has to take, as for a sink."""
+        states = self._status.states
+        if states is None or not states.readers or (states.feeder.connected and not states.feeder.held):
+            return []
+        return ["state store"]
 
     def _info(self) -> Notice:
         """Say what bridge this is and what it was told to bring; the same for as long as it runs."""

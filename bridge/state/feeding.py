@@ -48,6 +48,8 @@ class Feeding:
     async def run(self, store: StateStore, _deadline: Deadline) -> None:
         """Take page after page; raises `Unavailable` when the store cannot be used."""
         fed = await self._begin(store)
+        if not self._journal.lag(READER).events:
+            self._link.proved()
         while True:
             page = await self._journal.read(READER, _PAGE_EVENTS)
             await self._take(store, page, fed)
@@ -93,9 +95,9 @@ class Feeding:
 
     def _leave_out(self, store: StateStore, row: Row) -> None:
         store.numbers.forgotten += 1
-        text = "a state of %r has %d bytes and is left out of the state topics, which show it as it was; the largest"
-        _log.error(text + " may have %d, see STATE__MAX_BYTES (said once)", resource, len(data), store.piece_bytes)
         resource, *_, data = row
         if resource in self._told:
             return
         self._told.add(resource)
+        text = "a state of %r has %d bytes and is left out of the state topics, which show it as it was; the largest"
+        _log.error(text + " may have %d, see STATE__MAX_BYTES (said once)", resource, len(data), store.piece_bytes)

@@ -12,6 +12,7 @@ __all__ = ["Numbers", "Publication"]
 class Publication:
     """What one sink has published: how many states, how many it will never take by reason, and its place.
 
+    `damaged` states were left out, since the disk has spoilt them: each time that they were come to.
     `waiting_since` is when the oldest change that is not published yet was received; None where there is none.
     """
 

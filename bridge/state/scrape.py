@@ -13,14 +13,22 @@ __all__ = ["StateAtScrape"]
 
 
 class StateAtScrape:
-    """A collector; `connected` is asked by sink, `waiting` how many events the store has still to take."""
+    """A collector; `connected` is asked by sink, `waiting` how many events the store has still to take.
+
+    `held` is whether an operator must remove what keeps it from taking them.
+    """
 
     def __init__(
-        self, numbers: Numbers, connected: Mapping[str, Callable[[], bool]], waiting: Callable[[], int]
+        self,
+        numbers: Numbers,
+        connected: Mapping[str, Callable[[], bool]],
+        waiting: Callable[[], int],
+        held: Callable[[], bool],
     ) -> None:
         self._numbers = numbers
         self._connected = connected
         self._waiting = waiting
+        self._held = held
 
     def collect(self) -> Iterator[Metric]:
         """Give every family, as prometheus-client asks a collector to."""
@@ -31,6 +39,7 @@ class StateAtScrape:
         numbers = self._numbers
         for name, text, value in (
             ("state_store_lag_events", "Events accepted and not yet in the state store.", self._waiting()),
+            ("state_store_held", "1 when an operator must remove what keeps the store from taking them.", self._held()),
             ("state_store_bytes", "Bytes of the state store in use.", numbers.used_bytes),
             ("state_store_capacity_bytes", "Bytes that it may use.", numbers.max_bytes),
         ):
@@ -49,6 +58,9 @@ class StateAtScrape:
         rejected = CounterMetricFamily(
             PREFIX + "state_rejected", "States the sink will never take.", labels=("sink", "reason")
         )
+        damaged = CounterMetricFamily(
+            PREFIX + "state_damaged", "States left out, since the disk has spoilt them.", labels=("sink",)
+        )
         now = time.time()
         for sink, found in self._numbers.publications.items():
             changes, seconds = self._numbers.lag(sink, now)
@@ -56,9 +68,10 @@ class StateAtScrape:
             lag.add_metric((sink,), changes)
             age.add_metric((sink,), seconds)
             published.add_metric((sink,), found.published)
+            damaged.add_metric((sink,), found.damaged)
             for reason, count in _by_reason(found.rejected).items():
                 rejected.add_metric((sink, reason), count)
-        return connected, lag, age, published, rejected
+        return connected, lag, age, published, rejected, damaged
 
 
 def _gauge(name: str, text: str) -> GaugeMetricFamily:

@@ -1,9 +1,10 @@
 """The state store: what the publishers of all sinks read, on a thread of its own, and healed when its disk refuses.
 
-A file beside the journal that holds nothing which the hub has not told: so nothing about it stops an event. Where it
-cannot be written or read, whoever asks gets `Unavailable`, and the next to ask opens it again; a file that is damaged
-or foreign is moved aside, and a new one begins with what comes from then on. Used by `bridge.state.feeding` and
-`bridge.state.publishing`.
+A file beside the journal that holds nothing which the hub has not told, and no sink waits for it. Where it cannot be
+written or read, whoever asks gets `Unavailable`, and the next to ask opens it again; a file that is damaged or foreign
+is moved aside, and a new one begins with what comes from then on. While it cannot be written the journal keeps what it
+has to take: one that stays so fills the journal in the end, as a sink that is down does, and is told as one. Used by
+`bridge.state.feeding` and `bridge.state.publishing`.
 """
 
 import asyncio

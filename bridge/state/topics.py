@@ -66,7 +66,8 @@ class States:
     def collector(self, journal: Journal) -> StateAtScrape:
         """Make what exports the numbers; only where there is a reader."""
         connected = {name: partial(getattr, link, "connected") for name, link in self.links.items()}
-        return StateAtScrape(self.numbers, connected, lambda: journal.lag(READER).events)
+        waiting = partial(journal.lag, READER)
+        return StateAtScrape(self.numbers, connected, lambda: waiting().events, lambda: self.feeder.held)
 
     @asynccontextmanager
     async def jobs(self, journal: Journal) -> AsyncIterator[Mapping[str, Callable[[], Coroutine[Any, Any, NoReturn]]]]:

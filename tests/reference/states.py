@@ -79,7 +79,14 @@ def _texts(mark: str) -> Iterator[str]:
         " broker, and cannot be published again should it lose them. One state may have a sixteenth of it."
     )
     yield (
+        "**Where the file cannot be written**, since its volume is full or a sink has not yet published what fills it,"
+        " events go on, and the journal keeps what the file has to take, as it does for a sink that is down. If that"
+        " lasts, the journal is full in the end, which is no longer about states alone: so `state_store_held` is 1,"
+        " `state_store_lag_events` grows, and MQTT brokers are told `degraded`, because of the `state store`."
+    )
+    yield (
         "**What a sink never takes** is passed over, and counted in `state_rejected_total`: what is there stays as it"
         " was, also where its event goes out as a reference. It becomes no dead letter. Another `MAX_REQUEST_BYTES` or"
-        " `MAX_PACKET_BYTES` publishes all states again."
+        " `MAX_PACKET_BYTES` publishes all states again. What the disk has spoilt is left out as well, and counted in"
+        " `state_damaged_total`."
     )

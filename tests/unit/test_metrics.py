@@ -28,8 +28,8 @@ def catalogue(resources: int = 3) -> Catalogue:
     activity = SourceActivity(last_frame_at=1.0, last_event_at=1.0, token_expires_at=1.0, clock_offset_seconds=1.0)
     letters = {"events": 0, "bytes": 0, "marked": 0, "shed": 0, "expired": 0}
     made.watch(activity, lambda: numbers, lambda _: (0, 0, 0.0), lambda _: letters)
-    states = Numbers({"mqtt": Publication()})
-    made.registry.register(StateAtScrape(states, {"mqtt": lambda: True}, lambda: 0))
+    states = Numbers({"mqtt": Publication(damaged=2)})
+    made.registry.register(StateAtScrape(states, {"mqtt": lambda: True}, lambda: 0, lambda: True))
     return made
 
 
@@ -44,6 +44,13 @@ def test_names_and_labels_are_a_public_interface() -> None:
     )
 
     assert lines == NAMES.read_text().splitlines()
+
+
+def test_states_that_are_damaged_and_a_store_that_is_held_are_seen() -> None:
+    read = catalogue().registry.get_sample_value
+
+    assert read("portos_bridge_state_damaged_total", {"sink": "mqtt"}) == 2
+    assert read("portos_bridge_state_store_held") == 1
 
 
 def test_each_gap_and_each_end_of_one_is_counted() -> None:

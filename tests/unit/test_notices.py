@@ -1,6 +1,7 @@
 """What the bridge says of itself: when it is degraded, what it is, and how it is, without a secret."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +16,12 @@ from bridge.ports import Notice, SourceActivity
 from bridge.settings import Settings
 from bridge.settings.core import Auth, Hub, Subscribe
 from bridge.settings.loading import Configuration
+from bridge.state import States
 from bridge.status import Status
 from tests.oracle.published import validator
 from tests.unit.loops import link
+from tests.unit.state.test_publishing import Broker
+from tests.unit.state.test_topics import states
 
 CANARY = "C4nary-password-of-the-notices"
 
@@ -36,7 +40,7 @@ def configuration(**further: object) -> Configuration:
 class Parts:
     """The bridge's links, all up, and the notices as they are for the MQTT sink's broker."""
 
-    def __init__(self, journal: Journal, catalogue: Catalogue) -> None:
+    def __init__(self, journal: Journal, catalogue: Catalogue, states: States | None = None) -> None:
         self.stopping = False
         self.hub, self.kafka, self.mqtt = link("hub"), link(), link("sink mqtt")
         for each in (self.hub, self.kafka, self.mqtt):
@@ -44,7 +48,7 @@ class Parts:
         links = {"kafka": self.kafka, "mqtt": self.mqtt}
         whole = configuration()
         status = Status(
-            whole.settings, 0.0, lambda: self.stopping, Heartbeat(), SourceActivity(), self.hub, links, journal
+            whole.settings, 0.0, lambda: self.stopping, Heartbeat(), SourceActivity(), self.hub, links, journal, states
         )
         self.report = Notices(whole, status, catalogue, lambda: 3).report("mqtt")
 
@@ -94,6 +98,27 @@ async def test_a_sink_that_is_connected_and_still_held_degrades_the_bridge(parts
     parts.kafka.began()
 
     assert parts.because == ["sink kafka"]
+
+
+async def test_a_state_store_that_takes_nothing_degrades_the_bridge(
+    journal: Journal, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    """The journal keeps what it has to take, and would be full in the end."""
+    found = states(tmp_path, Broker())
+    parts = Parts(journal, catalogue, found)
+    found.feeder.began()
+    assert parts.state == "online"
+
+    found.feeder.ended(Unavailable("no room", reason="storage", hold=True))
+
+    assert (parts.state, parts.because) == ("degraded", ["state store"])
+
+
+async def test_where_there_are_no_states_their_store_is_no_reason(
+    journal: Journal, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    """Nothing opens it."""
+    assert Parts(journal, catalogue, states(tmp_path, None)).state == "online"
 
 
 async def test_the_broker_that_is_told_is_no_reason_itself(parts: Parts) -> None:

@@ -129,6 +129,17 @@ async def test_while_the_store_cannot_be_written_events_go_on_and_none_is_lost(o
         assert [one.resource_id for one in await published(store)] == ["a"]
 
 
+async def test_a_store_that_is_back_and_has_nothing_to_take_is_not_held(opening: Opening, path: Path) -> None:
+    """Else a quiet hub would have the bridge degraded until the next event."""
+    await asyncio.to_thread(path.mkdir)
+    async with journal(path) as opened, opening() as store:
+        state = link("state store")
+        async with kept(state, store.opened, Feeding(opened, store, state, change_of, versioned=True).run):
+            await until(lambda: state.held, 5, "the store is held")
+            await asyncio.to_thread(path.rmdir)
+            await until(lambda: state.connected and not state.held, 5, "the store is back")
+
+
 async def test_a_page_is_taken_in_pieces_and_what_can_never_fit_is_left_out(
     opening: Opening, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
