@@ -24,7 +24,7 @@ def describe(config: KafkaConfig) -> Description:
     return Description(
         servers=[Server(address, protocol, security=security) for address in config.bootstrap_servers],
         prefix="ce_",
-        operation=_operation(config),
+        operation=_operation(config.client_id),
         message=_message,
         topics=list(_copies(config)),
         states=_states(config),
@@ -66,13 +66,13 @@ def _states(config: KafkaConfig) -> Topic | None:
         payload={"type": "null"},
         examples=[{"payload": None}],
         channel={"kafka": compacted},
-        operation=_operation(config),
+        operation=_operation(f"{config.client_id}-state"),
         message=_message(config.key_template.replace("{site}", config.site)),
     )
 
 
-def _operation(config: KafkaConfig) -> Json:
-    return {"kafka": {"clientId": {"type": "string", "const": config.client_id}, **_BINDING}}
+def _operation(client_id: str) -> Json:
+    return {"kafka": {"clientId": {"type": "string", "const": client_id}, **_BINDING}}
 
 
 def _copies(config: KafkaConfig) -> Iterator[Topic]:
@@ -84,6 +84,6 @@ def _copies(config: KafkaConfig) -> Iterator[Topic]:
             summary="A copy of a dead letter: the event as it was, and what is known of it in headers that begin with"
             f" `{DLQ_FLAGS}`.",
             headers=known,
-            operation=_operation(config),
+            operation=_operation(config.client_id),
             message=_message("the key of its event"),
         )

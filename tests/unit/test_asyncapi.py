@@ -133,6 +133,14 @@ def test_the_state_of_each_resource_has_its_topics(configured: Configured) -> No
     assert retained["retain"] is True
 
 
+def test_states_come_from_a_client_of_their_own(configured: Configured) -> None:
+    """Whoever grants rights or quotas by the client's id has two to name."""
+    found = document(configured(SINK__KAFKA__STATE_TOPIC_TEMPLATE="portos.state.{resource}"))
+
+    (sent,) = (each for name, each in found["operations"].items() if name.startswith("send.kafka.portos.state."))
+    assert sent["bindings"]["kafka"]["clientId"]["const"] == "portos-bridge-state"
+
+
 def test_a_tombstone_has_the_key_of_its_resource(configured: Configured) -> None:
     """That of its events, as the template has it."""
     topics = {"TOPIC_TEMPLATE": "portos.all", "STATE_TOPIC_TEMPLATE": "portos.state.{resource}"}
