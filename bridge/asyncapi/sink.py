@@ -26,12 +26,15 @@ _PARAMETERS: Mapping[str, Json] = {
     "action": {"description": "what was done to it", "enum": ["created", "updated", "deleted", "unknown"]},
 }
 
+_Messages = dict[tuple[str, str | None], str]
+"""The messages of events, by event and key: where both are the same, so is the message."""
+
 
 def add_sink(parts: Parts, name: str, plugin: SinkPlugin[Any], config: SinkConfig, sorts: Sequence[Sort]) -> None:
     """Add what there is to say of a sink; one that does not explain itself has no channels for events."""
     described = plugin.describe(config) if plugin.describe else Description([_unknown(name)])
     sink = _Sink(parts, name, plugin, config, described, list(_servers(parts, name, described)))
-    messages: dict[str, str] = {}
+    messages: _Messages = {}
     for sort in sorts:
         sink.add_events(sort, messages)
     for topic in described.topics:
@@ -68,19 +71,21 @@ class _Sink:
     described: Description
     servers: Sequence[Json]
 
-    def add_events(self, sort: Sort, messages: dict[str, str]) -> None:
-        """Add the channel of a sort, unless the sink refuses it; `messages` are the keys of those added, by event."""
+    def add_events(self, sort: Sort, messages: _Messages) -> None:
+        """Add the channel of a sort, unless the sink refuses it, and its message, unless that is there."""
         shown = [(specimen, said) for specimen in sort.specimens if (said := self._explained(specimen)) is not None]
         if not shown:
             return
-        form = self._explained(_marked(sort)) or shown[0][1]
+        form = self._explained(_marked(sort, any_resource=sort.open)) or shown[0][1]
+        # Resources share a message, and so the key of any of them is told; a list of topics may know them by name only.
+        of_any = self._explained(_marked(sort, any_resource=True)) or form
         name = sort.event or "other"
-        if name not in messages:
-            key = None if form.key is None else _unmarked(form.key.decode(errors="backslashreplace"))
+        key = None if of_any.key is None else _unmarked(of_any.key.decode(errors="backslashreplace"))
+        if (name, key) not in messages:
             described = message_object(self.parts, self.described, sort, shown, self.config.site)
             message = _set({**described, "bindings": self.described.message(key)})
-            messages[name] = self.parts.add_message(f"{self.name}.{name}", message)
-        self._add_channel(_unmarked(form.topic), messages[name], self.described.operation)
+            messages[name, key] = self.parts.add_message(f"{self.name}.{name}", message)
+        self._add_channel(_unmarked(form.topic), messages[name, key], self.described.operation)
 
     def add_topic(self, topic: Topic) -> None:
         """Add the channel of a topic that no event of the journal leads to."""
@@ -97,11 +102,12 @@ class _Sink:
         message = self.parts.add_message(f"{self.name}.{topic.name}", _set(members))
         self._add_channel(topic.address, message, topic.operation, topic.channel)
 
-    def add_states(self, topic: Topic, messages: Mapping[str, str]) -> None:
+    def add_states(self, topic: Topic, messages: _Messages) -> None:
         """Add the topic of states, with the messages of changes and of resources that are gone."""
         self.add_topic(topic)
-        if RESOURCES_CHANGED in messages:
-            self._add_channel(topic.address, messages[RESOURCES_CHANGED], topic.operation, topic.channel)
+        for (name, _), message in messages.items():
+            if name == RESOURCES_CHANGED:
+                self._add_channel(topic.address, message, topic.operation, topic.channel)
 
     def _explained(self, message: Message) -> Explanation | None:
         if self.plugin.explain is None:
@@ -121,12 +127,12 @@ class _Sink:
         self.parts.add_channel(f"{self.name}.{address}", _set(channel), message, operation)
 
 
-def _marked(sort: Sort) -> Message:
+def _marked(sort: Sort, *, any_resource: bool) -> Message:
     """Give a specimen whose names are marks, so that what is made of them shows where they stand."""
     specimen = sort.specimens[0]
     if specimen.resource is None:
         return specimen
-    resource = _MARKS["resource"] if sort.open else specimen.resource
+    resource = _MARKS["resource"] if any_resource else specimen.resource
     return msgspec.structs.replace(
         specimen, resource=resource, resource_id=_MARKS["resource_id"], action=_MARKS["action"]
     )

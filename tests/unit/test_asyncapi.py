@@ -198,6 +198,30 @@ def test_what_is_not_known_beforehand_is_a_parameter(configured: Configured) -> 
     assert "{resource_id}" in key["description"]
 
 
+def test_a_key_is_that_of_every_resource_whose_message_says_it(configured: Configured) -> None:
+    """The kind of resource is a parameter of it; where only a name leads to a topic, there are as many messages."""
+    key = "{resource}:{resource_id}"
+    found = document(configured(SINK__KAFKA__KEY_TEMPLATE=key))
+    allowed = {"SINK__KAFKA__KEY_TEMPLATE": key, "SINK__KAFKA__TOPIC_ALLOW": "portos.tickets,portos.orders"}
+    closed = document(configured(**allowed))
+
+    assert keys(found) == {"portos.tickets": {key}, "portos.orders": {key}}
+    assert keys(closed) == {"portos.tickets": {"tickets:{resource_id}"}, "portos.orders": {"orders:{resource_id}"}}
+
+
+def keys(found: Mapping[str, Any]) -> Mapping[str, set[str]]:
+    """Give the keys of changes that the document tells, by topic of Kafka."""
+    messages = {
+        topic: [message_of(found, f"kafka.{name}") for name in names]
+        for topic, names in addresses(found, "kafka").items()
+    }
+    return {
+        topic: {each["bindings"]["kafka"]["key"]["description"].split("`")[1] for each in described}
+        for topic, described in messages.items()
+        if described[0]["name"] == "portos.resources.changed"
+    }
+
+
 @pytest.mark.parametrize(
     "settings",
     [
