@@ -105,7 +105,8 @@ class Redrive:
         self._count("delivered", len(done))
         self._count("rejected", len(verdict.buried))
         self._catalogue.delivered.labels(self._name).inc(len(done))
-        self._catalogue.delivered_bytes.labels(self._name).inc(sum(len(one.body) for one in delivered.messages))
+        whole = [page.messages[index] for index in done if index not in verdict.shed]
+        self._catalogue.delivered_bytes.labels(self._name).inc(sum(len(one.body) for one in whole))
         self._catalogue.shed.labels(self._name).inc(len(verdict.shed))
         if done:
             text = "sink %s: %d dead letters are delivered now, %d of them as references"

@@ -187,6 +187,7 @@ async def test_what_a_broker_refuses_for_its_size_goes_out_as_a_reference_in_its
     assert broker.connections == 1 + len(large)
     assert value(catalogue, "sink_shed_events_total", sink="kafka") == 3
     assert value(catalogue, "sink_delivered_events_total", sink="kafka") == 20
+    assert value(catalogue, "sink_delivered_bytes_total", sink="kafka") == 17 * 10
     assert value(catalogue, "sink_dead_lettered_events_total", sink="kafka", reason="too_large") == 0
     assert "1 events are too large for its broker and went out as references; the first: too many bytes" in caplog.text
 

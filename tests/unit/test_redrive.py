@@ -17,7 +17,7 @@ from bridge.journal import Edits, Journal, Limits, Retried, Which, open_journal
 from bridge.message import Message
 from bridge.metrics import Catalogue
 from bridge.pipeline import Delivery
-from bridge.ports import Outcome
+from bridge.ports import Outcome, Shed
 from tests.oracle.journal import copy
 from tests.support import until
 from tests.unit.journal.conftest import message
@@ -74,6 +74,13 @@ class Silent(Broker):
         outcomes = await super().deliver(batch)
         await self.answer.wait()
         return outcomes
+
+
+class Shortening(Broker):
+    """Takes everything without its body."""
+
+    async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+        return [outcome or Shed("2 MB") for outcome in await super().deliver(batch)]
 
 
 @asynccontextmanager
@@ -206,6 +213,21 @@ async def test_what_is_refused_again_keeps_its_letter_and_counts_its_attempts(
     assert letter.kept.first_at < letter.kept.last_at
     assert broker.held == ["b1"]
     assert (redriven(catalogue, "rejected"), redriven(catalogue, "delivered")) == (1, 1)
+
+
+async def test_a_letter_that_went_without_its_body_counts_no_bytes(journal: Journal, catalogue: Catalogue) -> None:
+    """As an event does: only what arrived was delivered."""
+    broker = Shortening(refused={"a1"})
+    await journal.append([change("a", 1)])
+    async with delivering(journal, catalogue, broker):
+        await settled(journal)
+        broker.refused.clear()
+
+        await retried(journal)
+
+    assert redriven(catalogue, "delivered") == 1
+    assert value(catalogue, "sink_shed_events_total", sink="kafka") == 1
+    assert value(catalogue, "sink_delivered_bytes_total", sink="kafka") == 0
 
 
 async def test_a_letter_is_sent_as_often_as_it_is_asked_for(journal: Journal, catalogue: Catalogue) -> None:
