@@ -162,8 +162,10 @@ def _lines() -> Iterator[str]:
         " goes out in its place without its body: with all of its attributes, the flag `bodyshed`, and data that only"
         " say which resource it was. Ask Portos for the rest; what you get there may be newer. Other sinks get the"
         " event whole where their brokers take it. With `EVENT__OVERSIZE=dead_letter`, or where even the reference is"
-        " too large, nothing goes out: the event is kept, whole, as a dead letter. What the bridge says itself is"
-        " never shortened."
+        " too large, nothing goes out: the event is kept, whole, as a dead letter. A dead letter that is sent again is"
+        " meant to arrive whole: where the broker still refuses it for its size, it is not shortened but stays a dead"
+        " letter; above the sink's own limit (`MAX_REQUEST_BYTES`, `MAX_PACKET_BYTES`, or what an MQTT 5 broker told of"
+        " its own) it goes out as any event does. What the bridge says itself is never shortened."
     )
     yield from _shown("In Kafka, binary, with a small `MAX_REQUEST_BYTES`", explain_kafka(_narrow_kafka(), _large()))
     yield ""

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from bridge import pipeline
-from bridge.errors import Rejected, Unavailable
+from bridge.errors import Rejected, TooLarge, Unavailable
 from bridge.journal import Edits, Journal, Limits, Retried, Which, open_journal
 from bridge.message import Message
 from bridge.metrics import Catalogue
@@ -81,6 +81,21 @@ class Shortening(Broker):
 
     async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
         return [outcome or Shed("2 MB") for outcome in await super().deliver(batch)]
+
+
+@dataclass
+class Narrow(Broker):
+    """Refuses what is larger than its limit, which costs the connection."""
+
+    limit: int = 200
+
+    async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+        large = next((at for at, one in enumerate(batch) if len(one.body) > self.limit), None)
+        if large is None:
+            return await super().deliver(batch)
+        lost = Unavailable("of no more use after a refusal", reason="session", at_once=True)
+        behind = [lost] * (len(batch) - large - 1)
+        return [*await super().deliver(batch[:large]), TooLarge("too many bytes"), *behind]
 
 
 @asynccontextmanager
@@ -228,6 +243,28 @@ async def test_a_letter_that_went_without_its_body_counts_no_bytes(journal: Jour
     assert redriven(catalogue, "delivered") == 1
     assert value(catalogue, "sink_shed_events_total", sink="kafka") == 1
     assert value(catalogue, "sink_delivered_bytes_total", sink="kafka") == 0
+
+
+async def test_a_letter_that_its_broker_finds_too_large_stays_whole(journal: Journal, catalogue: Catalogue) -> None:
+    """It is not shortened, as a new event would be: a retry costs at most one connection a letter, and is over then."""
+    broker = Narrow()
+    large = [msgspec.structs.replace(change(name, 1), body=b"x" * 1000) for name in "bde"]
+    await journal.append([change("a", 1), large[0], change("c", 1), *large[1:]])
+    state = link()
+    async with delivering(journal, catalogue, broker):
+        await settled(journal)
+    assert await numbers(journal) == ["b1", "d1", "e1"]
+    broker.connections = 0
+    async with kept(state, broker.connect, Delivery("kafka", journal, catalogue, state, 10, 30.0, shed=True).run):
+        await retried(journal)
+        await journal.append([change("f", 1), msgspec.structs.replace(change("g", 1), body=b"x" * 1000)])
+        await settled(journal)
+
+    letters = await journal.desk.letters(ALL, 10, bodies=True)
+    assert [letter.event for letter in letters] == large
+    assert broker.held == ["a1", "c1", "f1", "g1"]
+    assert broker.connections == 4, "one, one behind each letter that others followed, one to shorten the new event"
+    assert (redriven(catalogue, "rejected"), redriven(catalogue, "stopped")) == (3, 0)
 
 
 async def test_a_letter_is_sent_as_often_as_it_is_asked_for(journal: Journal, catalogue: Catalogue) -> None:
