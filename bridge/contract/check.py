@@ -3,7 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from bridge.contract.evidence import all_confirmed, confirmed_arrived, holding, no_task_left, nothing_missing, ordered
+from bridge.contract.evidence import (
+    all_confirmed,
+    bodiless,
+    confirmed_arrived,
+    holding,
+    is_confirmed,
+    no_task_left,
+    nothing_missing,
+    ordered,
+)
 from bridge.contract.rig import (
     BrokenPromise,
     Rig,
@@ -14,9 +23,9 @@ from bridge.contract.rig import (
     in_session,
     sample,
 )
-from bridge.errors import Rejected, Unavailable
+from bridge.errors import Rejected, TooLarge, Unavailable
 from bridge.message import Message
-from bridge.ports import Outcome
+from bridge.ports import Outcome, Shed
 
 __all__ = [
     "a_poison_message_costs_no_neighbour",
@@ -29,6 +38,7 @@ __all__ = [
     "closing_on_a_frozen_broker_ends",
     "everything_confirmed_is_at_the_broker",
     "hostile_names_cost_no_neighbour",
+    "nothing_is_confirmed_behind_what_is_too_large",
     "nothing_overtakes_what_is_refused_for_now",
     "nothing_rejected_is_at_the_broker",
     "one_outcome_a_message",
@@ -138,20 +148,44 @@ async def nothing_rejected_is_at_the_broker(rig: Rig) -> None:
 
 
 async def a_poison_message_costs_no_neighbour(rig: Rig) -> None:
-    """Check that a message refused for good is rejected, it alone, and that those around it arrive in order."""
+    """Check that a message refused for good is rejected, it alone, and that those around it arrive in order.
+
+    A sink that sheds it instead has it at the broker in its place, without its body.
+    """
     poison = rig.poison()
     number = max(1, min(rig.config.window_events, 50) // 2)
     messages = [*(sample(each) for each in range(number)), poison, *(sample(number + each) for each in range(number))]
 
     outcomes = await deliver_all(rig, messages)
 
-    if not isinstance(outcomes[number], Rejected):
-        raise BrokenPromise(f"the refused message has the outcome {outcomes[number]!r} and not Rejected")
-    neighbours = messages[:number] + messages[number + 1 :]
-    all_confirmed(outcomes[:number] + outcomes[number + 1 :])
-    records = await eventually(rig, holding(neighbours))
-    nothing_missing(neighbours, records)
-    ordered(neighbours, records)
+    outcome = outcomes.pop(number)
+    if not isinstance(outcome, Rejected | Shed):
+        raise BrokenPromise(f"the refused message has the outcome {outcome!r} and neither Rejected nor Shed")
+    all_confirmed(outcomes)
+    arriving = messages if isinstance(outcome, Shed) else messages[:number] + messages[number + 1 :]
+    records = await eventually(rig, holding(arriving))
+    nothing_missing(arriving, records)
+    ordered(arriving, records)
+    if isinstance(outcome, Shed):
+        bodiless(poison, records)
+
+
+async def nothing_is_confirmed_behind_what_is_too_large(rig: Rig) -> None:
+    """Check that behind a `TooLarge` no message of its resource is confirmed, as it goes again without its body.
+
+    A sink that rejects what is too large, or sheds it, has nothing to fear: nothing of it goes again.
+    """
+    poison = rig.poison()
+    behind = [sample(n, resource=poison.resource, resource_id=poison.resource_id) for n in (2001, 2002)]
+    outcomes = list[Outcome]()
+
+    async def body(session: Session) -> None:
+        outcomes.extend(await session.deliver([poison, *behind]))
+
+    await in_session(rig, body)
+
+    if isinstance(outcomes[0], TooLarge) and (confirmed := sum(map(is_confirmed, outcomes))):
+        raise BrokenPromise(f"{confirmed} messages were confirmed behind one of their resource that is too large")
 
 
 async def nothing_overtakes_what_is_refused_for_now(rig: Rig) -> None:
@@ -201,7 +235,7 @@ async def an_explanation_agrees_with_the_delivery(rig: Rig) -> None:
 
     records = {record.id: record for record in await confirmed_arrived(rig, messages, outcomes)}
     for message, said, outcome in zip(messages, said_of, outcomes, strict=True):
-        if outcome is not None:
+        if not is_confirmed(outcome):
             continue
         if isinstance(said, Rejected):
             raise BrokenPromise(f"a message of {message.resource!r} is explained as refused ({said}) and was delivered")

@@ -6,9 +6,19 @@ from typing import Any
 
 from bridge.contract.rig import BrokenPromise, Received, Rig, eventually
 from bridge.message import Message
-from bridge.ports import Outcome
+from bridge.ports import Outcome, Shed
+from bridge.reference import reference
 
-__all__ = ["all_confirmed", "confirmed_arrived", "holding", "no_task_left", "nothing_missing", "ordered"]
+__all__ = [
+    "all_confirmed",
+    "bodiless",
+    "confirmed_arrived",
+    "holding",
+    "is_confirmed",
+    "no_task_left",
+    "nothing_missing",
+    "ordered",
+]
 
 
 async def no_task_left(before: set[asyncio.Task[Any]]) -> None:
@@ -25,17 +35,29 @@ async def no_task_left(before: set[asyncio.Task[Any]]) -> None:
 
 async def confirmed_arrived(rig: Rig, messages: Sequence[Message], outcomes: Sequence[Outcome]) -> Sequence[Received]:
     """Check that what was confirmed is at the broker, and give what the broker holds."""
-    confirmed = [message for message, outcome in zip(messages, outcomes, strict=True) if outcome is None]
+    confirmed = [message for message, outcome in zip(messages, outcomes, strict=True) if is_confirmed(outcome)]
     records = await eventually(rig, holding(confirmed))
     nothing_missing(confirmed, records)
     return records
 
 
+def is_confirmed(outcome: Outcome) -> bool:
+    """Say whether the broker has a message, whole or without its body."""
+    return outcome is None or isinstance(outcome, Shed)
+
+
 def all_confirmed(outcomes: Sequence[Outcome]) -> None:
-    """Check that no outcome is anything but a confirmation."""
+    """Check that no outcome is anything but a confirmation of the whole message."""
     for at, outcome in enumerate(outcomes):
         if outcome is not None:
             raise BrokenPromise(f"message {at} of {len(outcomes)} is not confirmed: {outcome!r}")
+
+
+def bodiless(message: Message, records: Sequence[Received]) -> None:
+    """Check that a message is at the broker as `bridge.reference` has it, each time it is there."""
+    for record in records:
+        if record.id == message.id and record.body != reference(message):
+            raise BrokenPromise(f"the message that was Shed is at the broker as {record.body[:200]!r}")
 
 
 def holding(messages: Sequence[Message]) -> Callable[[Sequence[Received]], bool]:

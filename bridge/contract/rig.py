@@ -17,7 +17,7 @@ from unittest import SkipTest
 from bridge.contract.broker import LocalBroker
 from bridge.errors import Rejected, Unavailable
 from bridge.message import RESOURCES_CHANGED, Message, event_id
-from bridge.ports import Explanation, Outcome, Sink, SinkPlugin
+from bridge.ports import Explanation, Outcome, Shed, Sink, SinkPlugin
 from bridge.settings import SinkConfig
 
 __all__ = [
@@ -99,7 +99,7 @@ class Rig(ABC):
         self._local_broker.kill()
 
     def poison(self) -> Message:
-        """Make a message that this broker refuses for good, such as one that is too large."""
+        """Make a message that this broker does not take as it is, such as one that is too large."""
         raise SkipTest("this rig has no message that its broker refuses: override Rig.poison")
 
     async def reluctant(self) -> Message:
@@ -156,8 +156,8 @@ class Session:
         if len(outcomes) != len(batch):
             raise BrokenPromise(f"deliver() returned {len(outcomes)} outcomes for {len(batch)} messages")
         for outcome in outcomes:
-            if not (outcome is None or isinstance(outcome, Rejected | Unavailable)):
-                raise BrokenPromise(f"{outcome!r} is no outcome: give None, Rejected or Unavailable")
+            if not (outcome is None or isinstance(outcome, Rejected | Unavailable | Shed)):
+                raise BrokenPromise(f"{outcome!r} is no outcome: give None, Shed, Rejected or Unavailable")
         return list(outcomes)
 
     async def abandon(self, batch: Sequence[Message], seconds: float) -> list[Outcome]:
@@ -226,7 +226,7 @@ async def _connection(rig: Rig) -> AsyncIterator[Sink]:
 async def deliver_all(rig: Rig, messages: Sequence[Message], *, sessions: int = 40) -> list[Outcome]:
     """Do what the pipeline does: batches up to the window, and a new session at the first unsettled message.
 
-    Gives the final outcome of each message, None or `Rejected`.
+    Gives the final outcome of each message, None, `Shed` or `Rejected`.
     """
     settled: list[Outcome] = []
 

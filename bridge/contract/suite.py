@@ -38,8 +38,12 @@ class SinkContract:
         await check.nothing_rejected_is_at_the_broker(rig)
 
     async def test_rejects_a_poison_message_alone(self, rig: Rig) -> None:
-        """A message that the broker refuses for good is rejected, and those beside it arrive in order."""
+        """A message that the broker refuses for good is rejected or shed, and those beside it arrive in order."""
         await check.a_poison_message_costs_no_neighbour(rig)
+
+    async def test_confirms_nothing_behind_what_is_too_large(self, rig: Rig) -> None:
+        """Behind a message that goes again without its body, none of its resource is confirmed."""
+        await check.nothing_is_confirmed_behind_what_is_too_large(rig)
 
     async def test_lets_nothing_overtake_what_comes_again(self, rig: Rig) -> None:
         """Behind a message that the broker refuses for now, none of its resource is at the broker."""

@@ -7,16 +7,18 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from unittest import SkipTest
 
+import msgspec
 import pytest
 
 from bridge.contract import BrokenPromise, Received, Rig, SinkContract, check, deliver_all, sample
-from bridge.errors import Rejected, Unavailable
+from bridge.errors import Rejected, TooLarge, Unavailable
 from bridge.message import Message
-from bridge.ports import Explanation, Outcome, Sink, SinkPlugin
+from bridge.ports import Explanation, Outcome, Shed, Sink, SinkPlugin
+from bridge.reference import without_body
 from bridge.settings import SinkConfig
 
 CHECKS = {name: getattr(check, name) for name in check.__all__}
-POISON = b"poison"
+POISON = b"poison" * 100
 RELUCTANT = b"no room"
 
 
@@ -91,6 +93,34 @@ class FakeRig(Rig):
 
     async def reluctant(self) -> Message:
         return sample(-2, body=RELUCTANT)
+
+
+class SheddingSink(HonestSink):
+    """Knows what is too large for its broker, and sends that without its body."""
+
+    async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+        outcomes = await super().deliver([self.fitted(message) for message in batch])
+        return [
+            Shed("too many bytes") if outcome is None and message.body == POISON else outcome
+            for message, outcome in zip(batch, outcomes, strict=True)
+        ]
+
+    def fitted(self, message: Message) -> Message:
+        return (message.body == POISON and without_body(message)) or message
+
+
+class NarrowSink(HonestSink):
+    """Learns from its broker's answer what is too large, and is of no more use behind it."""
+
+    async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+        poison = next((at for at, message in enumerate(batch) if message.body == POISON), None)
+        if poison is None:
+            return await super().deliver(batch)
+        behind = batch[poison + 1 :]
+        return [*await super().deliver(batch[:poison]), TooLarge("too many bytes"), *await self.go_on(behind)]
+
+    async def go_on(self, behind: Sequence[Message]) -> Sequence[Outcome]:
+        return [Unavailable("it goes again", reason="too_large")] * len(behind)
 
 
 class ConfirmsNothing(HonestSink):
@@ -173,6 +203,22 @@ class DropsTheBatchForOne(HonestSink):
         if any(message.body == POISON for message in batch):
             return [Rejected("poison", reason="refused")] * len(batch)
         return await super().deliver(batch)
+
+
+class ShedsAllOfIt(SheddingSink):
+    async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+        await HonestSink.deliver(self, [message for message in batch if message.body != POISON])
+        return [Shed("too many bytes") if message.body == POISON else None for message in batch]
+
+
+class ShedsButSendsItWhole(SheddingSink):
+    def fitted(self, message: Message) -> Message:
+        return message if message.body != POISON else msgspec.structs.replace(message, body=POISON[:-1])
+
+
+class GoesOnBehindWhatIsTooLarge(NarrowSink):
+    async def go_on(self, behind: Sequence[Message]) -> Sequence[Outcome]:
+        return await self.deliver(behind)
 
 
 class RejectsHostileNeighbours(HonestSink):
@@ -258,6 +304,9 @@ LIARS: list[tuple[type[HonestSink], str]] = [
     (Invents, "everything_confirmed_is_at_the_broker"),
     (TidiesBodies, "bodies_arrive_byte_for_byte"),
     (DropsTheBatchForOne, "a_poison_message_costs_no_neighbour"),
+    (ShedsAllOfIt, "a_poison_message_costs_no_neighbour"),
+    (ShedsButSendsItWhole, "a_poison_message_costs_no_neighbour"),
+    (GoesOnBehindWhatIsTooLarge, "nothing_is_confirmed_behind_what_is_too_large"),
     (RejectsHostileNeighbours, "hostile_names_cost_no_neighbour"),
     (DeliversWhatItRejects, "nothing_rejected_is_at_the_broker"),
     (GoesOnBehindARefusal, "nothing_overtakes_what_is_refused_for_now"),
@@ -277,6 +326,22 @@ class TestHonestSink(SinkContract):
     @pytest.fixture
     def rig(self) -> FakeRig:
         return FakeRig(HonestSink)
+
+
+class TestSheddingSink(SinkContract):
+    """So does one that sends what is too large without its body."""
+
+    @pytest.fixture
+    def rig(self) -> FakeRig:
+        return FakeRig(SheddingSink)
+
+
+class TestNarrowSink(SinkContract):
+    """And one that leaves it to the bridge to shorten that."""
+
+    @pytest.fixture
+    def rig(self) -> FakeRig:
+        return FakeRig(NarrowSink)
 
 
 @pytest.mark.parametrize(("liar", "promise"), LIARS, ids=lambda value: getattr(value, "__name__", value))
