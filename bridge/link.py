@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from bridge.errors import Unavailable
 from bridge.policy import Pauses
 
-__all__ = ["Gauges", "Link", "Times"]
+__all__ = ["UNCOUNTED", "Gauges", "Link", "Times"]
 
 _log = logging.getLogger(__name__)
 _SOON_SECONDS = 10.0
@@ -35,6 +35,10 @@ class Gauges:
     lost: Callable[[str], None]
     connected: Callable[[bool], None]
     held: Callable[[bool], None]
+
+
+UNCOUNTED = Gauges(lambda _: None, lambda _: None, lambda _: None, lambda _: None)
+"""For a link that no metric is about."""
 
 
 class Link:

@@ -24,7 +24,7 @@ from bridge.intake import Intake
 from bridge.journal import Journal, Limits, Lost, capacity, open_journal, within_volume
 from bridge.labels import CONNECT_RESULTS, SINK_DISCONNECTS, SOURCE_DISCONNECTS, known
 from bridge.letter_routes import expire, letter_routes
-from bridge.link import Gauges, Link, Times
+from bridge.link import UNCOUNTED, Gauges, Link, Times
 from bridge.message import Message
 from bridge.metrics import Catalogue
 from bridge.notices import Notices
@@ -234,7 +234,7 @@ class _Bridge:
         await keep(link, partial(renewal.connect, partial(presence.connect, plugin.connect)), delivery.run)
 
     async def _copy(self, name: str, connect: Connect[Sink], journal: Journal) -> None:
-        link = Link(f"copies of dead letters of sink {name}", _delivery_times(self._settings), _NO_GAUGES)
+        link = Link(f"copies of dead letters of sink {name}", _delivery_times(self._settings), UNCOUNTED)
         await keep(link, connect, Copying(name, journal, link, self._settings.delivery.answer_seconds).run)
 
     def _copies(self) -> Iterator[tuple[str, Connect[Sink]]]:
@@ -264,9 +264,6 @@ async def _connect_copies(plugin: SinkPlugin[Any], config: SinkConfig) -> AsyncI
         raise Unavailable("there is nowhere to copy dead letters to", reason="unexpected")
     async with connect() as sink:
         yield sink
-
-
-_NO_GAUGES = Gauges(lambda _: None, lambda _: None, lambda _: None, lambda _: None)
 
 
 def _target(plugin: SinkPlugin[Any], config: SinkConfig, message: Message) -> str | None:

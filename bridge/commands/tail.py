@@ -17,7 +17,7 @@ from bridge.commands.output import write
 from bridge.deadline import Deadline
 from bridge.errors import ConfigError, Unavailable
 from bridge.intake import Minimisation
-from bridge.link import Gauges, Link
+from bridge.link import UNCOUNTED, Link
 from bridge.message import OWN_EVENTS, Message, rfc3339, structured
 from bridge.portos.feed import feed, hub_times
 from bridge.portos.memory import VersionMemory
@@ -31,7 +31,6 @@ from bridge.sieve import Sieve
 __all__ = ["tail"]
 
 _WRITE_SECONDS = 1
-_UNCOUNTED = Gauges(lambda _: None, lambda _: None, lambda _: None, lambda _: None)
 
 
 def tail(resources: Sequence[str], *, as_json: bool) -> int:
@@ -66,8 +65,8 @@ async def _tail(settings: Settings, files: Mapping[str, Path], written: Callable
     shown = _Tail(
         minimisation(settings), memory, lambda window: resync_required(window, resources, site).id, written, stop
     )
-    link = Link("hub", hub_times(settings), _UNCOUNTED)
-    await feed(settings, files, SourceActivity(), link, _UNCOUNTED, shown.read, stop, _WRITE_SECONDS)
+    link = Link("hub", hub_times(settings), UNCOUNTED)
+    await feed(settings, files, SourceActivity(), link, UNCOUNTED, shown.read, stop, _WRITE_SECONDS)
 
 
 class _Tail:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from bridge.errors import Unavailable
 from bridge.journal import Journal, within_volume
-from bridge.link import Gauges, Link, Times
+from bridge.link import UNCOUNTED, Link, Times
 from bridge.message import Message
 from bridge.pipeline import keep
 from bridge.ports import Mark, Sink, SinkPlugin, StateConnection
@@ -28,7 +28,6 @@ from bridge.state.store import StateStore
 __all__ = ["States"]
 
 _PART_OF_A_VOLUME = 10
-_NO_GAUGES = Gauges(lambda _: None, lambda _: None, lambda _: None, lambda _: None)
 
 Plugged = Mapping[str, tuple[SinkPlugin[Any], SinkConfig]]
 
@@ -55,8 +54,8 @@ class States:
         self._targets = {name: sha256(one.target.encode()).hexdigest() for name, one in found.items() if one}
         self._sinks = {name: sinks[name] for name in self._targets}
         self.numbers = Numbers({name: Publication() for name in self._sinks})
-        self.links = {name: Link(f"states of sink {name}", times, _NO_GAUGES) for name in self._sinks}
-        self.feeder = Link("state store", times, _NO_GAUGES)
+        self.links = {name: Link(f"states of sink {name}", times, UNCOUNTED) for name in self._sinks}
+        self.feeder = Link("state store", times, UNCOUNTED)
 
     @property
     def readers(self) -> Sequence[str]:

@@ -31,7 +31,7 @@ from bridge.intake import Intake
 from bridge.journal import Journal, Limits, Lost, open_journal
 from bridge.journal.letter import DeadLetter
 from bridge.journal.letter_box import LetterBox
-from bridge.link import Gauges, Link, Times
+from bridge.link import UNCOUNTED, Link, Times
 from bridge.message import Message
 from bridge.metrics import Catalogue
 from bridge.pipeline import Delivery, keep
@@ -291,7 +291,7 @@ def _told(lost: Lost) -> Message:
 
 
 def _link(name: str) -> Link:
-    return Link(name, _TIMES, Gauges(lambda _: None, lambda _: None, lambda _: None, lambda _: None))
+    return Link(name, _TIMES, UNCOUNTED)
 
 
 # one seed

@@ -22,7 +22,7 @@ from bridge.intake import Intake
 from bridge.journal import Previous
 from bridge.journal.room import Room
 from bridge.ledger import Ledger
-from bridge.link import Gauges, Link, Times
+from bridge.link import UNCOUNTED, Link, Times
 from bridge.message import RESYNC_REQUIRED, Message, rfc3339
 from bridge.metrics import Catalogue
 from bridge.pipeline import keep
@@ -257,8 +257,7 @@ class World:
     async def _run(self, disk: ModelDisk, leaving: asyncio.Event) -> None:
         """Be `bridge.service`, as far as the source goes."""
         activity = SourceActivity()
-        nothing = Gauges(lambda _: None, lambda _: None, lambda _: None, lambda _: None)
-        link = Link("hub", Times(10, 2, 30, Pauses(0.5, 2, 60)), nothing)
+        link = Link("hub", Times(10, 2, 30, Pauses(0.5, 2, 60)), UNCOUNTED)
         previous = disk.previous
         sight = Sight(previous.proved_at, "stopped" if previous.clean else "unclean_start")
         catalogue = Catalogue("default", [], ["tickets"], 50)
