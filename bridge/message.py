@@ -29,6 +29,7 @@ __all__ = [
     "Message",
     "attributes",
     "event_id",
+    "example",
     "ordinary_attributes",
     "own_attributes",
     "percent_encoded",
@@ -96,6 +97,12 @@ def event_id(*parts: str | float | None) -> str:
     name.update(_encode(parts))
     digits = name.hexdigest()
     return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{_VARIANTS[digits[16]]}{digits[17:20]}-{digits[20:32]}"
+
+
+def example(event: str, resource: str | None = None, action: str = "updated") -> Message:
+    """Make an event of which only the kind is of interest, to ask a sink where it sends such events."""
+    resource_id, done = (None, None) if resource is None else ("0", action)
+    return Message(event_id(event, resource), event, resource, resource_id, None, done, 0.0, None, 0.0, b"{}")
 
 
 def attributes(message: Message, site: str) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from bridge.message import (
     RESOURCES_CHANGED,
     RESYNC_REQUIRED,
     Message,
-    event_id,
+    example,
 )
 from bridge.portos.minimisation import bridged
 from bridge.ports import Finding, Inspect
@@ -53,13 +53,8 @@ def _examples(settings: Settings) -> Iterator[Message]:
     for resource in bridged(settings):
         if resource != EVERYTHING:
             for action in settings.subscribe.actions:
-                yield _example(RESOURCES_CHANGED, resource, action)
+                yield example(RESOURCES_CHANGED, resource, action)
     if settings.subscribe.licence:
-        yield _example(LICENCE_ACTIVATED)
+        yield example(LICENCE_ACTIVATED)
     for event in (*_OWN, _UNKNOWN):
-        yield _example(event)
-
-
-def _example(event: str, resource: str | None = None, action: str | None = None) -> Message:
-    change = None if resource is None else "0"
-    return Message(event_id(event, resource), event, resource, change, None, action, 0.0, None, 0.0, b"{}")
+        yield example(event)

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bridge.errors import Rejected
-from bridge.message import RESOURCES_CHANGED, Message
+from bridge.message import RESOURCES_CHANGED, example
 from bridge.ports import SinkPlugin
 from bridge.settings import privacy
 from bridge.settings.base import SinkConfig, is_loopback
@@ -104,10 +104,9 @@ def unusable_files(sink: str, config: SinkConfig) -> Iterator[str]:
 def without_a_topic(sink: str, plugin: SinkPlugin[Any], config: SinkConfig, resources: Sequence[str]) -> Iterator[str]:
     """Yield which of the subscribed resources a sink has no topic for: all their events would be dead letters."""
     for place, name in enumerate(resources, start=1):
-        change = Message("id", RESOURCES_CHANGED, name, "id", 1, "updated", 1.0, None, 1.0, b"{}")
         try:
             if plugin.explain is not None and name != privacy.EVERYTHING:
-                plugin.explain(config, change)
+                plugin.explain(config, example(RESOURCES_CHANGED, name))
         except Rejected as refusal:
             if why := _NO_TOPIC.get(refusal.reason):
                 yield f"{PREFIX}SUBSCRIBE__RESOURCES: item {place} leads sink {sink} to {why}"

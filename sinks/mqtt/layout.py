@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from bridge.errors import Rejected
-from bridge.message import DLQ_REDRIVEN, GAP_CLOSED, GAP_DETECTED, LICENCE_ACTIVATED, RESYNC_REQUIRED, Message
+from bridge.message import (
+    DLQ_REDRIVEN,
+    GAP_CLOSED,
+    GAP_DETECTED,
+    LICENCE_ACTIVATED,
+    RESOURCES_CHANGED,
+    RESYNC_REQUIRED,
+    Message,
+    example,
+)
 from bridge.message import percent_encoded as level
 from bridge.template import ENCODED, allows, filled, literals, placeholders, too_close, unknown
 
@@ -83,13 +92,10 @@ def problem_of_topic(template: str, base: str, site: str) -> str | None:
     if longest > _LONGEST_TOPIC_BYTES:
         return f"gives topics of up to {longest} bytes; MQTT takes {_LONGEST_TOPIC_BYTES}"
     try:
-        Topics(base, site, template).of(_ANY)
+        Topics(base, site, template).of(example(RESOURCES_CHANGED, "x"))
     except Rejected:
         return "leads to a topic that the bridge keeps for itself"
     return None
-
-
-_ANY = Message("", "", "x", "x", None, "updated", None, None, 0.0, b"")
 
 
 def _problem_of_levels(template: str) -> str | None:
