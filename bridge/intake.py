@@ -1,6 +1,6 @@
 """What is done with what a source has read: count it, drop what was there before, store it, tell what was missed.
 
-The arrow from `bridge.ports.Source` to `bridge.journal`; `bridge.pipeline.keep` gives it one connection after another.
+The arrow from `bridge.source.Source` to `bridge.journal`; `bridge.pipeline.keep` gives it one connection after another.
 """
 
 import logging
@@ -16,9 +16,9 @@ from bridge.journal import Journal
 from bridge.link import Link
 from bridge.message import OWN_EVENTS, Message
 from bridge.metrics import Catalogue
-from bridge.ports import Batch, Source, SourceActivity, Unreadable
 from bridge.scope import Scope
 from bridge.sieve import Sieve, Sifted
+from bridge.source import Batch, Source, SourceActivity, Unreadable
 
 __all__ = ["Intake", "Minimisation"]
 

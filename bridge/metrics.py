@@ -35,9 +35,10 @@ from bridge.labels import (
     known,
 )
 from bridge.ledger import INTAKE
-from bridge.ports import SinkActivity, SourceActivity
+from bridge.ports import SinkActivity
 from bridge.scrape import PREFIX, AtScrape, LagReading, LetterReadings, Readings
 from bridge.sieve import GAP_CAUSES, Sifted
+from bridge.source import SourceActivity
 
 __all__ = ["Catalogue"]
 

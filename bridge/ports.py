@@ -1,14 +1,13 @@
-"""All that an adapter must know: what it is given, what it gives back, and what it may rely on.
+"""All that a sink must know: what it is given, what it gives back, and what it may rely on.
 
 An adapter lives for one connection and never reconnects: when the connection is lost it raises `Unavailable` and is
 thrown away. It has no locks, no retries, no back-off and no metrics; the pipeline has them, once, for all.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence, Sized
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
-from weakref import WeakSet
 
 from bridge.description import Description
 from bridge.errors import Rejected, Unavailable
@@ -18,24 +17,19 @@ __all__ = [
     "DLQ_FLAGS",
     "OFFLINE",
     "Announcer",
-    "Batch",
     "Connect",
     "Explanation",
     "Finding",
     "Inspect",
     "Mark",
-    "Missed",
     "Notice",
     "Outcome",
     "Shed",
     "Sink",
     "SinkActivity",
     "SinkPlugin",
-    "Source",
-    "SourceActivity",
     "StateConnection",
     "StateTopics",
-    "Unreadable",
     "turns",
 ]
 
@@ -51,83 +45,9 @@ Outcome = Rejected | Unavailable | Shed | None
 """What became of one message: None is confirmed by the broker, `Rejected` never taken, `Unavailable` unknown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A record of the hub that is no notification: kept as it came, so that nobody has to guess what was missed."""
-
-    reason: str
-    text: str
-    body: bytes
-    received_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Missed:
-    """Something may be missing: `cause` is one of `bridge.blind.CAUSES`, or a reason of `Unavailable`.
-
-    `since` is where it begins, in seconds since the epoch; None is where all was last proved to be there.
-    """
-
-    cause: str
-    since: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What a source read since the last batch, oldest first; empty where only `proved_at` has moved on.
-
-    `proved_at`: all that the hub has sent up to then is in this batch or in one before, in seconds since the epoch on
-    this machine's clock; None where that is not known. `missed`: something may be missing between the batch before and
-    that moment, though the source goes on.
-    """
-
-    messages: Sequence[Message]
-    unreadable: Sequence[Unreadable] = ()
-    proved_at: float | None = None
-    missed: Missed | None = None
-
-
-_CLOCK_RESOLUTION_SECONDS = 2.0  # a `Date` header tells a second, and servers keep it for another
-
-
-@dataclass(slots=True)
-class SourceActivity:
-    """What the source has seen since the process started, over all its connections; written by it, read by the metrics.
-
-    `frames` counts the hub's records by type (`invocation`, `completion`, `ping`, `close`, `ack`, `sequence`, `other`).
-    Times are seconds since the epoch; None is never. `token_requests` counts logins and refreshes by result: `ok` or a
-    reason of `Unavailable`. `clock_offset_seconds` is how far the hub's clock is ahead of ours, if known.
-    `received` counts events and unreadable records; of these `dropped` still found the memory full after the longest
-    pause, `waiting` are in one of the `queues`, and `abandoned` were in one whose connection was closed.
-    """
-
-    frames: dict[str, int] = field(default_factory=dict)
-    received_bytes: int = 0
-    last_frame_at: float | None = None
-    last_event_at: float | None = None
-    token_expires_at: float | None = None
-    clock_offset_seconds: float | None = None
-    token_requests: dict[str, int] = field(default_factory=dict)
-    received: int = 0
-    dropped: int = 0
-    queues: "WeakSet[Sized]" = field(default_factory=WeakSet)
-    abandoned: int = 0
-
-    @property
-    def waiting(self) -> int:
-        """How many events and unreadable records nobody has taken yet."""
-        return sum(map(len, self.queues))
-
-    @property
-    def clocks_differ_by(self) -> float:
-        """How far the hub's clock is ahead of ours, 0 where that is less than what can be told apart."""
-        offset = self.clock_offset_seconds or 0.0
-        return offset if abs(offset) >= _CLOCK_RESOLUTION_SECONDS else 0.0
-
-
 @dataclass(slots=True)
 class SinkActivity:
-    """What a sink has seen of its broker since the process started, over all its connections; the twin of the above.
+    """What a sink has seen of its broker since the process started, over all its connections.
 
     `throttled_seconds` is how long the broker has had it wait for its quotas; `partition_changes` counts how often a
     topic had another number of partitions than before, by which keys move.
@@ -135,19 +55,6 @@ class SinkActivity:
 
     throttled_seconds: float = 0.0
     partition_changes: int = 0
-
-
-class Source(Protocol):
-    """One live, subscribed connection to a hub."""
-
-    def batches(self) -> AsyncIterator[Batch]:
-        """Read on, oldest first, until the connection ends in `Unavailable`.
-
-        The first batch is given at once, whether or not the hub says anything: its `proved_at` is the moment from which
-        on the hub is heard. The caller stores a batch before it asks for the next: the code after `yield` runs only
-        when the batch is on disk.
-        """
-        ...
 
 
 class Sink(Protocol):

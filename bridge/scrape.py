@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from bridge.labels import FRAME_TYPES, JOURNAL, SOURCE, TOKEN_RESULTS
-from bridge.ports import SinkActivity, SourceActivity
+from bridge.ports import SinkActivity
+from bridge.source import SourceActivity
 
 __all__ = ["PREFIX", "AtScrape", "LagReading", "LetterReadings", "Readings"]
 

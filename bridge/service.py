@@ -34,7 +34,7 @@ from bridge.portos.feed import feed, hub_times
 from bridge.portos.gaps import change_of
 from bridge.portos.memory import VersionMemory
 from bridge.portos.minimisation import minimisation, scope
-from bridge.ports import Connect, Sink, SinkPlugin, SourceActivity
+from bridge.ports import Connect, Sink, SinkPlugin
 from bridge.presence import Presence
 from bridge.renewal import Renewal
 from bridge.row_routes import row_routes
@@ -42,6 +42,7 @@ from bridge.settings import Settings, SinkConfig
 from bridge.settings.core import largest_journal
 from bridge.settings.loading import Configuration
 from bridge.settings.privacy import EVERYTHING
+from bridge.source import SourceActivity
 from bridge.state import States
 from bridge.status import Status, journal_numbers, lag_reading
 

@@ -16,8 +16,8 @@ from bridge.health import Heartbeat
 from bridge.journal import Journal
 from bridge.link import Link
 from bridge.log import redacted
-from bridge.ports import SourceActivity
 from bridge.settings import Settings
+from bridge.source import SourceActivity
 from bridge.state import States
 
 __all__ = ["Status", "journal_numbers", "lag_reading"]

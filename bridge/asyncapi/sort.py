@@ -14,9 +14,9 @@ from bridge.message import (
 )
 from bridge.portos.minimisation import bridged, minimisation
 from bridge.portos.notifications import read
-from bridge.ports import Unreadable
 from bridge.settings import Settings
 from bridge.settings.privacy import EVERYTHING
+from bridge.source import Unreadable
 from bridge.specimen import LICENCE, OTHER, RECEIVED_AT, notification, own_events
 
 __all__ = ["Sort", "sorts"]

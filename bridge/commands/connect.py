@@ -15,9 +15,10 @@ from bridge.errors import BridgeError, Unavailable
 from bridge.portos.auth import tokens
 from bridge.portos.source import connect
 from bridge.portos.web import http_session
-from bridge.ports import Finding, SinkPlugin, SourceActivity
+from bridge.ports import Finding, SinkPlugin
 from bridge.settings import Settings, SinkConfig
 from bridge.settings.loading import Configuration
+from bridge.source import SourceActivity
 
 __all__ = ["try_everything"]
 

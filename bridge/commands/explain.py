@@ -18,11 +18,12 @@ from bridge.message import Message
 from bridge.portos.content import Content
 from bridge.portos.minimisation import minimisation
 from bridge.portos.notifications import read
-from bridge.ports import Explanation, Unreadable
+from bridge.ports import Explanation
 from bridge.settings import Settings
 from bridge.settings.core import Privacy, Subscribe
 from bridge.settings.loading import Configuration
 from bridge.settings.privacy import EVERYTHING, LICENCE, fields_of, same_name
+from bridge.source import Unreadable
 from bridge.specimen import notification
 
 __all__ = ["explain"]

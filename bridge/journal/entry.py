@@ -14,7 +14,7 @@ from bridge.journal.letter import DeadLetter
 from bridge.journal.reader import Page
 from bridge.labels import SOURCE
 from bridge.message import Message
-from bridge.ports import Unreadable
+from bridge.source import Unreadable
 
 __all__ = ["Buried", "buried_letters", "chunks_of", "corrupt_letter", "set_aside"]
 

@@ -30,7 +30,7 @@ from bridge.journal.writer import Writer
 from bridge.labels import JOURNAL
 from bridge.ledger import Ledger
 from bridge.message import Message
-from bridge.ports import Unreadable
+from bridge.source import Unreadable
 
 __all__ = ["Journal", "Lag", "Previous"]
 

@@ -20,8 +20,8 @@ from bridge.log import redact
 from bridge.portos import web
 from bridge.portos.grant import Grant, expiry, granted, renewal
 from bridge.portos.tasks import beside
-from bridge.ports import SourceActivity
 from bridge.settings.core import Auth, Hub
+from bridge.source import SourceActivity
 
 __all__ = ["Login", "Tokens", "tokens"]
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from bridge.message import Message
-from bridge.ports import Batch, SourceActivity, Unreadable
+from bridge.source import Batch, SourceActivity, Unreadable
 
 __all__ = ["Backlog"]
 

@@ -13,10 +13,10 @@ from typing import Final, TypeAlias
 import msgspec
 
 from bridge.message import LICENCE_ACTIVATED, Message
-from bridge.ports import Unreadable
 from bridge.reference import reference
 from bridge.settings.core import Privacy, Subscribe
 from bridge.settings.privacy import EVERYTHING, LICENCE, fields_of, same_name
+from bridge.source import Unreadable
 
 __all__ = ["Content"]
 

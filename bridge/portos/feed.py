@@ -19,8 +19,8 @@ from bridge.portos.relay import Rotation, relay
 from bridge.portos.source import connect
 from bridge.portos.tasks import beside
 from bridge.portos.web import http_session
-from bridge.ports import Source, SourceActivity
 from bridge.settings import Settings
+from bridge.source import Source, SourceActivity
 
 __all__ = ["feed", "hub_times"]
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 
 from bridge.message import CORRELATION_ID, OWN_EVENTS, RESOURCES_CHANGED, Message, event_id, percent_encoded
-from bridge.ports import Unreadable
+from bridge.source import Unreadable
 
 __all__ = ["UNREADABLE", "read", "unreadable"]
 

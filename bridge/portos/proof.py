@@ -9,7 +9,7 @@ from math import inf
 from typing import Final
 
 from bridge.message import Message
-from bridge.ports import Batch, SourceActivity, Unreadable
+from bridge.source import Batch, SourceActivity, Unreadable
 
 __all__ = ["Proof"]
 

@@ -16,7 +16,7 @@ from signalrcore.protocol.json_hub_protocol import JsonHubProtocol
 
 from bridge.message import Message
 from bridge.portos.notifications import unreadable
-from bridge.ports import Unreadable
+from bridge.source import Unreadable
 
 __all__ = ["HandshakeRefusedError", "HubProtocol", "Read", "Unanswerable"]
 

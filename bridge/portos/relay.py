@@ -24,7 +24,7 @@ from bridge.portos.doubt import Doubt
 from bridge.portos.held import Held, OpenOne, opened
 from bridge.portos.session import Session
 from bridge.portos.tasks import beside
-from bridge.ports import Batch, Missed, Source
+from bridge.source import Batch, Missed, Source
 
 __all__ = ["Rotation", "relay"]
 

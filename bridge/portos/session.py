@@ -23,8 +23,8 @@ from bridge.portos.backlog import Backlog
 from bridge.portos.notifications import read
 from bridge.portos.proof import Proof
 from bridge.portos.signalr import HandshakeRefusedError, Hub, InvocationFailedError
-from bridge.ports import Batch, SourceActivity, Unreadable
 from bridge.settings import core
+from bridge.source import Batch, SourceActivity, Unreadable
 
 __all__ = ["Session"]
 

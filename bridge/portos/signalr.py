@@ -22,7 +22,7 @@ from signalrcore.types import HttpTransportType
 
 from bridge.message import Message
 from bridge.portos.records import HandshakeRefusedError, HubProtocol, Read, Unanswerable
-from bridge.ports import Unreadable
+from bridge.source import Unreadable
 
 __all__ = ["Closing", "HandshakeRefusedError", "Hub", "InvocationFailedError"]
 

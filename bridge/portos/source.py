@@ -18,9 +18,9 @@ from bridge.portos.grant import lifetime
 from bridge.portos.negotiate import negotiate
 from bridge.portos.session import Session
 from bridge.portos.tasks import beside
-from bridge.ports import SourceActivity
 from bridge.settings import core
 from bridge.settings.privacy import EVERYTHING
+from bridge.source import SourceActivity
 
 __all__ = ["connect", "requests", "subscribed"]
 

@@ -17,8 +17,8 @@ from bridge.errors import Unavailable
 from bridge.portos.auth import tokens
 from bridge.portos.source import connect
 from bridge.portos.web import http_session
-from bridge.ports import SourceActivity
 from bridge.settings.core import Auth, Hub, Subscribe
+from bridge.source import SourceActivity
 from tests.support import free_port, require, until
 
 if TYPE_CHECKING:

@@ -14,10 +14,11 @@ from bridge.message import rfc3339
 from bridge.metrics import Catalogue
 from bridge.notices import Notices
 from bridge.policy import Pauses
-from bridge.ports import OFFLINE, SourceActivity
+from bridge.ports import OFFLINE
 from bridge.settings import Settings
 from bridge.settings.core import Auth, Hub, Subscribe
 from bridge.settings.loading import Configuration
+from bridge.source import SourceActivity
 from bridge.status import Status
 
 __all__ = ["documents", "section"]

@@ -20,8 +20,8 @@ from bridge.link import Link
 from bridge.message import GAP_DETECTED, LICENCE_ACTIVATED, RESYNC_REQUIRED, rfc3339
 from bridge.metrics import Catalogue
 from bridge.portos.memory import Mode, VersionMemory
-from bridge.ports import Batch, SourceActivity, Unreadable
 from bridge.scope import Scope
+from bridge.source import Batch, SourceActivity, Unreadable
 from tests.support import until
 from tests.unit.journal.conftest import messages
 from tests.unit.loops import kept, link, value

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bridge.journal import Journal, Limits, open_journal
-from bridge.ports import Unreadable
+from bridge.source import Unreadable
 from tests.unit.command_line import CommandLine
 from tests.unit.journal.conftest import messages
 from tests.unit.journal.test_damage import LONG, read_to_the_end, shape

@@ -21,7 +21,7 @@ from bridge.journal.store import NoRoom, Store
 from bridge.ledger import Account
 from bridge.message import RESYNC_REQUIRED, Message
 from bridge.portos.memory import VersionMemory
-from bridge.ports import Unreadable
+from bridge.source import Unreadable
 from tests.unit.command_line import CommandLine
 from tests.unit.journal.conftest import messages
 from tests.unit.journal.test_damage import LONG, read_to_the_end, shape, spoil_rows

@@ -20,8 +20,9 @@ from bridge.metrics import Catalogue
 from bridge.pipeline import Delivery
 from bridge.portos.backlog import Backlog
 from bridge.portos.memory import VersionMemory
-from bridge.ports import Batch, Outcome, SourceActivity, Unreadable
+from bridge.ports import Outcome
 from bridge.scope import Scope
+from bridge.source import Batch, SourceActivity, Unreadable
 from tests.support import until
 from tests.unit.journal.conftest import messages
 from tests.unit.loops import kept, link, value

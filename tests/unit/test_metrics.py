@@ -10,8 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from bridge.distribution import Distribution
 from bridge.journal import Journal, Limits, open_journal
 from bridge.metrics import Catalogue
-from bridge.ports import SourceActivity
 from bridge.sieve import Jump, Sifted
+from bridge.source import SourceActivity
 from bridge.state.numbers import Numbers, Publication
 from bridge.state.scrape import StateAtScrape
 from bridge.status import journal_numbers, lag_reading

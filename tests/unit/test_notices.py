@@ -12,10 +12,11 @@ from bridge.health import Heartbeat
 from bridge.journal import Journal
 from bridge.metrics import Catalogue
 from bridge.notices import Notices
-from bridge.ports import Notice, SourceActivity
+from bridge.ports import Notice
 from bridge.settings import Settings
 from bridge.settings.core import Auth, Hub, Subscribe
 from bridge.settings.loading import Configuration
+from bridge.source import SourceActivity
 from bridge.state import States
 from bridge.status import Status
 from tests.oracle.published import validator

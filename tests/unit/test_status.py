@@ -6,9 +6,9 @@ import pytest
 
 from bridge.health import Heartbeat
 from bridge.journal import Journal
-from bridge.ports import SourceActivity
 from bridge.settings import Settings
 from bridge.settings.core import Auth, Hub, Subscribe
+from bridge.source import SourceActivity
 from bridge.status import Status
 from tests.unit.loops import link
 

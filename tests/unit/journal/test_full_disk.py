@@ -19,7 +19,7 @@ from bridge.journal.store import NoRoom, Store
 from bridge.journal.volume import what_to_do
 from bridge.journal.writer import Writer
 from bridge.portos.memory import VersionMemory
-from bridge.ports import Unreadable
+from bridge.source import Unreadable
 from tests.support import until
 from tests.unit.journal.conftest import Opening, message, messages
 from tests.unit.journal.test_log import read_all, rows

@@ -17,7 +17,7 @@ from bridge.journal import Buried, Journal
 from bridge.journal.change import Change, Chunk
 from bridge.journal.store import Store
 from bridge.message import Message
-from bridge.ports import Unreadable
+from bridge.source import Unreadable
 from tests.support import until
 from tests.unit.journal.conftest import Opening, messages
 

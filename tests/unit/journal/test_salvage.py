@@ -13,7 +13,7 @@ from bridge.journal import opening as opening_module
 from bridge.journal import salvage
 from bridge.journal.checkup import what_is_wrong
 from bridge.journal.store import NoRoom, Store
-from bridge.ports import Unreadable
+from bridge.source import Unreadable
 from tests.unit.journal.conftest import Opening, messages
 from tests.unit.journal.test_damage import LONG, read_to_the_end, rows, shape
 from tests.unit.journal.test_log import read_all

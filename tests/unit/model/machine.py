@@ -13,7 +13,7 @@ from hypothesis.stateful import precondition, rule
 from bridge.errors import Rejected
 from bridge.journal import Buried, Page
 from bridge.message import RESOURCES_CHANGED, VERSION_RESET, Message
-from bridge.ports import Unreadable
+from bridge.source import Unreadable
 from tests.unit.model.pair import KEYS, LARGE_BYTES, SINKS, any_sink, sinks
 from tests.unit.model.post import Post
 

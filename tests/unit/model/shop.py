@@ -13,7 +13,7 @@ from random import Random
 from bridge.errors import Unavailable
 from bridge.message import LICENCE_ACTIVATED, RESOURCES_CHANGED, Message, event_id
 from bridge.portos.backlog import Backlog
-from bridge.ports import Batch, SourceActivity, Unreadable
+from bridge.source import Batch, SourceActivity, Unreadable
 
 __all__ = ["RESOURCES", "SITE", "Change", "Shop"]
 

@@ -37,8 +37,8 @@ from bridge.metrics import Catalogue
 from bridge.pipeline import Delivery, keep
 from bridge.policy import Pauses
 from bridge.portos.memory import VersionMemory
-from bridge.ports import SourceActivity
 from bridge.scope import Scope
+from bridge.source import SourceActivity
 from tests.unit.model import disk as disk_module
 from tests.unit.model.brokers import Broker, KafkaLike, MqttLike
 from tests.unit.model.disk import Disk

@@ -33,9 +33,9 @@ from bridge.portos.memory import VersionMemory
 from bridge.portos.relay import Rotation, relay
 from bridge.portos.session import Session
 from bridge.portos.source import subscribed
-from bridge.ports import Source, SourceActivity, Unreadable
 from bridge.scope import Scope
 from bridge.settings.core import Hub as HubSettings
+from bridge.source import Source, SourceActivity, Unreadable
 
 __all__ = ["WAY_SECONDS", "Change", "Faults", "ModelHub", "World"]
 

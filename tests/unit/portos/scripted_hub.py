@@ -15,8 +15,8 @@ from aiohttp import web
 from bridge.message import Message
 from bridge.portos.source import connect
 from bridge.portos.web import http_session
-from bridge.ports import Source, SourceActivity, Unreadable
 from bridge.settings.core import Hub, Subscribe
+from bridge.source import Source, SourceActivity, Unreadable
 
 END = b"\x1e"
 HUB = "/signalr/v1/mainHub"

@@ -18,8 +18,8 @@ from bridge.portos.access import Access
 from bridge.portos.auth import tokens
 from bridge.portos.source import connect
 from bridge.portos.web import http_session
-from bridge.ports import SourceActivity
 from bridge.settings.core import Auth, Subscribe
+from bridge.source import SourceActivity
 from tests.support import until
 from tests.unit.portos.scripted_hub import ScriptedHub, settings
 

@@ -18,8 +18,8 @@ from bridge.errors import ConfigError, Unavailable
 from bridge.portos.auth import Tokens, tokens
 from bridge.portos.grant import Grant, expiry, granted, lifetime, renewal
 from bridge.portos.web import http_session
-from bridge.ports import SourceActivity
 from bridge.settings.core import Auth
+from bridge.source import SourceActivity
 from tests.support import free_port, until
 from tests.unit.portos.scripted_hub import ScriptedHub, jwt, settings
 

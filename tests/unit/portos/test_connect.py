@@ -17,8 +17,8 @@ from bridge import log
 from bridge.errors import ConfigError, Unavailable
 from bridge.portos.source import connect, requests
 from bridge.portos.web import http_session
-from bridge.ports import SourceActivity
 from bridge.settings.core import Hub, Subscribe
+from bridge.source import SourceActivity
 from tests.support import free_port, until
 from tests.unit.portos.scripted_hub import (
     HUB,

@@ -16,8 +16,8 @@ from pydantic import SecretStr
 from bridge.message import Message
 from bridge.portos.content import Content
 from bridge.portos.notifications import read
-from bridge.ports import Unreadable
 from bridge.settings.core import Privacy, Subscribe
+from bridge.source import Unreadable
 
 KEY = "0123456789abcdef0123456789abcdef"
 CANARY = "c4nary@example.sk"

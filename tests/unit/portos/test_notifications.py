@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bridge.message import Message, event_id
 from bridge.portos.notifications import UNREADABLE, read
-from bridge.ports import Unreadable
+from bridge.source import Unreadable
 from tests.support import require
 
 NAMESPACE = uuid.UUID("dd01bf0a-0978-532c-bd6e-c06402f5b279")

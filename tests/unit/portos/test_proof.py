@@ -4,7 +4,7 @@ import pytest
 
 from bridge.message import RESOURCES_CHANGED, Message
 from bridge.portos.proof import Proof
-from bridge.ports import Batch, SourceActivity, Unreadable
+from bridge.source import Batch, SourceActivity, Unreadable
 
 NOW = 1000.0
 

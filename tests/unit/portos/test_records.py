@@ -11,7 +11,7 @@ from signalrcore.messages.invocation_message import InvocationMessage
 from bridge.message import Message
 from bridge.portos.notifications import read
 from bridge.portos.records import HandshakeRefusedError, HubProtocol
-from bridge.ports import Unreadable
+from bridge.source import Unreadable
 
 EVENT = b'{"e":"portos.future.event"}'
 

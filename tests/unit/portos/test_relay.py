@@ -18,8 +18,8 @@ from bridge.portos.doubt import Doubt, Patience
 from bridge.portos.relay import Rotation, relay
 from bridge.portos.source import connect
 from bridge.portos.web import http_session
-from bridge.ports import Batch, Source, SourceActivity
 from bridge.settings.core import Subscribe
+from bridge.source import Batch, Source, SourceActivity
 from tests.support import until
 from tests.unit.portos.scripted_hub import FixedTokens, Peer, ScriptedHub, jwt, notification, scripted_hub, settings
 

@@ -17,7 +17,7 @@ from bridge.portos.held import Held
 from bridge.portos.proof import Proof
 from bridge.portos.relay import Rotation, _HandOver, _Relay
 from bridge.portos.session import Session
-from bridge.ports import Batch, SourceActivity
+from bridge.source import Batch, SourceActivity
 
 BOUNDS = Patience(first=5, longest=5, closed=900)
 GONE = Unavailable("gone", reason="network")

@@ -11,7 +11,7 @@ import pytest
 from bridge.errors import Unavailable
 from bridge.message import rfc3339
 from bridge.portos import proof, session
-from bridge.ports import SourceActivity
+from bridge.source import SourceActivity
 from tests.support import until
 from tests.unit.portos.scripted_hub import END, Peer, ScriptedHub, collect, connected, frame, notification
 
