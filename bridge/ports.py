@@ -2,6 +2,8 @@
 
 An adapter lives for one connection and never reconnects: when the connection is lost it raises `Unavailable` and is
 thrown away. It has no locks, no retries, no back-off and no metrics; the pipeline has them, once, for all.
+
+What `bridge.source` holds stood here and can still be imported from here.
 """
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
@@ -12,24 +14,30 @@ from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
 from bridge.description import Description
 from bridge.errors import Rejected, Unavailable
 from bridge.message import Message
+from bridge.source import Batch, Missed, Source, SourceActivity, Unreadable
 
 __all__ = [
     "DLQ_FLAGS",
     "OFFLINE",
     "Announcer",
+    "Batch",
     "Connect",
     "Explanation",
     "Finding",
     "Inspect",
     "Mark",
+    "Missed",
     "Notice",
     "Outcome",
     "Shed",
     "Sink",
     "SinkActivity",
     "SinkPlugin",
+    "Source",
+    "SourceActivity",
     "StateConnection",
     "StateTopics",
+    "Unreadable",
     "turns",
 ]
 
