@@ -9,16 +9,18 @@ from uuid import uuid4
 
 import aiormq
 import pytest
-from pamqp.commands import Basic
-from portos_bridge_sink_rabbitmq import plugin
-from portos_bridge_sink_rabbitmq.config import RabbitConfig
+from pydantic import SecretStr
 
 from bridge.contract import LocalBroker, Received, Rig, SinkContract, sample
-from bridge.errors import Rejected, Unavailable
+from bridge.errors import Unavailable
 from bridge.message import Message
+from bridge.ports import Shed
+from portos_bridge_sink_rabbitmq.layout import RabbitConfig, routing_key
+from portos_bridge_sink_rabbitmq.sink import plugin
 
 SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 LARGEST_BYTES = 10_000
+URLS = ["amqp://rabbit.shop", "amqps://rabbit.shop", "amqp://127.0.0.1:5672"]
 CAPACITY = 500  # events that the queue holds; it refuses what comes then
 
 
@@ -122,14 +124,95 @@ async def rig(brokers: Brokers) -> AsyncIterator[RabbitRig]:
 
 
 class TestRabbitMQ(SinkContract):
-    pass
+    """All of it, with the fixture above."""
 
 
-async def _outcome(rig: RabbitRig, message: Message, **settings: object) -> object:
-    """Deliver one message with other settings, and give what the sink says of it."""
+async def test_an_event_that_no_queue_takes_is_held(rig: RabbitRig) -> None:
+    """What is confirmed is in a queue: an unroutable event waits for a binding, and then arrives."""
+    async with aiormq.connect(rig.url) as operator:
+        channel = await operator.channel()
+        await channel.queue_unbind(rig.name, rig.name, "#")
+        refused = await _outcome(rig)
+        await channel.queue_bind(rig.name, rig.name, "portos.resources.tickets")
+
+    assert isinstance(refused, Unavailable)
+    assert refused.hold
+    assert "bind a queue" in str(refused)
+    assert await _outcome(rig) is None
+
+
+async def test_an_event_that_a_full_queue_refuses_comes_again(rig: RabbitRig) -> None:
+    """A nack may pass by itself, and is held if it does not."""
+    await rig.reluctant()
+
+    refused = await _outcome(rig)
+
+    assert isinstance(refused, Unavailable)
+    assert (refused.hold, refused.hold_after) == (False, 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason", "said"),
+    [
+        ({"password": SecretStr("wrong")}, "unauthorized", "USERNAME"),
+        ({"exchange": "absent"}, "refused", "EXCHANGE"),
+        ({"max_bytes": 100_000, "padding": 30_000}, "refused", "MAX_BYTES"),
+        ({"vhost": "absent"}, "refused", "vhost"),
+    ],
+)
+async def test_what_an_operator_must_mend_is_held(rig: RabbitRig, settings: dict, reason: str, said: str) -> None:
+    """A wrong password, exchange, limit or virtual host waits for the operator, and names the variable."""
+    url = f"{rig.url}/{settings.pop('vhost', '')}"
+
+    refused = await _outcome(rig, url=url, **settings)
+
+    assert isinstance(refused, Unavailable)
+    assert (refused.hold, refused.reason) == (True, reason)
+    assert said in str(refused)
+
+
+async def test_an_event_that_is_too_large_goes_as_a_reference(rig: RabbitRig) -> None:
+    """By EVENT__OVERSIZE=reference, the default, what is above MAX_BYTES arrives without its body."""
+    outcome = await _outcome(rig, padding=15_000, oversize="reference")
+
+    assert isinstance(outcome, Shed)
+    [event] = await rig.received()
+    assert b"tickets" in event.body
+
+
+async def test_a_lost_server_is_noticed_at_once(rig: RabbitRig) -> None:
+    """Whoever waits for a confirmation learns that the connection is gone, without a deadline."""
+    async with plugin.connect(rig.config) as sink:
+        await rig.kill()
+        outcomes = await asyncio.wait_for(sink.deliver([sample(1), sample(2)]), 5)
+
+    assert [type(outcome) for outcome in outcomes] == [Unavailable, Unavailable]
+
+
+def test_no_resource_reaches_the_place_of_another() -> None:
+    """Keys are different, words are what bindings expect, and none is too long for AMQP."""
+    names = ["a", "a.b", "a/b", "", "~", "#", "*", "š" * 300, "š" * 301, "." * 120, "." * 121, "a" * 250]
+
+    keys = [routing_key(sample(1, resource=name)) for name in names]
+
+    assert len({*keys, routing_key(sample(1, resource=None))}) == len(names) + 1
+    assert {key.count(".") for key in keys} == {2}
+    assert max(map(len, keys)) <= 255
+
+
+def test_a_password_in_plaintext_is_cautioned() -> None:
+    """It is not on the loopback, and not with TLS."""
+    cautioned = [bool(list(RabbitConfig(url=f"{url}/shop").cautions())) for url in URLS]
+
+    assert cautioned == [True, False, False]
+
+
+async def _outcome(rig: RabbitRig, *, padding: int = 0, **settings: object) -> object:
+    """Deliver one event with other settings, and give what the sink says of it."""
+    changed = rig.config.model_copy(update=settings)
     try:
-        async with plugin.connect(rig.config.model_copy(update=settings)) as sink:
-            [outcome] = await sink.deliver([message])
+        async with plugin.connect(changed) as sink:
+            [outcome] = await sink.deliver([sample(1, padding=padding)])
             return outcome
     except Unavailable as error:
         return error

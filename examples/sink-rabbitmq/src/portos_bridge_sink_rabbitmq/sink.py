@@ -5,21 +5,17 @@ import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
-from aiormq import exceptions as amqp
-from aiormq.abc import AbstractChannel
-from aiormq.connection import Connection, TransportFactory
-from pamqp.commands import Basic
+import aiormq
 from yarl import URL
 
 from bridge.errors import Rejected, Unavailable
 from bridge.message import Message
-from bridge.ports import Outcome, Shed, turns
+from bridge.ports import Outcome, Shed, SinkPlugin, turns
 from bridge.tls import UnusableFile, trouble
-from portos_bridge_sink_rabbitmq.config import RabbitConfig
-from portos_bridge_sink_rabbitmq.records import explain
+from portos_bridge_sink_rabbitmq.layout import RabbitConfig, explain
 
 
-class _Socket(TransportFactory):
+class _Socket(aiormq.TransportFactory):
     writer: asyncio.StreamWriter | None = None
 
     async def create(self, url: URL, **options: ssl.SSLContext) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -28,33 +24,30 @@ class _Socket(TransportFactory):
 
 
 @asynccontextmanager
-async def connect(config: RabbitConfig) -> AsyncIterator["RabbitSink"]:
+async def connect(config: RabbitConfig) -> AsyncIterator["_Sink"]:
     """Connect, log in, and see that the exchange is there; raises `Unavailable`."""
     url = URL(config.url).with_user(config.username).with_password(config.password.get_secret_value())
-    socket = _Socket()
     with _failures():
         context = await asyncio.to_thread(config.tls_context) if url.scheme == "amqps" else None
-        connection = Connection(url.with_query(heartbeat=0), transport_factory=socket, ssl=context)
-        await connection.connect()
+    socket = _Socket()
+    connection = aiormq.Connection(url.with_query(heartbeat=0), transport_factory=socket, ssl=context)
     try:
         with _failures():
-            sink = RabbitSink(config, await connection.channel())
+            await connection.connect()
+            sink = _Sink(config, await connection.channel())
         await sink.deliver([])
         yield sink
     except BaseException:
-        if socket.writer:  # aborted, since the library waits for a silent server to say goodbye
+        if socket.writer:  # what is unsent is of no more use, and closing would wait for a silent server
             socket.writer.transport.abort()
         raise
     finally:
         await connection.close()
 
 
-class RabbitSink:
-    """See `bridge.ports.Sink`."""
-
-    def __init__(self, config: RabbitConfig, channel: AbstractChannel) -> None:
-        self._config = config
-        self._channel = channel
+class _Sink:
+    def __init__(self, config: RabbitConfig, channel: aiormq.abc.AbstractChannel) -> None:
+        self._config, self._channel = config, channel
 
     async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
         """Publish together what concerns different resources, and in turn what concerns one."""
@@ -63,9 +56,7 @@ class RabbitSink:
                 await self._channel.exchange_declare(self._config.exchange, passive=True)
         outcomes: list[Outcome] = []
         for turn in turns(batch):
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._publish(message), name="rabbitmq: publish") for message in turn]
-            outcomes += [task.result() for task in tasks]
+            outcomes += await asyncio.gather(*map(self._publish, turn))
             if any(isinstance(outcome, Unavailable) for outcome in outcomes):
                 break
         return outcomes + [Unavailable("not sent", reason="refused")] * (len(batch) - len(outcomes))
@@ -73,13 +64,10 @@ class RabbitSink:
     async def _publish(self, message: Message) -> Outcome:
         try:
             sent = explain(self._config, message)
-            properties = Basic.Properties("application/json", headers=dict(sent.headers), message_id=message.id)
-            properties.delivery_mode = 2  # persistent
-            exchange, key = self._config.exchange, sent.topic
+            about = aiormq.spec.Basic.Properties("application/json", None, dict(sent.headers), 2, message_id=message.id)
+            publish, exchange = self._channel.basic_publish, self._config.exchange
             with _failures():
-                await self._channel.basic_publish(
-                    sent.payload, exchange=exchange, routing_key=key, properties=properties, mandatory=True
-                )
+                await publish(sent.payload, exchange=exchange, routing_key=sent.topic, properties=about, mandatory=True)
         except (Rejected, Unavailable) as outcome:
             return outcome
         return None if sent.payload is message.body else Shed(f"MAX_BYTES is {self._config.max_bytes}")
@@ -95,15 +83,16 @@ def _failures() -> Iterator[None]:
     except ssl.SSLError as error:
         why = trouble(error, "URL")
         raise Unavailable(why.text, reason="tls", hold=why.lasts) from error
-    except amqp.PublishError as error:
-        text = f"returned; bind a queue to the exchange: {error.args}"
-        raise Unavailable(text, reason="refused", hold=True) from error
-    except amqp.DeliveryError as error:
-        raise Unavailable("refused by a queue: is it full?", reason="refused", hold_after=3) from error
-    except (amqp.ProbableAuthenticationError, amqp.AuthenticationError) as error:
-        raise Unavailable(f"check USERNAME, PASSWORD: {error}", reason="unauthorized", hold=True) from error
-    except (amqp.ChannelClosed, amqp.InvalidFrameError) as error:
-        text = f"check EXCHANGE, MAX_BYTES, the vhost in URL, rights: {error}"
-        raise Unavailable(text, reason="refused", hold=True) from error
-    except (amqp.AMQPError, amqp.ChannelInvalidStateError, OSError, StopAsyncIteration) as error:
+    except aiormq.PublishError as error:
+        raise Unavailable(f"bind a queue to the exchange, for {error.args}", reason="refused", hold=True) from error
+    except aiormq.DeliveryError as error:
+        raise Unavailable(f"see whether a queue is full: {error}", reason="refused", hold_after=3) from error
+    except (aiormq.ProbableAuthenticationError, aiormq.AuthenticationError) as error:
+        raise Unavailable(f"check USERNAME and PASSWORD: {error}", reason="unauthorized", hold=True) from error
+    except (aiormq.ChannelClosed, aiormq.InvalidFrameError) as error:  # the latter is how a refused vhost shows
+        raise Unavailable(f"check vhost, EXCHANGE, rights, MAX_BYTES: {error}", reason="refused", hold=True) from error
+    except (aiormq.AMQPError, aiormq.exceptions.ChannelInvalidStateError, OSError, StopAsyncIteration) as error:
         raise Unavailable(f"no connection to the server: {error!r}", reason="network") from error
+
+
+plugin = SinkPlugin(config=RabbitConfig, connect=connect, explain=explain)
