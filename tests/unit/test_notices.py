@@ -12,7 +12,7 @@ from bridge.health import Heartbeat
 from bridge.journal import Journal
 from bridge.metrics import Catalogue
 from bridge.notices import Notices
-from bridge.ports import Notice, SourceActivity
+from bridge.ports import Notice
 from bridge.settings import Settings
 from bridge.settings.core import Auth, Hub, Subscribe
 from bridge.settings.loading import Configuration
