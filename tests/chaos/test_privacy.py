@@ -94,7 +94,7 @@ def _spoken(
         yield (
             world,
             _published([*world.kafka_reader.read(), *own]),
-            _published([*world.mqtt_reader.read(), *world.mqtt_reader.own(), *world.mqtt_reader.notices()]),
+            _published([*world.mqtt_reader.read(), *world.mqtt_reader.own()]),
         )
 
 
@@ -156,12 +156,14 @@ def test_what_must_not_leave_is_nowhere(
     ):
         pages, log = _pages(world), world.bridge.log().encode()
         imbalance = world.bridge.metric("portos_bridge_ledger_imbalance_events")
+        notices = _published(world.mqtt_reader.notices())
         journal, on_disk = _stopped(world)
         letters = _dead_letters(journal)
 
     windows = 1
     assert (len(kafka), len(mqtt)) == (left - refused + windows, left + windows)
-    assert _hits(*kafka, *mqtt) == []
+    assert len(notices) >= 3, "state, info and health"
+    assert _hits(*kafka, *mqtt, *notices) == []
     assert _hits(*pages, log) == []
     assert _hits(*on_disk) == []
     assert (len(letters["source"]), len(letters.get("kafka", []))) == (2, refused)
