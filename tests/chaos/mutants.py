@@ -28,17 +28,18 @@ sqlite3.connect = lambda *words, **named: connect(*words, factory=Unsynced, **na
 
 FORGETFUL = """
 import sys
-import sinks.mqtt.sink
+from sinks.mqtt.sink import MqttSink
 
-class Forgetful(sinks.mqtt.sink.MqttSink):
-    async def deliver(self, batch):
-        kept = [index for index, message in enumerate(batch) if message.version != 2]
-        outcomes = [None] * len(batch)
-        for index, outcome in zip(kept, await super().deliver([batch[index] for index in kept])):
-            outcomes[index] = outcome
-        return outcomes
+honest = MqttSink.deliver
 
-sinks.mqtt.sink.MqttSink = Forgetful
+async def deliver(self, batch):
+    kept = [index for index, message in enumerate(batch) if message.version != 2]
+    outcomes = [None] * len(batch)
+    for index, outcome in zip(kept, await honest(self, [batch[index] for index in kept])):
+        outcomes[index] = outcome
+    return outcomes
+
+MqttSink.deliver = deliver
 """
 """The MQTT sink confirms the second version of every resource and never sends it."""
 

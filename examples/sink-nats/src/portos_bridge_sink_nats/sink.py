@@ -12,7 +12,7 @@ from nats.aio.subscription import Subscription
 from nats.errors import ConnectionClosedError, Error, NoServersError, SecureConnWantedError
 from nkeys import NkeysError  # type: ignore[import-untyped]
 
-from bridge.errors import Unavailable
+from bridge.errors import BridgeError, Unavailable
 from bridge.message import Message
 from bridge.ports import Outcome, turns
 from bridge.tls import UnusableFile
@@ -133,7 +133,8 @@ class NatsSink:
         api = f"$JS.{self._config.domain}.API" if self._config.domain else "$JS.API"
         target = f"{api}.STREAM.INFO.{self._config.stream}"
         [answer] = await self._ask([(target, b"", {})])
-        if trouble := outcome(self._config, target, answer):
+        trouble = outcome(self._config, target, answer)
+        if isinstance(trouble, BridgeError):
             raise trouble
 
     async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
