@@ -1,5 +1,6 @@
 """What `check --connect` says of a real cluster's topics, what it creates, and which rights it names as missing."""
 
+import asyncio
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -163,6 +164,15 @@ async def test_brokers_that_make_topics_by_themselves_are_known() -> None:
     assert topic(config, "tickets") not in there
 
 
+async def changed(config: KafkaConfig, before: Finding) -> Finding:
+    """Look until there is something else to say: brokers learn of a right a little after the tool has said so."""
+    async with asyncio.timeout(30):
+        while True:
+            now = (await look(config, examples("tickets")))[0]
+            if now != before:
+                return now
+
+
 async def test_a_missing_right_is_named_and_the_command_told_gives_it(strict: SecuredKafka) -> None:
     """From no right at all to a topic that is as it should be, by doing what each line says."""
     config = as_scram(strict)
@@ -170,9 +180,9 @@ async def test_a_missing_right_is_named_and_the_command_told_gives_it(strict: Se
 
     nothing = (await look(config, examples("tickets")))[0]
     run_tool(strict.bootstrap, command_in(nothing, "kafka-acls.sh").replace(" --operation Write", ""))
-    describing = (await look(config, examples("tickets")))[0]
+    describing = await changed(config, nothing)
     run_tool(strict.bootstrap, command_in(describing, "kafka-acls.sh"))
-    both = (await look(config, examples("tickets")))[0]
+    both = await changed(config, describing)
 
     revoke_all(strict.bootstrap)
     assert (nothing.rank, describing.rank, both.rank) == ("failed", "failed", "warning")
