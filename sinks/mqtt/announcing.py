@@ -17,11 +17,12 @@ class AnnouncingMqttSink(MqttSink):
     async def announce(self, notice: Notice) -> Rejected | None:
         """Publish a notice, and wait until the broker has confirmed it."""
         topic = notice_topic(self._config, notice.name)
-        packet_of = partial(notice_packet, self._config, notice, retained=notice.kept and self._retains)
-        size = len(packet_of(1))
-        if size > self._largest_packet_bytes:
-            text = f"{size} bytes; the broker takes packets of {self._largest_packet_bytes}"
-            return Rejected(text, reason="too_large", target=topic)
+        retained, most = notice.kept and self._retains, self._largest_packet_bytes
+        packet_of = partial(notice_packet, self._config, notice, most, retained=retained)
+        try:
+            packet_of(1)
+        except Rejected as error:
+            return error
         self._present = True
         refusal = notice_refused(await self.publish_aside(packet_of), topic)
         self._present = notice != OFFLINE or refusal is not None

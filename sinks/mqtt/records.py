@@ -32,13 +32,15 @@ __all__ = [
     "lasting_properties",
     "packet_builder",
     "packets",
-    "variable_byte_integer",
+    "publication",
+    "with_length",
 ]
 
 LARGEST_PACKET_BYTES = 268_435_455 + 5
 """The largest packet that MQTT can frame (5.0, 1.5.5)."""
 
 _PUBLISH_QOS_1 = b"\x32"
+_RETAINED_QOS_1 = b"\x33"
 _CONTENT_TYPE = b"\x03\x00\x10application/json"
 STRUCTURED_PROPERTIES = b"\x03" + len(STRUCTURED_CONTENT_TYPE).to_bytes(2, "big") + STRUCTURED_CONTENT_TYPE.encode()
 """The properties of a message in structured mode, without their length."""
@@ -69,15 +71,22 @@ def packet_builder(config: MqttConfig, max_packet_bytes: int) -> Callable[[Messa
                 body, properties = message.body, _properties(message, site, now)
         except UnicodeEncodeError as error:
             raise Rejected("a name of the event is no valid Unicode", reason="invalid") from error
-        rest = 2 + len(topic) + 2 + len(properties) + len(body)
-        length = variable_byte_integer(rest)
-        if 1 + len(length) + rest > max_packet_bytes:
-            text = f"{rest} bytes; the broker takes packets of {max_packet_bytes}"
-            raise Rejected(text, reason="too_large", target=topic.decode())
-        identifier = packet_id.to_bytes(2, "big")
-        return b"".join((_PUBLISH_QOS_1, length, len(topic).to_bytes(2, "big"), topic, identifier, properties, body))
+        return publication(topic, packet_id, properties, body, max_packet_bytes)
 
     return packet
+
+
+def publication(  # noqa: PLR0913 - what a packet is made of
+    topic: bytes, packet_id: int, properties: bytes, body: bytes, max_packet_bytes: int, *, retained: bool = False
+) -> bytes:
+    """Write a PUBLISH packet, or reject one that is too large; `properties` are those with their length, if any."""
+    rest = 2 + len(topic) + 2 + len(properties) + len(body)
+    length = _variable_byte_integer(rest)
+    if 1 + len(length) + rest > max_packet_bytes:
+        text = f"{rest} bytes; the broker takes packets of {max_packet_bytes}"
+        raise Rejected(text, reason="too_large", target=topic.decode())
+    first, identifier = _RETAINED_QOS_1 if retained else _PUBLISH_QOS_1, packet_id.to_bytes(2, "big")
+    return b"".join((first, length, len(topic).to_bytes(2, "big"), topic, identifier, properties, body))
 
 
 def fitted(
@@ -107,7 +116,12 @@ def _with_expiry(packed: bytes, message: Message, now: float) -> bytes:
     """Write properties with their length, and before them when the message expires, if it does."""
     if message.expires_at is not None:
         packed = _MESSAGE_EXPIRY + expiry_seconds(message.expires_at, now).to_bytes(4, "big") + packed
-    return variable_byte_integer(len(packed)) + packed
+    return with_length(packed)
+
+
+def with_length(packed: bytes) -> bytes:
+    """Write properties as a packet has them, with their length before them."""
+    return _variable_byte_integer(len(packed)) + packed
 
 
 def expiry_seconds(expires_at: float, now: float) -> int:
@@ -155,7 +169,7 @@ def _head(name: str) -> bytes:
 
 
 @lru_cache(maxsize=8192)
-def variable_byte_integer(number: int) -> bytes:
+def _variable_byte_integer(number: int) -> bytes:
     """Write a length as MQTT does (5.0, 1.5.5): seven bits a byte, the least significant first."""
     written = bytearray()
     while True:

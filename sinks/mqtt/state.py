@@ -5,15 +5,13 @@ Pure. Beside the states a mark is retained, below the bridge's own topics: a bro
 
 from collections.abc import Callable
 
-from bridge.errors import Rejected
 from bridge.message import OWN_EVENTS, Message, structured
 from sinks.mqtt.config import MqttConfig
-from sinks.mqtt.records import STRUCTURED_PROPERTIES, lasting_properties, variable_byte_integer
+from sinks.mqtt.records import STRUCTURED_PROPERTIES, lasting_properties, publication, with_length
 from sinks.mqtt.state_topic import state_topics
 
 __all__ = ["mark_of", "mark_topic", "state_packet_builder"]
 
-_RETAINED_QOS_1 = b"\x33"
 _MARK = f"{OWN_EVENTS}state.mark"
 _PLAIN_TEXT = b"\x01\x01"  # Payload Format Indicator: UTF-8 (5.0, 3.3.2.3.2)
 
@@ -45,12 +43,7 @@ def state_packet_builder(config: MqttConfig, max_packet_bytes: int) -> Callable[
             topic = topic_of(message.resource or "", message.resource_id or "")
             properties = STRUCTURED_PROPERTIES if in_one and body else lasting_properties(message, site)
             body = structured(message, site) if in_one and body else body
-        packed = variable_byte_integer(len(properties)) + properties if with_properties else b""
-        rest = b"".join((len(topic).to_bytes(2, "big"), topic, packet_id.to_bytes(2, "big"), packed, body))
-        length = variable_byte_integer(len(rest))
-        if 1 + len(length) + len(rest) > max_packet_bytes:
-            text = f"{len(rest)} bytes; the broker takes packets of {max_packet_bytes}"
-            raise Rejected(text, reason="too_large", target=topic.decode())
-        return b"".join((_RETAINED_QOS_1, length, rest))
+        packed = with_length(properties) if with_properties else b""
+        return publication(topic, packet_id, packed, body, max_packet_bytes, retained=True)
 
     return packet

@@ -13,6 +13,7 @@ from sinks.mqtt import plugin
 from sinks.mqtt.announcing import AnnouncingMqttSink
 from sinks.mqtt.config import MqttConfig
 from sinks.mqtt.notices import notice_packet
+from sinks.mqtt.records import LARGEST_PACKET_BYTES
 from tests.support import until
 from tests.unit.sinks.mqtt.fake_broker import DISCONNECT, FakeBroker, puback
 
@@ -91,7 +92,7 @@ async def test_a_broker_that_retains_nothing_is_not_asked_to() -> None:
 
 async def test_a_notice_that_is_too_large_for_the_broker_is_not_sent() -> None:
     """Maximum Packet Size of CONNACK (5.0, 3.2.2.3.6): one byte more would end the connection."""
-    size = len(notice_packet(MqttConfig(url="mqtt://broker"), INFO, 1, retained=True))
+    size = len(notice_packet(MqttConfig(url="mqtt://broker"), INFO, LARGEST_PACKET_BYTES, 1, retained=True))
     for limit in (size - 1, size):
         connack = b"\x20\x08\x00\x00\x05\x27" + limit.to_bytes(4, "big")
         async with FakeBroker(connack=connack) as broker, connected(broker) as sink:
