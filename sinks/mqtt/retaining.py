@@ -17,8 +17,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from bridge.errors import Unavailable
 from bridge.ports import StateConnection, StateTopics
 from sinks.mqtt.config import MqttConfig
-from sinks.mqtt.connection import open_connection
 from sinks.mqtt.sink import MqttSink
+from sinks.mqtt.starting import opened
 from sinks.mqtt.state import mark_of, mark_topic, state_packet_builder
 
 __all__ = ["state"]
@@ -40,13 +40,9 @@ def state(config: MqttConfig) -> StateTopics | None:
 @asynccontextmanager
 async def _connect(config: MqttConfig) -> AsyncIterator[StateConnection]:
     sink = _RetainingMqttSink(config, asyncio.get_running_loop())
-    await open_connection(config, sink)
-    try:
-        await sink.accepted()
+    async with opened(config, sink):
         await sink.look()
         yield StateConnection(sink, sink)
-    finally:
-        await sink.close()
 
 
 class _RetainingMqttSink(MqttSink):

@@ -9,20 +9,27 @@ from sinks.mqtt.config import MqttConfig
 from sinks.mqtt.connection import open_connection
 from sinks.mqtt.sink import MqttSink
 
-__all__ = ["connect"]
+__all__ = ["connect", "opened"]
 
 
 @asynccontextmanager
 async def connect(config: MqttConfig) -> AsyncIterator[MqttSink]:
-    """Connect to the broker; raise `Unavailable` where it is not there or does not want us.
+    """Connect for events; see `opened`."""
+    loop = asyncio.get_running_loop()
+    sink = AnnouncingMqttSink(config, loop) if config.announce else MqttSink(config, loop)
+    async with opened(config, sink):
+        yield sink
+
+
+@asynccontextmanager
+async def opened(config: MqttConfig, sink: MqttSink) -> AsyncIterator[None]:
+    """Connect a sink to the broker; raise `Unavailable` where it is not there or does not want us.
 
     Cancelling leaves nothing behind. Leaving sends DISCONNECT and does not wait for the broker.
     """
-    loop = asyncio.get_running_loop()
-    sink = AnnouncingMqttSink(config, loop) if config.announce else MqttSink(config, loop)
     await open_connection(config, sink)
     try:
         await sink.accepted()
-        yield sink
+        yield
     finally:
         await sink.close()
