@@ -42,13 +42,21 @@ class Renewal:
 
         Raises `Unavailable`, held, where a file is of no use.
         """
+        config, renewed = await self.current()
+        async with connect(config) as sink:
+            yield renewed(sink)
+
+    async def current(self) -> tuple[SinkConfig, Callable[[Sink], Sink]]:
+        """Give the settings with what the files hold now, and what ends a connection made with them as `connect` does.
+
+        Raises `Unavailable` as `connect` does.
+        """
         try:
             now, config = await asyncio.to_thread(self._read)
         except ConfigError as error:
             raise Unavailable("; ".join(error.problems), reason="unauthorized", hold=True) from error
         log.redact_for(self._name, secret_values(config))
-        async with connect(config) as sink:
-            yield _Renewed(sink, self._name, self, now) if self._paths else sink
+        return config, lambda sink: _Renewed(sink, self._name, self, now) if self._paths else sink
 
     async def contents(self) -> Mapping[str, bytes]:
         """Give what tells one content of the files from another, by variable."""

@@ -16,7 +16,7 @@ from bridge.journal import Journal, within_volume
 from bridge.link import UNCOUNTED, Link, Times
 from bridge.message import Message
 from bridge.pipeline import keep
-from bridge.ports import Mark, Sink, SinkPlugin, StateConnection
+from bridge.ports import SinkPlugin, StateConnection
 from bridge.renewal import Renewal
 from bridge.settings import Settings, SinkConfig
 from bridge.state.feeding import READER, Feeding
@@ -98,16 +98,9 @@ class States:
 
 @asynccontextmanager
 async def _connected(renewal: Renewal, plugin: SinkPlugin[Any]) -> AsyncIterator[StateConnection]:
-    marks: list[Mark | None] = []
-
-    @asynccontextmanager
-    async def connect(config: SinkConfig) -> AsyncIterator[Sink]:
-        topics = plugin.state and plugin.state(config)
-        if not topics:  # what its files hold does not make it so
-            raise Unavailable("there is nowhere to publish states to", reason="unexpected")
-        async with topics.connect() as connection:
-            marks.append(connection.mark)
-            yield connection.sink
-
-    async with renewal.connect(connect) as sink:
-        yield StateConnection(sink, marks[0])
+    config, renewed = await renewal.current()
+    topics = plugin.state and plugin.state(config)
+    if not topics:  # what its files hold does not make it so
+        raise Unavailable("there is nowhere to publish states to", reason="unexpected")
+    async with topics.connect() as connection:
+        yield StateConnection(renewed(connection.sink), connection.mark)
