@@ -36,6 +36,8 @@ class Shedding:
         `refusals` is how often the page's first message was refused before, as in `bridge.policy`: what would be buried
         for a connection that it ends is shortened first.
         """
+        if not self._refused and outcomes.count(None) == len(outcomes):
+            return outcomes  # as nearly always: nothing is asked message by message
         noted = list(outcomes)
         for index, (message, seq, outcome) in enumerate(zip(page.messages, page.seqs, outcomes, strict=False)):
             if outcome is None and seq in self._refused:
