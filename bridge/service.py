@@ -7,7 +7,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -143,24 +143,9 @@ class _Bridge:
                 ),
                 asyncio.TaskGroup() as group,
             ):
-                eternal = [
-                    group.create_task(self._heartbeat.beat(), name="heartbeat"),
-                    group.create_task(journal.failed(), name="journal watch"),
-                    group.create_task(journal.shrink(), name="journal shrinking"),
-                    group.create_task(audit.run(), name="audit"),
-                    group.create_task(expire(journal, self._settings.dlq.keep_seconds), name="dead letters"),
-                ]
-                eternal += [
-                    group.create_task(
-                        self._deliver(name, journal, Presence(name, notices.report(name), stop.is_set)),
-                        name=f"sink {name}",
-                    )
-                    for name in self._sink_links
-                ]
-                eternal += [
-                    group.create_task(self._copy(name, connect, journal), name=f"copies {name}")
-                    for name, connect in self._copies()
-                ]
+                presences = {name: Presence(name, notices.report(name), stop.is_set) for name in self._sink_links}
+                jobs = self._jobs(journal, audit, presences)
+                eternal = [group.create_task(job, name=name) for name, job in jobs]
                 eternal += [group.create_task(job(), name=name) for name, job in state_jobs.items()]
                 await self._take_in(journal, stop)
                 await self._drain(journal)
@@ -168,6 +153,20 @@ class _Bridge:
                 for task in eternal:
                     task.cancel()
         _log.info("stopped in order")
+
+    def _jobs(
+        self, journal: Journal, audit: Audit, presences: Mapping[str, Presence]
+    ) -> Iterator[tuple[str, Coroutine[Any, Any, object]]]:
+        """Give what runs as long as the bridge does, by name, but for taking in and for states."""
+        yield "heartbeat", self._heartbeat.beat()
+        yield "journal watch", journal.failed()
+        yield "journal shrinking", journal.shrink()
+        yield "audit", audit.run()
+        yield "dead letters", expire(journal, self._settings.dlq.keep_seconds)
+        for name, presence in presences.items():
+            yield f"sink {name}", self._deliver(name, journal, presence)
+        for name, connect in self._copies():
+            yield f"copies {name}", self._copy(name, connect, journal)
 
     @asynccontextmanager
     async def _journal(self) -> AsyncIterator[Journal]:
