@@ -1,36 +1,30 @@
 """The chart under both Helm majors: it lints, what it renders is valid, confined, and made of variables that exist."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from bridge.settings.reference import PREFIX, variables
 from helm.schema import models
-from tests.deploy.tools import CHART, helms, need_helm, output, rendered, run, validator, values_files
+from tests.deploy.tools import (
+    CHART,
+    DEFAULT,
+    helms,
+    need_helm,
+    one,
+    output,
+    pod,
+    rendered,
+    run,
+    secret_files,
+    validator,
+    values_files,
+)
 
 pytestmark = pytest.mark.helm
 
 VALUES = pytest.mark.parametrize("values", values_files(), ids=lambda path: path.name.removesuffix("-values.yaml"))
-DEFAULT = CHART / "ci" / "default-values.yaml"
-
-
-def one(objects: Any, kind: str) -> Any:
-    (found,) = [item for item in objects if item["kind"] == kind]
-    return found
-
-
-def pod(objects: Any) -> Any:
-    return one(objects, "StatefulSet")["spec"]["template"]["spec"]
-
-
-def secret_files(objects: Any) -> Iterator[tuple[str, str, str]]:
-    for volume in pod(objects)["volumes"]:
-        for source in volume.get("projected", {}).get("sources", []):
-            for item in source["secret"]["items"]:
-                yield source["secret"]["name"], item["key"], item["path"]
 
 
 def test_both_majors_are_tested() -> None:

@@ -4,18 +4,15 @@ import os
 import re
 import subprocess
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from tests.deploy.tools import CHART, ROOT, output, rendered, run
+from tests.deploy.tools import CHART, DEFAULT, ROOT, one, output, pod, rendered, run, secret_files
 from tests.reference.walk import block, lay_out
 from tests.support import unavailable
 
-DEFAULT = CHART / "ci" / "default-values.yaml"
 PROGRAM = ROOT / ".venv-examples" / "bin" / "portos-bridge"
 SINK = "PORTOS_BRIDGE_SINK__REDIS__"
 PASSWORD = "C4nary-redis-71be"
@@ -27,22 +24,6 @@ def values(tmp_path: Path) -> Path:
     file = tmp_path / "values.yaml"
     file.write_text(block("yaml", "otherSinks:"), encoding="utf-8")
     return file
-
-
-def one(objects: Any, kind: str) -> Any:
-    (found,) = [item for item in objects if item["kind"] == kind]
-    return found
-
-
-def pod(objects: Any) -> Any:
-    return one(objects, "StatefulSet")["spec"]["template"]["spec"]
-
-
-def secret_files(objects: Any) -> Iterator[tuple[str, str, str]]:
-    for volume in pod(objects)["volumes"]:
-        for source in volume.get("projected", {}).get("sources", []):
-            for item in source["secret"]["items"]:
-                yield source["secret"]["name"], item["key"], item["path"]
 
 
 @pytest.mark.helm

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,25 @@ from tests.support import unavailable
 
 __all__ = [
     "CHART",
+    "DEFAULT",
     "ROOT",
     "compose_file",
     "helms",
     "need_docker",
     "need_helm",
+    "one",
     "output",
+    "pod",
     "rendered",
     "run",
+    "secret_files",
     "validator",
     "values_files",
 ]
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "portos-bridge"
+DEFAULT = CHART / "ci" / "default-values.yaml"
 _MADE = ROOT / ".venv-chart" / "bin"
 
 
@@ -55,6 +60,25 @@ def validator() -> str:
 def values_files() -> Sequence[Path]:
     """Name the sets of values that the chart brings along to be tested with."""
     return sorted((CHART / "ci").glob("*-values.yaml"))
+
+
+def one(objects: Any, kind: str) -> Any:
+    """Give the only object of a kind."""
+    (found,) = [item for item in objects if item["kind"] == kind]
+    return found
+
+
+def pod(objects: Any) -> Any:
+    """Give the specification of the bridge's pod."""
+    return one(objects, "StatefulSet")["spec"]["template"]["spec"]
+
+
+def secret_files(objects: Any) -> Iterator[tuple[str, str, str]]:
+    """Give the secret, the key and the path of every file of secrets in the pod."""
+    for volume in pod(objects)["volumes"]:
+        for source in volume.get("projected", {}).get("sources", []):
+            for item in source["secret"]["items"]:
+                yield source["secret"]["name"], item["key"], item["path"]
 
 
 def need_docker(*images: str) -> None:
