@@ -68,6 +68,12 @@ class Hub(OnProgram):
         self.program = Program(command, self.folder / "log")
         self._start()
 
+    @property
+    def login(self) -> dict[str, str]:
+        """Give the settings of a bridge that logs in here."""
+        user = {"AUTH__USERNAME": self.username, "AUTH__PASSWORD": self.password}
+        return {"HUB__URL": self.url, **user, "AUTH__DEVICE_NAME": "BRIDGE1"}
+
     def _start(self) -> None:
         self.program.start(self.reachable, 30)
 

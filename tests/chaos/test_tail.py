@@ -27,10 +27,7 @@ def hub() -> Iterator[Hub]:
 def _environment(folder: Path, hub: Hub, **settings: str) -> dict[str, str]:
     usual = {
         "SINKS": "kafka,mqtt",
-        "HUB__URL": hub.url,
-        "AUTH__USERNAME": hub.username,
-        "AUTH__PASSWORD": hub.password,
-        "AUTH__DEVICE_NAME": "BRIDGE1",
+        **hub.login,
         "SUBSCRIBE__RESOURCES": "tickets,customers",
         "SINK__KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
         "SINK__MQTT__URL": f"mqtt://127.0.0.1:{free_port()}",

@@ -134,10 +134,7 @@ def opened(
     folder = Path(tempfile.mkdtemp(prefix="world-"))
     usual = {
         "SINKS": "kafka,mqtt",
-        "HUB__URL": hub.url,
-        "AUTH__USERNAME": hub.username,
-        "AUTH__PASSWORD": hub.password,
-        "AUTH__DEVICE_NAME": "BRIDGE1",
+        **hub.login,
         "SUBSCRIBE__RESOURCES": ",".join((*FIRST, *SECOND)),
         "SINK__KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap,
         "SINK__KAFKA__TOPIC_TEMPLATE": f"{name}.{{resource}}",

@@ -51,14 +51,12 @@ class Place:
     def bridge(self, **settings: str) -> BridgeProcess:
         usual = {
             "SINKS": "stdout",
+            **self.hub.login,
             "HUB__URL": self.wire.url,
             "HUB__CA_FILE": str(self.ca_file),
             "HUB__CLIENT_CERT_FILE": str(self.cert_file),
             "HUB__CLIENT_KEY_FILE": str(self.key_file),
             "HUB__CLIENT_KEY_PASSWORD": "of the key",
-            "AUTH__USERNAME": self.hub.username,
-            "AUTH__PASSWORD": self.hub.password,
-            "AUTH__DEVICE_NAME": "BRIDGE1",
             "SUBSCRIBE__RESOURCES": "tickets",
             "DELIVERY__HOLD_PAUSE_SECONDS": "1",
         }

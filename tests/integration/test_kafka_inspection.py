@@ -215,10 +215,7 @@ def test_the_program_says_what_is_missing_creates_it_and_then_delivers(broker: K
     hub = start_simulator("--rate", "0")
     settings = {
         "SINKS": "kafka",
-        "HUB__URL": hub.url,
-        "AUTH__USERNAME": hub.username,
-        "AUTH__PASSWORD": hub.password,
-        "AUTH__DEVICE_NAME": "BRIDGE1",
+        **hub.login,
         "SUBSCRIBE__RESOURCES": "tickets",
         "SINK__KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap,
         "SINK__KAFKA__TOPIC_TEMPLATE": f"{prefix}.{{resource}}",

@@ -282,10 +282,7 @@ def rotating(broker: SecuredMosquitto, hub: Hub, folder: Path) -> tuple[BridgePr
     }
     usual = {
         "SINKS": "mqtt",
-        "HUB__URL": hub.url,
-        "AUTH__USERNAME": hub.username,
-        "AUTH__PASSWORD": hub.password,
-        "AUTH__DEVICE_NAME": "BRIDGE1",
+        **hub.login,
         "SUBSCRIBE__RESOURCES": "tickets",
         "SUBSCRIBE__LICENCE": "false",
         "DELIVERY__HOLD_PAUSE_SECONDS": "1",
