@@ -37,10 +37,7 @@ def shop() -> Iterator[Hub]:
 def settings(hub: Hub, broker: MqttBroker, base: str, **further: str) -> dict[str, str]:
     return {
         "SINKS": "mqtt",
-        "HUB__URL": hub.url,
-        "AUTH__USERNAME": hub.username,
-        "AUTH__PASSWORD": hub.password,
-        "AUTH__DEVICE_NAME": "BRIDGE1",
+        **hub.login,
         "SUBSCRIBE__RESOURCES": "tickets,orders",
         "SINK__MQTT__URL": broker.url,
         "SINK__MQTT__BASE_TOPIC": base,
@@ -59,6 +56,20 @@ def bridge(folder: Path, hub: Hub, broker: MqttBroker, base: str, **further: str
         process.kill9()
 
 
+@contextmanager
+def online(
+    folder: Path, hub: Hub, broker: MqttBroker, base: str, **further: str
+) -> Iterator[tuple[NoticeReader, BridgeProcess]]:
+    """Give a reader that was there before the bridge, and a bridge that has said that it is online."""
+    with (
+        NoticeReader(broker.host, broker.port, base) as reader,
+        bridge(folder, hub, broker, base, **further) as process,
+    ):
+        process.start()
+        reader.wait_for_state("online", 10)
+        yield reader, process
+
+
 def name() -> str:
     return f"p{uuid4().hex[:8]}"
 
@@ -68,12 +79,7 @@ def test_the_broker_is_told_first_then_come_the_events_and_last_that_the_bridge_
 ) -> None:
     """On every connection: state, info, health, what waited in the journal; `offline` before DISCONNECT."""
     base = name()
-    with (
-        NoticeReader(broker.host, broker.port, base) as reader,
-        bridge(tmp_path, shop, broker, base) as process,
-    ):
-        process.start()
-        reader.wait_for_state("online", 10)
+    with online(tmp_path, shop, broker, base) as (reader, process):
         shop.change("tickets")
         wait_until(lambda: reader.heard("resources/tickets"), 10, "the event has arrived")
         assert process.terminate() == 0
@@ -100,12 +106,7 @@ def test_the_broker_is_told_first_then_come_the_events_and_last_that_the_bridge_
 def test_a_killed_bridge_is_told_to_be_offline_by_the_broker(shop: Hub, broker: MqttBroker, tmp_path: Path) -> None:
     """The will: at once for a kill, since the kernel closes the socket."""
     base = name()
-    with (
-        NoticeReader(broker.host, broker.port, base) as reader,
-        bridge(tmp_path, shop, broker, base) as process,
-    ):
-        process.start()
-        reader.wait_for_state("online", 10)
+    with online(tmp_path, shop, broker, base) as (reader, process):
         process.kill9()
         reader.wait_for_state("offline", 5)
         process.start()
@@ -117,12 +118,7 @@ def test_a_killed_bridge_is_told_to_be_offline_by_the_broker(shop: Hub, broker: 
 def test_a_broker_that_does_not_answer_does_not_hold_up_the_stop(shop: Hub, broker: MqttBroker, tmp_path: Path) -> None:
     """The last word has the deadline of closing; what the broker then says is for it to say, by the will."""
     base = name()
-    with (
-        NoticeReader(broker.host, broker.port, base) as reader,
-        bridge(tmp_path, shop, broker, base, DELIVERY__CLOSE_SECONDS="1") as process,
-    ):
-        process.start()
-        reader.wait_for_state("online", 10)
+    with online(tmp_path, shop, broker, base, DELIVERY__CLOSE_SECONDS="1") as (reader, process):
         broker.pause()
         try:
             begun = time.monotonic()
@@ -140,12 +136,7 @@ def test_a_hub_that_is_away_degrades_the_bridge_and_its_return_mends_it(
 ) -> None:
     """Within three seconds, with the reason in the health."""
     base = name()
-    with (
-        NoticeReader(broker.host, broker.port, base) as reader,
-        bridge(tmp_path, shop, broker, base) as process,
-    ):
-        process.start()
-        reader.wait_for_state("online", 10)
+    with online(tmp_path, shop, broker, base) as (reader, _):
         shop.kill()
         reader.wait_for_state("degraded", 5)
         wait_until(lambda: reader.heard("bridge/health")[-1].document["because"] == ["hub"], 5, "the reason is told")
