@@ -25,6 +25,7 @@ __all__ = [
     "RESOURCES_CHANGED",
     "RESYNC_REQUIRED",
     "STRUCTURED_CONTENT_TYPE",
+    "TOLD",
     "VERSION_RESET",
     "Message",
     "attributes",
@@ -49,6 +50,8 @@ GAP_CLOSED = "portos.bridge.gap.closed"
 """Versions of a resource are missing, and have all come late. Their data is made by `bridge.portos.gaps`."""
 DLQ_REDRIVEN = "portos.bridge.dlq.redriven"
 """Somebody had dead letters sent again. Its data is made by `bridge.letters`."""
+TOLD = (RESYNC_REQUIRED, GAP_DETECTED, GAP_CLOSED, DLQ_REDRIVEN)
+"""All that the bridge tells of its own in the stream."""
 CORRELATION_ID = "correlationid"
 """The flag of a notification with a reference of its own, its `r`."""
 VERSION_RESET = "versionreset"

@@ -7,16 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from bridge.message import (
-    DLQ_REDRIVEN,
-    GAP_CLOSED,
-    GAP_DETECTED,
-    LICENCE_ACTIVATED,
-    RESOURCES_CHANGED,
-    RESYNC_REQUIRED,
-    Message,
-    example,
-)
+from bridge.message import LICENCE_ACTIVATED, RESOURCES_CHANGED, TOLD, Message, example
 from bridge.portos.minimisation import bridged
 from bridge.ports import Finding, Inspect
 from bridge.settings import Settings, SinkConfig
@@ -24,7 +15,6 @@ from bridge.settings.privacy import EVERYTHING
 
 __all__ = ["examples", "inspected"]
 
-_OWN = (RESYNC_REQUIRED, GAP_DETECTED, GAP_CLOSED, DLQ_REDRIVEN)
 _UNKNOWN = "portos.unknown"
 """Stands for what a later Portos may send."""
 
@@ -56,5 +46,5 @@ def _examples(settings: Settings) -> Iterator[Message]:
                 yield example(RESOURCES_CHANGED, resource, action)
     if settings.subscribe.licence:
         yield example(LICENCE_ACTIVATED)
-    for event in (*_OWN, _UNKNOWN):
+    for event in (*TOLD, _UNKNOWN):
         yield example(event)

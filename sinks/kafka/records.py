@@ -13,12 +13,9 @@ import msgspec
 
 from bridge.errors import Rejected
 from bridge.message import (
-    DLQ_REDRIVEN,
-    GAP_CLOSED,
-    GAP_DETECTED,
     LICENCE_ACTIVATED,
-    RESYNC_REQUIRED,
     STRUCTURED_CONTENT_TYPE,
+    TOLD,
     Message,
     ordinary_attributes,
     own_attributes,
@@ -38,8 +35,7 @@ __all__ = [
     "varint",
 ]
 
-_OWN = dict.fromkeys((RESYNC_REQUIRED, GAP_DETECTED, GAP_CLOSED, DLQ_REDRIVEN), GAPS_TOPIC)
-_TOPICS = {LICENCE_ACTIVATED: LICENCE_TOPIC, **_OWN}
+_TOPICS = {LICENCE_ACTIVATED: LICENCE_TOPIC, **dict.fromkeys(TOLD, GAPS_TOPIC)}
 _LENGTHS = tuple(chr(2 * length) for length in range(64))  # of short values; longer ones take two bytes
 _CONTENT_TYPE = ("content-type", "application/json")
 
