@@ -5,7 +5,6 @@ Indentation is the shutdown order: leaving a block is the step. Called by the co
 
 import asyncio
 import logging
-import signal
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -45,12 +44,12 @@ from bridge.settings.privacy import EVERYTHING
 from bridge.source import SourceActivity
 from bridge.state import States
 from bridge.status import Status, journal_numbers, lag_reading
+from bridge.stopping import stop_signal
 
-__all__ = ["run", "stop_signal"]
+__all__ = ["run"]
 
 _log = logging.getLogger(__name__)
 
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _STORE_SECONDS = 5  # what is received and not stored is bounded by the source's memory: 20 commits
 
 
@@ -61,22 +60,6 @@ async def run(configuration: Configuration) -> int:
     """
     await _Bridge(configuration).run(stop_signal())
     return 0
-
-
-def stop_signal() -> asyncio.Event:
-    """Turn SIGTERM, SIGINT and SIGHUP into an event; a second signal ends the process at once; what is stored stays."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def received(name: str) -> None:
-        _log.info("%s received: stopping in order; once more stops at once", name)
-        for number in _STOP_SIGNALS:
-            loop.remove_signal_handler(number)
-        stop.set()
-
-    for number in _STOP_SIGNALS:
-        loop.add_signal_handler(number, received, number.name)
-    return stop
 
 
 class _Bridge:

@@ -22,11 +22,11 @@ from bridge.message import OWN_EVENTS, Message, rfc3339, structured
 from bridge.portos.feed import feed, hub_times
 from bridge.portos.memory import VersionMemory
 from bridge.portos.minimisation import bridged, minimisation
-from bridge.service import stop_signal
 from bridge.settings import Settings
 from bridge.settings.privacy import EVERYTHING, same_name
 from bridge.sieve import Sieve
 from bridge.source import Batch, Source, SourceActivity
+from bridge.stopping import stop_signal
 
 __all__ = ["tail"]
 
