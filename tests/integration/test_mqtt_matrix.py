@@ -170,7 +170,8 @@ async def test_what_is_too_large_costs_its_neighbours_nothing(
     """One in a thousand, for each limit there is: it is a reference in its place or a dead letter, and no more.
 
     What the settings or CONNACK tell costs no connection. Mosquitto's `message_size_limit` is told by neither: it
-    refuses in a PUBACK, by a code that is not for it, and closes, once for each.
+    refuses in a PUBACK, by a code that is not for it, and closes, once for each. The reset of its socket may overtake
+    that PUBACK, which is a connection more, and no loop.
     """
     broker = start(limit)
     messages = [sample(number, padding=9000 if number % 1000 == 517 else 100) for number in range(3000)]
@@ -188,7 +189,8 @@ async def test_what_is_too_large_costs_its_neighbours_nothing(
     assert (run.shed(), run.dead_letters()) == (shed, {"too_large": 3} if buried else {})
     assert len(without) == shed
     assert without <= references.items()
-    assert sum(run.lost.values()) <= lost
+    assert run.lost["too_large"] == lost
+    assert sum(run.lost.values()) <= 3 * lost
 
 
 @pytest.mark.parametrize("oversize", ["reference", "dead_letter"])
