@@ -15,6 +15,7 @@ __all__ = [
     "INVALID_REASONS",
     "JOURNAL",
     "REDRIVE_RESULTS",
+    "RELOAD_RESULTS",
     "SINK_DISCONNECTS",
     "SOURCE",
     "SOURCE_DISCONNECTS",
@@ -41,6 +42,7 @@ INVALID_REASONS = ("json", "encoding", "shape", "other")
 FRAME_TYPES = ("invocation", "completion", "ping", "close", "ack", "sequence", "other")
 ATTEMPT_RESULTS = ("ok", "unavailable", "held", "rejected", "timeout")
 REDRIVE_RESULTS = ("delivered", "overtaken", "rejected", "unreadable", "stopped")
+RELOAD_RESULTS = ("applied", "restart_needed", "unchanged", "rejected")
 DROP_REASONS = ("journal_full", "memory_full")
 TOKEN_RESULTS = tuple(result for result in CONNECT_RESULTS if result != "other")
 

@@ -30,6 +30,7 @@ from bridge.labels import (
     FILTER_REASONS,
     INVALID_REASONS,
     REDRIVE_RESULTS,
+    RELOAD_RESULTS,
     SINK_DISCONNECTS,
     SOURCE_DISCONNECTS,
     known,
@@ -57,6 +58,7 @@ class Catalogue:
         """What `blind_seconds` counts, for those who do not scrape."""
         self._resources = frozenset(sorted(resources)[:max_resources])
         self._sinks = tuple(sinks)
+        self._declare_configuration()
         self._declare_source()
         self._declare_events()
         self._declare_sinks()
@@ -76,9 +78,13 @@ class Catalogue:
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(PREFIX + name, text, labels, registry=self.registry)
 
-    def _declare_source(self) -> None:
+    def _declare_configuration(self) -> None:
         info = self._gauge("build_info", "Version of the bridge; constant 1.", "version", "python")
         info.labels(__version__, platform.python_version()).set(1)
+        self._config_info = self._gauge("config_info", "The configuration in effect; constant 1.", "hash", "sinks")
+        self.reloads = self._counter("config_reloads", "How often the settings were read anew, by result.", "result")
+
+    def _declare_source(self) -> None:
         self.loop_lag = self._gauge("event_loop_lag_seconds", "Worst lateness of the heartbeat in the last 30 seconds.")
         self.source_connected = self._gauge(
             "source_connected", "1 when subscribed and heard from the hub within the silence limit.", "site"
@@ -134,6 +140,7 @@ class Catalogue:
         site, sinks = (self.site,), self._sinks
         actions = ("created", "updated", "deleted", "unknown")
         for family, labels in (
+            (self.reloads, product(RELOAD_RESULTS)),
             (self.source_connects, product(site, CONNECT_RESULTS)),
             (self.source_disconnects, product(site, SOURCE_DISCONNECTS)),
             (self.received, product(site, (*self._resources, "other"), actions)),
@@ -159,6 +166,11 @@ class Catalogue:
         ):
             for values in labels:
                 family.labels(*values)
+
+    def configured(self, fingerprint: str) -> None:
+        """Show the hash of the configuration that is in effect, and no other."""
+        self._config_info.clear()
+        self._config_info.labels(fingerprint, ",".join(self._sinks)).set(1)
 
     def count_invalid(self, reason: str) -> None:
         """Count a record that could not be read."""

@@ -39,6 +39,7 @@ from bridge.renewal import Renewal
 from bridge.row_routes import row_routes
 from bridge.settings import Settings, SinkConfig
 from bridge.settings.core import largest_journal
+from bridge.settings.effective import fingerprint
 from bridge.settings.loading import Configuration
 from bridge.settings.privacy import EVERYTHING
 from bridge.source import SourceActivity
@@ -78,6 +79,7 @@ class _Bridge:
             [name for name in settings.subscribe.resources if name != EVERYTHING],
             settings.metrics.max_resources,
         )
+        self._catalogue.configured(fingerprint(configuration))
         self._sinks = {
             name: (plugin.observed(self._catalogue.sink_activity[name]) if plugin.observed else plugin, config)
             for name, (plugin, config) in configuration.sinks.items()

@@ -24,6 +24,7 @@ LIMITS = Limits(60 * 2**20, 2**20, 100, 0.02)
 def catalogue(resources: int = 3) -> Catalogue:
     names = [f"resource{number:03}" for number in range(resources)]
     made = Catalogue("default", ["kafka", "mqtt"], names, 50)
+    made.configured("5b1d")
     numbers = {"events": 0, "bytes": 0, "capacity_bytes": 1, "corrupt_records": 0}
     activity = SourceActivity(last_frame_at=1.0, last_event_at=1.0, token_expires_at=1.0, clock_offset_seconds=1.0)
     letters = {"events": 0, "bytes": 0, "marked": 0, "shed": 0, "expired": 0}
@@ -44,6 +45,16 @@ def test_names_and_labels_are_a_public_interface() -> None:
     )
 
     assert lines == NAMES.read_text().splitlines()
+
+
+def test_one_configuration_is_in_effect() -> None:
+    """A change of it leaves no series behind that says that the former one still is."""
+    made = catalogue()
+
+    made.configured("77aa")
+
+    shown = [line for line in generate_latest(made.registry).decode().splitlines() if "_config_info{" in line]
+    assert shown == ['portos_bridge_config_info{hash="77aa",sinks="kafka,mqtt"} 1.0']
 
 
 def test_states_that_are_damaged_and_a_store_that_is_held_are_seen() -> None:
@@ -78,6 +89,7 @@ def test_every_known_label_set_starts_at_zero() -> None:
         ("events_dropped_total", {"site": "default", "reason": "journal_full"}),
         ("events_received_total", {"site": "default", "resource": "resource000", "action": "deleted"}),
         ("events_received_total", {"site": "default", "resource": "other", "action": "unknown"}),
+        ("config_reloads_total", {"result": "rejected"}),
         ("sink_attempts_total", {"sink": "mqtt", "result": "held"}),
         ("sink_connected", {"sink": "kafka"}),
         ("sink_lag_seconds", {"sink": "kafka"}),
