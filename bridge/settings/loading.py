@@ -5,7 +5,6 @@ ones are an argument. Nothing on disk is written, and no value of a variable is 
 """
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
@@ -23,16 +22,11 @@ from bridge.settings.check import cautions, contradictions, unusable_files, with
 from bridge.settings.core import Settings
 from bridge.settings.reference import PREFIX, Variable, sink_prefix, variables
 from bridge.settings.resolver import Names, UnreadableSecret, read_secret, resolve
+from bridge.settings.validation import validated, without_secrets
 
 __all__ = ["Configuration", "load", "load_admin_token", "secret_values"]
 
 M = TypeVar("M", bound=BaseModel)
-_OF_THE_FIELD_ALONE = ("literal_error", "enum")  # pydantic's texts that list what is allowed and hold no input
-_OWN_TEXTS = {
-    "int_parsing": "should be a whole number, without a unit",
-    "float_parsing": "should be a number, without a unit",
-}
-_QUOTED = re.compile(r"['\"]([^'\"]+)['\"]")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,12 +70,12 @@ def load(environ: Mapping[str, str], installed: Mapping[str, Callable[[], SinkPl
 
     wrong: list[str] = []
     core = _core(resolved.values)
-    settings = _validated(Settings, core, PREFIX, known, wrong)
+    settings = validated(Settings, core, PREFIX, known, wrong)
     given = {"site": settings.site, "oversize": settings.event.oversize} if settings else {}
     sinks = {}
     for name, plugin in plugins.items():
         own = _nested(resolved.values, by_sink[name]) | given
-        config = _validated(plugin.config, own, sink_prefix(name), known, wrong)
+        config = validated(plugin.config, own, sink_prefix(name), known, wrong)
         if config is not None:
             sinks[name] = (plugin, config)
             wrong += unusable_files(name, config)
@@ -89,7 +83,7 @@ def load(environ: Mapping[str, str], installed: Mapping[str, Callable[[], SinkPl
     wrong += contradictions(_valid(core))
     problems += (line for line in wrong if line.partition(":")[0] not in resolved.unreadable)
     if settings is None or problems:
-        raise ConfigError([_without_secrets(problem, resolved.values, known) for problem in dict.fromkeys(problems)])
+        raise ConfigError([without_secrets(problem, resolved.values, known) for problem in dict.fromkeys(problems)])
     return Configuration(settings, sinks, (*resolved.warnings, *cautions(settings, sinks)), resolved.files)
 
 
@@ -144,9 +138,9 @@ def reread(prefix: str, config: M, files: Mapping[str, Path]) -> M:
         for part in path[:-1]:
             section = section[part]
         section[path[-1]] = value
-    read = None if problems else _validated(type(config), data, prefix, known, problems)
+    read = None if problems else validated(type(config), data, prefix, known, problems)
     if read is None:
-        raise ConfigError([_without_secrets(problem, secrets, known) for problem in problems])
+        raise ConfigError([without_secrets(problem, secrets, known) for problem in problems])
     return read
 
 
@@ -215,64 +209,3 @@ def _nested(values: Mapping[str, str], own: Iterable[Variable]) -> dict[str, Any
                 section = section.setdefault(part, {})
             section[variable.path[-1]] = values[variable.name]
     return nested
-
-
-def _validated(
-    model: type[M], data: Mapping[str, Any], prefix: str, known: Mapping[str, Variable], problems: list[str]
-) -> M | None:
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        problems += _lines(error, prefix, known, data)
-        return None
-
-
-def _lines(
-    error: ValidationError, prefix: str, known: Mapping[str, Variable], data: Mapping[str, Any]
-) -> Iterator[str]:
-    """Turn what pydantic found into one line each; only the message and the place are taken, never the input."""
-    for problem in error.errors(include_input=False, include_url=False, include_context=False):
-        name = _named(prefix, problem["loc"], problem["msg"], known)
-        if problem["type"] == "missing":
-            yield f"{name}: must be set: {known[name].description if name in known else ''}"
-            continue
-        text = _OWN_TEXTS.get(problem["type"], problem["msg"].removeprefix("Value error, ").removeprefix("Input "))
-        if problem["type"] in _OF_THE_FIELD_ALONE:  # any word of it may be part of the value, as info is of infos
-            yield f"{name}: {text}"
-        else:
-            yield f"{name}: {_without_input(text, problem['loc'], data)}"
-
-
-def _named(prefix: str, place: Sequence[int | str], text: str, known: Mapping[str, Variable]) -> str:
-    """Name the variable at a place; for a problem of a whole section, the first of its variables in the text."""
-    parts = [str(part).upper() for part in place]
-    names = [f"{prefix}{'__'.join(parts[:end])}" for end in range(len(parts), 0, -1)]
-    section = names[0] if names else prefix.rstrip("_")
-    mentioned = [f"{section}__{word}" for word in re.findall(r"[A-Z][A-Z0-9_]+", text)]
-    return next((name for name in (*names, *mentioned) if name in known), section)
-
-
-def _without_input(text: str, place: Sequence[int | str], data: Any) -> str:
-    """Take out what a library quotes from the value, as urllib.parse does: it may be a password."""
-    for part in place:
-        data = data.get(part, "") if isinstance(data, Mapping) else data
-    given = list(_texts(data))
-    return _QUOTED.sub(lambda quoted: "'...'" if any(quoted[1] in value for value in given) else quoted[0], text)
-
-
-def _texts(data: Any) -> Iterator[str]:
-    """Walk nested values and yield the texts."""
-    match data:
-        case str():
-            yield data
-        case Mapping():
-            for value in data.values():
-                yield from _texts(value)
-
-
-def _without_secrets(problem: str, values: Mapping[str, str], known: Mapping[str, Variable]) -> str:
-    """Take out a secret that a validator of a sink put into its message."""
-    for name, value in values.items():
-        if known[name].secret:
-            problem = problem.replace(value, "**********")
-    return problem
