@@ -21,7 +21,7 @@ from bridge.settings.reference import PREFIX, Variable, sink_prefix, variables
 
 __all__ = ["CHART_DECIDES", "generated", "models"]
 
-CHART_DECIDES = frozenset({"SECRETS_DIR", "JOURNAL__PATH", "ADMIN__HOST", "ADMIN__PORT"})
+CHART_DECIDES = frozenset({"SECRETS_DIR", "SETTINGS_DIR", "JOURNAL__PATH", "ADMIN__HOST", "ADMIN__PORT"})
 """Variables that belong to what the chart mounts and exposes; they keep their defaults."""
 
 _SCHEMA = Path(__file__).parent / "portos-bridge" / "values.schema.json"

@@ -113,6 +113,7 @@ async def child(hub_url: str, mqtt_port: int, admin_port: int, folder: Path) -> 
         "ADMIN__HOST": "127.0.0.1",
         "ADMIN__PORT": str(admin_port),
         "SECRETS_DIR": str(folder / "secrets"),
+        "SETTINGS_DIR": str(folder / "settings"),
     }
     inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith("PORTOS_BRIDGE_")}
     environment = {**inherited, **{f"PORTOS_BRIDGE_{name}": value for name, value in settings.items()}}

@@ -12,7 +12,18 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_settings import NoDecode
 
-__all__ = ["INHERITED", "AnyCase", "CommaList", "Part", "Positive", "SinkConfig", "Site", "Switch", "is_loopback"]
+__all__ = [
+    "INHERITED",
+    "AnyCase",
+    "CommaList",
+    "Hot",
+    "Part",
+    "Positive",
+    "SinkConfig",
+    "Site",
+    "Switch",
+    "is_loopback",
+]
 
 INHERITED = frozenset({"site", "oversize"})
 """Fields of a sink's settings that the bridge fills in and that are no variables of the sink."""
@@ -57,6 +68,11 @@ AnyCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) 
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """A number of seconds or of anything else that cannot be zero."""
+
+
+class Hot:
+    """Marks a field of the core whose change takes effect while the bridge runs: `Annotated[CommaList, Hot]`."""
+
 
 _SITE = r"^[a-z0-9][a-z0-9-]{0,40}$"
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from bridge.settings.base import AnyCase, CommaList, Part, Positive, Site
+from bridge.settings.base import AnyCase, CommaList, Hot, Part, Positive, Site
 from bridge.settings.portos import ACTIONS, Auth, Hub, Subscribe, Version
 from bridge.settings.privacy import Event, Filter, Privacy
 from bridge.settings.storage import LEAST_JOURNAL_BYTES, Dlq, Journal, State, largest_journal
@@ -92,7 +92,7 @@ class Metrics(Part):
 class Log(Part):
     """What is logged, to standard error."""
 
-    level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = "info"
+    level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase, Hot] = "info"
     """The least severe level that is logged."""
     format: Literal["auto", "json", "console"] = "auto"
     """`auto` is `console` on a terminal and `json` elsewhere."""
@@ -114,6 +114,9 @@ class Settings(Part):
     """Short name of the shop: part of every event's identity and source."""
     secrets_dir: Path = Path("/run/secrets/portos-bridge")
     """Folder of files that hold one secret each, named as the variable in lower case; it may be absent."""
+    settings_dir: Path = Path("/etc/portos-bridge/settings")
+    """Folder of files likewise, for what is no secret; it may be absent. A change in it is noticed while the bridge
+    runs."""
     hub: Hub
     auth: Auth
     subscribe: Subscribe

@@ -1,4 +1,4 @@
-"""From the environment to frozen settings, or to a list of everything that is wrong with it.
+"""From the environment and its files to frozen settings, or to a list of everything that is wrong with it.
 
 Read by the command line alone; every component is given its own part. Names of sinks stand nowhere here: the installed
 ones are an argument. Nothing on disk is written, and no value of a variable is ever part of a problem.
@@ -20,11 +20,12 @@ from bridge.ports import SinkPlugin
 from bridge.settings.base import SinkConfig
 from bridge.settings.check import cautions, contradictions, unusable_files, without_a_topic
 from bridge.settings.core import Settings
+from bridge.settings.file import Folder, UnreadableFile, read_folder, read_secret
 from bridge.settings.reference import PREFIX, Variable, sink_prefix, variables
-from bridge.settings.resolver import Names, UnreadableSecret, read_secret, resolve
+from bridge.settings.resolver import SECRETS_DIR, SETTINGS_DIR, Names, resolve
 from bridge.settings.validation import validated, without_secrets
 
-__all__ = ["Configuration", "load", "load_admin_token", "secret_values"]
+__all__ = ["Configuration", "load", "load_admin_token", "reread", "secret_values", "settings_dir"]
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -33,13 +34,15 @@ M = TypeVar("M", bound=BaseModel)
 class Configuration:
     """What the bridge runs with: the core's settings, each sink's kind and settings by name, and lines to be logged.
 
-    `secret_files` are the files that secrets were read from, by variable.
+    `secret_files` are the files that secrets were read from, by variable, and `folder` is the settings directory as it
+    was then.
     """
 
     settings: Settings
     sinks: Mapping[str, tuple[SinkPlugin[Any], SinkConfig]]
     warnings: Sequence[str] = ()
     secret_files: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    folder: Folder = dataclasses.field(default_factory=Folder)
 
     def secrets(self) -> frozenset[str]:
         """Collect every secret value, so that the log can be kept free of them."""
@@ -61,11 +64,12 @@ def load(environ: Mapping[str, str], installed: Mapping[str, Callable[[], SinkPl
     `installed` holds a loader for each installed sink, as `bridge.registry.installed` gives it.
     """
     problems: list[str] = []
-    plugins = _plugins(environ.get(f"{PREFIX}SINKS", ""), installed, problems)
+    folder = read_folder(settings_dir(environ))
+    plugins = _plugins(_early(f"{PREFIX}SINKS", environ, folder), installed, problems)
     by_sink = {name: list(variables(plugin.config, sink_prefix(name))) for name, plugin in plugins.items()}
     known = {variable.name: variable for found in (variables(Settings), *by_sink.values()) for variable in found}
     idle = [sink_prefix(name) for name in installed if name not in plugins]
-    resolved = resolve(environ, _secrets_dir(environ), Names(known, idle))
+    resolved = resolve(environ, folder, _secrets_dir(environ, folder), Names(known, idle))
     problems += resolved.problems
 
     wrong: list[str] = []
@@ -84,21 +88,32 @@ def load(environ: Mapping[str, str], installed: Mapping[str, Callable[[], SinkPl
     problems += (line for line in wrong if line.partition(":")[0] not in resolved.unreadable)
     if settings is None or problems:
         raise ConfigError([without_secrets(problem, resolved.values, known) for problem in dict.fromkeys(problems)])
-    return Configuration(settings, sinks, (*resolved.warnings, *cautions(settings, sinks)), resolved.files)
+    return Configuration(settings, sinks, (*resolved.warnings, *cautions(settings, sinks)), resolved.files, folder)
 
 
 def load_admin_token(environ: Mapping[str, str]) -> str | None:
     """Read `ADMIN__TOKEN` alone, wherever it is given and whatever else is set; raises `ConfigError`."""
     name = f"{PREFIX}ADMIN__TOKEN"
     known = {variable.name: variable for variable in variables(Settings) if variable.name == name}
-    resolved = resolve(environ, _secrets_dir(environ), Names(known, alone=True))
+    folder = read_folder(settings_dir(environ))
+    resolved = resolve(environ, folder, _secrets_dir(environ, folder), Names(known, alone=True))
     if resolved.problems:
         raise ConfigError(resolved.problems)
     return resolved.values.get(name)
 
 
-def _secrets_dir(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get(f"{PREFIX}SECRETS_DIR") or Settings.model_fields["secrets_dir"].default)
+def settings_dir(environ: Mapping[str, str]) -> Path:
+    """Say where the settings directory is; nothing but the environment can."""
+    return Path(environ.get(SETTINGS_DIR) or Settings.model_fields["settings_dir"].default)
+
+
+def _secrets_dir(environ: Mapping[str, str], folder: Folder) -> Path:
+    return Path(_early(SECRETS_DIR, environ, folder) or Settings.model_fields["secrets_dir"].default)
+
+
+def _early(name: str, environ: Mapping[str, str], folder: Folder) -> str:
+    """Give what has to be known before it is known whether all is right."""
+    return environ.get(name) or folder.values.get(name.lower(), "")
 
 
 def secret_values(part: BaseModel) -> Iterator[str]:
@@ -130,7 +145,7 @@ def reread(prefix: str, config: M, files: Mapping[str, Path]) -> M:
     for variable in known.keys() & files.keys():
         try:
             secrets[variable] = read_secret(files[variable])
-        except UnreadableSecret as error:
+        except UnreadableFile as error:
             problems.append(f"{variable}: its file {error}")
     data = config.model_dump()
     for path, value in ((known[variable].path, value) for variable, value in secrets.items()):

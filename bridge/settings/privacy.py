@@ -7,12 +7,12 @@ value of a variable stands in any.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import Annotated, Literal
 from unicodedata import normalize
 
 from pydantic import SecretStr, field_validator
 
-from bridge.settings.base import CommaList, Part
+from bridge.settings.base import CommaList, Hot, Part
 
 __all__ = [
     "EVERYTHING",
@@ -51,11 +51,11 @@ class Event(Part):
 class Filter(Part):
     """What of all that the hub sends is left out, before it is stored."""
 
-    exclude_resources: CommaList = ()
+    exclude_resources: Annotated[CommaList, Hot] = ()
     """Names of resources to leave out of `SUBSCRIBE__RESOURCES=*`."""
-    exclude_ids: CommaList = ()
+    exclude_ids: Annotated[CommaList, Hot] = ()
     """Ids to leave out, whatever the resource; they may hold `*`, `?` and `[...]`."""
-    exclude_senders: CommaList = ()
+    exclude_senders: Annotated[CommaList, Hot] = ()
     """Users and devices whose changes are left out, by name, such as those of a program that writes to Portos."""
 
     @field_validator("exclude_resources")

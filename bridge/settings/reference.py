@@ -14,12 +14,13 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from bridge.settings.base import INHERITED
+from bridge.settings.base import INHERITED, Hot
 
 __all__ = ["PREFIX", "Variable", "as_environment", "as_markdown", "by_section", "sink_prefix", "variables", "written"]
 
 PREFIX = "PORTOS_BRIDGE_"
 
+_WHILE_IT_RUNS = " Can be changed while the bridge runs, as a file in `SETTINGS_DIR`."
 _KINDS: dict[object, str] = {
     bool: "`true`, `false`",
     int: "whole number",
@@ -33,7 +34,10 @@ _KINDS: dict[object, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One variable: `path` is where its value stands in the models, `default` is as one would write it."""
+    """One variable: `path` is where its value stands in the models, `default` is as one would write it.
+
+    What is `hot` takes effect while the bridge runs: as a file of the settings directory it can be changed.
+    """
 
     name: str
     path: tuple[str, ...]
@@ -42,6 +46,7 @@ class Variable:
     required: bool
     secret: bool
     description: str
+    hot: bool = False
 
 
 def sink_prefix(sink: str) -> str:
@@ -65,6 +70,7 @@ def variables(model: type[BaseModel], prefix: str = PREFIX, path: tuple[str, ...
                 required=field.is_required(),
                 secret=kind is SecretStr,
                 description=" ".join((field.description or "").split()),
+                hot=Hot in field.metadata,
             )
 
 
@@ -75,6 +81,7 @@ def as_environment(sections: Sequence[tuple[str, Sequence[Variable]]]) -> str:
         lines += [f"# ---- {title}", ""]
         for variable in section:
             note = " A secret: here, in <NAME>_FILE, or in the secrets directory." if variable.secret else ""
+            note += _WHILE_IT_RUNS if variable.hot else ""
             lines.append(f"# {variable.description}{note}")
             lines += [f"{'' if variable.required else '#'}{variable.name}={variable.default}", ""]
     return "\n".join(lines)
@@ -87,7 +94,8 @@ def as_markdown(sections: Sequence[tuple[str, Sequence[Variable]]]) -> str:
         lines += [f"### {title}", "", "| variable | value | default | meaning |", "|---|---|---|---|"]
         for variable in section:
             default = "**required**" if variable.required else f"`{variable.default}`" if variable.default else ""
-            cells = (f"`{variable.name}`", variable.kind, default, variable.description.replace("|", "\\|"))
+            meaning = variable.description.replace("|", "\\|") + (_WHILE_IT_RUNS if variable.hot else "")
+            cells = (f"`{variable.name}`", variable.kind, default, meaning)
             lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)

@@ -1,21 +1,22 @@
-"""One mapping from three places: the environment, `<VARIABLE>_FILE` and the secrets directory.
+"""One mapping from four places: the environment, the settings directory, `<VARIABLE>_FILE` and the secrets directory.
 
 Reads files and nothing else; checks names, not values. Whatever is wrong becomes a line in `problems`, so that an
 operator sees everything at once. Used by `bridge.settings.loading` alone, with what `bridge.settings.reference` found.
 """
 
 import re
-import stat
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
+from bridge.settings.file import Folder, UnreadableFile, listed, read_secret
 from bridge.settings.reference import PREFIX, Variable
 
-__all__ = ["Names", "Resolved", "UnreadableSecret", "read_secret", "resolve"]
+__all__ = ["SECRETS_DIR", "SETTINGS_DIR", "Names", "Resolved", "resolve"]
 
-_LARGEST_SECRET_BYTES = 65_536
+SECRETS_DIR = f"{PREFIX}SECRETS_DIR"
+SETTINGS_DIR = f"{PREFIX}SETTINGS_DIR"
 
 # What Kubernetes injects into every pod beside a Service called `portos-bridge`.
 _SERVICE = re.compile(r"SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?")
@@ -56,12 +57,13 @@ class Resolved:
     unreadable: set[str] = field(default_factory=set)
 
 
-def resolve(environ: Mapping[str, str], secrets_dir: Path, names: Names) -> Resolved:
+def resolve(environ: Mapping[str, str], settings: Folder, secrets_dir: Path, names: Names) -> Resolved:
     """Merge all that is set; an empty value counts as not set."""
     resolved = Resolved()
     ways: dict[str, list[str]] = {}
     _take_environment(environ, names, resolved, ways)
-    _take_directory(secrets_dir, names, resolved, ways)
+    _take_settings(settings, names, resolved, ways)
+    _take_secrets(secrets_dir, names, resolved, ways)
     for name, given in ways.items():
         if len(given) > 1:
             resolved.problems.append(f"{name}: is given in more than one way ({', '.join(given)}); keep one")
@@ -94,33 +96,59 @@ def _take_environment(environ: Mapping[str, str], names: Names, resolved: Resolv
             resolved.problems.append(f"{name}: there is no such variable{hint}")
 
 
-def _take_directory(folder: Path, names: Names, resolved: Resolved, ways: dict[str, list[str]]) -> None:
-    try:
-        files = sorted(
-            path for path in folder.iterdir() if not path.name.startswith(".")
-        )  # `..data` is Kubernetes' own
-    except FileNotFoundError:
+def _take_settings(settings: Folder, names: Names, resolved: Resolved, ways: dict[str, list[str]]) -> None:
+    if settings.unlisted and not names.alone:
+        resolved.problems.append(f"{SETTINGS_DIR}: cannot be listed: {settings.unlisted}")
+    known = {name.lower(): variable for name, variable in names.known.items()}
+    for file in sorted({*settings.values, *settings.unreadable}):
+        variable = known.get(file)
+        if variable is None or variable.secret or variable.name == SETTINGS_DIR:
+            _refuse_setting(file, variable, names, resolved)
+        elif file in settings.unreadable:
+            resolved.problems.append(f"{SETTINGS_DIR}: the file for {variable.name} {settings.unreadable[file]}")
+            resolved.unreadable.add(variable.name)
+        elif settings.values[file]:
+            resolved.values.setdefault(variable.name, settings.values[file])
+            ways.setdefault(variable.name, []).append("the settings directory")
+
+
+def _refuse_setting(file: str, variable: Variable | None, names: Names, resolved: Resolved) -> None:
+    where = f"{file} in {SETTINGS_DIR}:"
+    if any(file.startswith(prefix.lower()) for prefix in names.idle_prefixes):
+        resolved.warnings.append(f"{where} is not used, since SINKS does not name its sink")
+    elif names.alone:
         return
+    elif variable is None:
+        meant = f"{PREFIX}{file.upper().removeprefix(PREFIX)}".lower()
+        hint = _nearest(meant, (name.lower() for name, known in names.known.items() if not known.secret))
+        resolved.problems.append(f"{where} there is no such setting{hint}")
+    elif variable.secret:
+        resolved.problems.append(f"{where} is a secret; its file belongs into the secrets directory, {SECRETS_DIR}")
+    else:
+        resolved.problems.append(f"{where} cannot say where it stands itself; set it as a variable")
+
+
+def _take_secrets(folder: Path, names: Names, resolved: Resolved, ways: dict[str, list[str]]) -> None:
+    try:
+        files = listed(folder)
     except OSError as error:
-        resolved.problems.append(f"{PREFIX}SECRETS_DIR: cannot be listed: {error.strerror}")
+        resolved.problems.append(f"{SECRETS_DIR}: cannot be listed: {error.strerror}")
         return
     secrets = {name.lower(): name for name in names.secrets()}
     for path in files:
         if path.name in secrets:
             name = secrets[path.name]
             ways.setdefault(name, []).append("the secrets directory")
-            _read(path, f"{PREFIX}SECRETS_DIR", name, resolved)
+            _read(path, SECRETS_DIR, name, resolved)
         elif names.alone:
             continue
         elif any(path.name.startswith(prefix.lower()) for prefix in names.idle_prefixes):
-            resolved.warnings.append(
-                f"{path.name} in {PREFIX}SECRETS_DIR: is not used, since SINKS does not name its sink"
-            )
+            resolved.warnings.append(f"{path.name} in {SECRETS_DIR}: is not used, since SINKS does not name its sink")
         elif path.name.upper() in names.known:
-            resolved.problems.append(f"{path.name} in {PREFIX}SECRETS_DIR: is no secret; set it as a variable")
+            resolved.problems.append(f"{path.name} in {SECRETS_DIR}: is no secret; set it as a variable")
         else:
             hint = _nearest(path.name.lower(), secrets)
-            resolved.problems.append(f"{path.name} in {PREFIX}SECRETS_DIR: there is no such secret{hint}")
+            resolved.problems.append(f"{path.name} in {SECRETS_DIR}: there is no such secret{hint}")
 
 
 def _read(path: Path, origin: str, name: str, resolved: Resolved) -> None:
@@ -128,32 +156,9 @@ def _read(path: Path, origin: str, name: str, resolved: Resolved) -> None:
     try:
         resolved.values.setdefault(name, read_secret(path))
         resolved.files.setdefault(name, path)
-    except UnreadableSecret as error:
+    except UnreadableFile as error:
         resolved.problems.append(f"{origin}: the file for {name} {error}")
         resolved.unreadable.add(name)
-
-
-class UnreadableSecret(Exception):
-    """The file of a secret is of no use."""
-
-
-def read_secret(path: Path) -> str:
-    """Read a secret; only a newline at the very end is not part of it. Raises `UnreadableSecret`."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe could wait for ever
-            raise UnreadableSecret("is no regular file")
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_SECRET_BYTES + 1)
-        secret = content.decode().removesuffix("\n")
-    except UnicodeDecodeError as error:
-        raise UnreadableSecret("is not UTF-8") from error
-    except OSError as error:
-        raise UnreadableSecret(f"cannot be read: {error.strerror}") from error
-    if len(content) > _LARGEST_SECRET_BYTES:
-        raise UnreadableSecret(f"is larger than {_LARGEST_SECRET_BYTES} bytes")
-    if not secret:
-        raise UnreadableSecret("is empty")
-    return secret
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

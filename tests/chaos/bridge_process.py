@@ -38,6 +38,7 @@ class BridgeProcess:
             "ADMIN__HOST": "127.0.0.1",
             "ADMIN__PORT": str(self._admin_port),
             "SECRETS_DIR": str(folder / "no-secrets"),
+            "SETTINGS_DIR": str(folder / "no-settings"),
         }
         environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         environment |= {f"PORTOS_BRIDGE_{name}": value for name, value in (own | dict(settings)).items()}

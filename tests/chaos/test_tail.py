@@ -33,6 +33,7 @@ def _environment(folder: Path, hub: Hub, **settings: str) -> dict[str, str]:
         "SINK__MQTT__URL": f"mqtt://127.0.0.1:{free_port()}",
         "JOURNAL__PATH": str(folder / "journal" / "journal.db"),
         "SECRETS_DIR": str(folder / "no-secrets"),
+        "SETTINGS_DIR": str(folder / "no-settings"),
     }
     return {f"PORTOS_BRIDGE_{name}": value for name, value in (usual | settings).items()}
 

@@ -85,9 +85,58 @@ def test_the_secrets_directory_is_read_as_kubernetes_mounts_it(good: dict[str, s
     assert token.get_secret_value() == "mounted"
 
 
-def test_the_secrets_directory_may_be_absent(good: dict[str, str], tmp_path: Path) -> None:
-    """No directory is no secrets."""
-    assert loaded(good | {"PORTOS_BRIDGE_SECRETS_DIR": str(tmp_path / "none")}).warnings == ()
+def test_what_is_no_secret_may_be_a_file_of_the_settings_directory(good: dict[str, str]) -> None:
+    """Which sinks there are and where secrets are as well; one newline at the end is no part of a value."""
+    settings, names = Path(good["PORTOS_BRIDGE_SETTINGS_DIR"]), ("SINKS", "SECRETS_DIR", "SUBSCRIBE__RESOURCES")
+    for name in (f"PORTOS_BRIDGE_{name}" for name in names):
+        (settings / name.lower()).write_text(f"{good.pop(name)}\n")
+    (settings / "portos_bridge_sink__example__pool__size").write_text("5")
+    (settings / "portos_bridge_filter__exclude_ids").write_text("\n")
+    (settings.parent / "secrets" / TOKEN.lower()).write_text("opens")
+
+    configuration = loaded(good)
+
+    config = example(good)
+    assert (config.pool.size, config.token and config.token.get_secret_value()) == (5, "opens")
+    assert configuration.settings.subscribe.resources == ("tickets", "orders")
+    assert configuration.settings.filter.exclude_ids == ()
+
+
+def test_the_settings_directory_is_read_as_kubernetes_mounts_it(good: dict[str, str]) -> None:
+    """Entries are links into `..data`, which is itself a link to a dated folder; those two are no settings."""
+    folder = Path(good["PORTOS_BRIDGE_SETTINGS_DIR"])
+    (folder / "..2026_11_29").mkdir()
+    (folder / "..2026_11_29" / "portos_bridge_log__level").write_text("debug")
+    (folder / "..data").symlink_to("..2026_11_29")
+    (folder / "portos_bridge_log__level").symlink_to("..data/portos_bridge_log__level")
+
+    configuration = loaded(good)
+
+    assert configuration.settings.log.level == "debug"
+    assert configuration.folder.values == {"portos_bridge_log__level": "debug"}
+
+
+@pytest.mark.parametrize(
+    ("file", "answer"),
+    [
+        ("portos_bridge_log__levl", "there is no such setting; did you mean portos_bridge_log__level?"),
+        ("log__level", "there is no such setting; did you mean portos_bridge_log__level?"),
+        ("PORTOS_BRIDGE_LOG__LEVEL", "there is no such setting; did you mean portos_bridge_log__level?"),
+        (TOKEN.lower(), "is a secret; its file belongs into the secrets directory, PORTOS_BRIDGE_SECRETS_DIR"),
+        ("portos_bridge_settings_dir", "cannot say where it stands itself; set it as a variable"),
+    ],
+)
+def test_what_cannot_stand_in_the_settings_directory_is_answered(file: str, answer: str, good: dict[str, str]) -> None:
+    (Path(good["PORTOS_BRIDGE_SETTINGS_DIR"]) / file).write_text("canary-77d")
+
+    assert problems(good) == (f"{file} in PORTOS_BRIDGE_SETTINGS_DIR: {answer}",)
+
+
+def test_both_directories_may_be_absent(good: dict[str, str], tmp_path: Path) -> None:
+    """No directory is no secrets, and no settings."""
+    none = {f"PORTOS_BRIDGE_{name}_DIR": str(tmp_path / "none") for name in ("SECRETS", "SETTINGS")}
+
+    assert loaded(good | none).warnings == ()
 
 
 def test_an_unreadable_secret_is_told_with_the_systems_reason(good: dict[str, str], tmp_path: Path) -> None:
@@ -155,11 +204,13 @@ def test_a_sink_can_be_switched_off(good: dict[str, str]) -> None:
     """What is set for an installed sink that SINKS does not name is a warning, and its code is not imported."""
     name = "PORTOS_BRIDGE_SINK__OTHER__ANYTHING"
     (Path(good["PORTOS_BRIDGE_SECRETS_DIR"]) / "portos_bridge_sink__other__password").write_text("x")
+    (Path(good["PORTOS_BRIDGE_SETTINGS_DIR"]) / "portos_bridge_sink__other__url").write_text("x")
 
     configuration = load(good | {name: "x"}, {"example": lambda: plugin, "other": _never})
 
     assert [warning.partition(":")[0] for warning in configuration.warnings] == [
         name,
+        "portos_bridge_sink__other__url in PORTOS_BRIDGE_SETTINGS_DIR",
         "portos_bridge_sink__other__password in PORTOS_BRIDGE_SECRETS_DIR",
     ]
 
@@ -401,6 +452,16 @@ def test_the_token_of_the_admin_port_is_read_alone(way: str, tmp_path: Path) -> 
     token = load_admin_token(OTHERS | {"PORTOS_BRIDGE_SECRETS_DIR": str(tmp_path)} | given)
 
     assert token == (None if way == "none" else "opens")
+
+
+def test_where_the_token_of_the_admin_port_is_may_be_a_setting(tmp_path: Path) -> None:
+    """Whatever else lies beside it is for a bridge to judge."""
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "portos_bridge_admin__token").write_text("opens")
+    (tmp_path / "portos_bridge_secrets_dir").write_text(str(tmp_path / "secrets"))
+    (tmp_path / "portos_bridge_hubb__url").write_text("x")
+
+    assert load_admin_token({"PORTOS_BRIDGE_SETTINGS_DIR": str(tmp_path)}) == "opens"
 
 
 def test_a_token_of_the_admin_port_that_cannot_be_read_is_named(tmp_path: Path) -> None:

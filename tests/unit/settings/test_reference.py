@@ -40,6 +40,23 @@ def test_a_secret_is_recognised_behind_its_option() -> None:
     }
 
 
+def test_exactly_these_can_be_changed_while_the_bridge_runs() -> None:
+    """What only says which lines are logged and which events are left out; none of them is a secret."""
+    hot = [variable for variable in [*CORE, *SINK] if variable.hot]
+
+    assert {variable.name for variable in hot} == {
+        "PORTOS_BRIDGE_LOG__LEVEL",
+        "PORTOS_BRIDGE_FILTER__EXCLUDE_RESOURCES",
+        "PORTOS_BRIDGE_FILTER__EXCLUDE_IDS",
+        "PORTOS_BRIDGE_FILTER__EXCLUDE_SENDERS",
+    }
+    sections = [("Hot", hot)]
+    assert (
+        as_environment(sections).count("while the bridge runs") == len(hot) == as_markdown(sections).count("runs, as")
+    )
+    assert not [variable for variable in hot if variable.secret]
+
+
 def test_no_secret_stands_beside_a_path_of_the_same_name() -> None:
     """With a secret `X` and a path `X_FILE`, `X_FILE` would mean two things."""
     names = {variable.name for variable in CORE}

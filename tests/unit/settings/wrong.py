@@ -18,9 +18,12 @@ def good_environment(tmp: Path) -> dict[str, str]:
     """Give the least that a bridge needs, with the example as its only sink."""
     secrets = tmp / "secrets"
     secrets.mkdir()
+    settings = tmp / "settings"
+    settings.mkdir()
     return {
         "PORTOS_BRIDGE_SINKS": "example",
         "PORTOS_BRIDGE_SECRETS_DIR": str(secrets),
+        "PORTOS_BRIDGE_SETTINGS_DIR": str(settings),
         "PORTOS_BRIDGE_HUB__URL": "http://127.0.0.1:3000",
         "PORTOS_BRIDGE_AUTH__USERNAME": "bridge",
         "PORTOS_BRIDGE_AUTH__PASSWORD": "correct horse",
@@ -267,6 +270,31 @@ WRONG = {
     ),
     "a misspelt secret": Wrong({}, {"SECRETS_DIR"}, {"secrets/portos_bridge_auth__pasword": b"x"}),
     "no secret in the directory": Wrong({}, {"SECRETS_DIR"}, {"secrets/portos_bridge_hub__url": b"x"}),
+    # the settings directory
+    "variable and setting": Wrong({}, {"HUB__URL"}, {"settings/portos_bridge_hub__url": b"http://127.0.0.1:4000"}),
+    "a misspelt setting": Wrong({}, {"SETTINGS_DIR"}, {"settings/portos_bridge_log__levl": b"debug"}),
+    "a setting without its prefix": Wrong({}, {"SETTINGS_DIR"}, {"settings/log__level": b"debug"}),
+    "a setting in upper case": Wrong({}, {"SETTINGS_DIR"}, {"settings/PORTOS_BRIDGE_LOG__LEVEL": b"debug"}),
+    "a section as a setting": Wrong({}, {"SETTINGS_DIR"}, {"settings/portos_bridge_log": b"{}"}),
+    "a secret among the settings": Wrong(
+        {"AUTH__PASSWORD": None},
+        {"SETTINGS_DIR", "AUTH__PASSWORD"},
+        {"settings/portos_bridge_auth__password": b"correct horse"},
+    ),
+    "where a secret is, as a setting": Wrong(
+        {"AUTH__PASSWORD": None},
+        {"SETTINGS_DIR", "AUTH__PASSWORD"},
+        {"settings/portos_bridge_auth__password_file": b"/etc/hostname"},
+    ),
+    "the settings directory in itself": Wrong(
+        {}, {"SETTINGS_DIR"}, {"settings/portos_bridge_settings_dir": b"/etc/elsewhere"}
+    ),
+    "a wrong setting": Wrong({}, {"LOG__LEVEL"}, {"settings/portos_bridge_log__level": b"verbose"}),
+    "a setting that is not text": Wrong({}, {"SETTINGS_DIR"}, {"settings/portos_bridge_log__level": b"\xff\xfe"}),
+    "a huge setting": Wrong(
+        {"SUBSCRIBE__RESOURCES": None}, {"SETTINGS_DIR"}, {"settings/portos_bridge_subscribe__resources": b"x" * 70_000}
+    ),
+    "a file for the settings directory": Wrong({"SETTINGS_DIR": FILE}, {"SETTINGS_DIR"}, {"secret": b"x"}),
     "a file for a directory": Wrong({"SECRETS_DIR": FILE}, {"SECRETS_DIR"}, {"secret": b"x"}),
     # JSON sections
     "a section as JSON": Wrong({"HUB": '{"url": "http://hub"}'}, {"HUB"}),
