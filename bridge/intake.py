@@ -6,8 +6,8 @@ The arrow from `bridge.source.Source` to `bridge.journal`; `bridge.pipeline.keep
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from bridge.blind import Sight, Window, cause_of, resync_required
 from bridge.deadline import Deadline
@@ -16,29 +16,16 @@ from bridge.journal import Journal
 from bridge.link import Link
 from bridge.message import OWN_EVENTS, Message
 from bridge.metrics import Catalogue
-from bridge.scope import Scope
+from bridge.scope import Minimisation, Scope
 from bridge.sieve import Sieve, Sifted
 from bridge.source import Batch, Source, SourceActivity, Unreadable
 
-__all__ = ["Intake", "Minimisation"]
+__all__ = ["Intake"]
 
 _log = logging.getLogger(__name__)
 _PROOF_EVERY_SECONDS = 0.25
 _ROW_BYTES = 200  # what a row takes beside the body, generously
 _WHAT_TO_DO = "look at the sinks, or raise JOURNAL__MAX_BYTES"
-
-
-@dataclass(frozen=True, slots=True)
-class Minimisation:
-    """What is not stored as it came; each step is None where there is nothing to do.
-
-    `filtered` says why a message is left out; None is that it is not. `reduced` gives a message with what may be stored
-    of it, `shortened` an unreadable record.
-    """
-
-    filtered: Callable[[Message], str | None] | None = None
-    reduced: Callable[[Message], Message] | None = None
-    shortened: Callable[[Unreadable], Unreadable] | None = None
 
 
 _AS_IT_CAME = Minimisation()

@@ -13,12 +13,12 @@ from pathlib import Path
 from bridge.commands.configuration import configured
 from bridge.commands.output import say
 from bridge.errors import Rejected
-from bridge.intake import Minimisation
 from bridge.message import Message
 from bridge.portos.content import Content
 from bridge.portos.minimisation import minimisation
 from bridge.portos.notifications import read
 from bridge.ports import Explanation
+from bridge.scope import Minimisation
 from bridge.settings import Settings
 from bridge.settings.core import Privacy, Subscribe
 from bridge.settings.loading import Configuration

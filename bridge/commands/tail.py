@@ -16,12 +16,12 @@ from bridge.commands.configuration import configured
 from bridge.commands.output import write
 from bridge.deadline import Deadline
 from bridge.errors import ConfigError, Unavailable
-from bridge.intake import Minimisation
 from bridge.link import UNCOUNTED, Link
 from bridge.message import OWN_EVENTS, Message, rfc3339, structured
 from bridge.portos.feed import feed, hub_times
 from bridge.portos.memory import VersionMemory
 from bridge.portos.minimisation import bridged, minimisation
+from bridge.scope import Minimisation
 from bridge.settings import Settings
 from bridge.settings.privacy import EVERYTHING, same_name
 from bridge.sieve import Sieve

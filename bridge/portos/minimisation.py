@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from bridge.intake import Minimisation
 from bridge.portos.content import Content
 from bridge.portos.filters import filtered
-from bridge.scope import Scope
+from bridge.scope import Minimisation, Scope
 from bridge.settings import Settings
 from bridge.settings.privacy import same_name
 

@@ -13,14 +13,14 @@ import pytest
 
 from bridge.blind import Sight, Window
 from bridge.errors import Unavailable
-from bridge.intake import Intake, Minimisation
+from bridge.intake import Intake
 from bridge.journal import Journal, Limits, Previous, open_journal
 from bridge.ledger import Ledger
 from bridge.link import Link
 from bridge.message import GAP_DETECTED, LICENCE_ACTIVATED, RESYNC_REQUIRED, rfc3339
 from bridge.metrics import Catalogue
 from bridge.portos.memory import Mode, VersionMemory
-from bridge.scope import Scope
+from bridge.scope import Minimisation, Scope
 from bridge.source import Batch, SourceActivity, Unreadable
 from tests.support import until
 from tests.unit.journal.conftest import messages

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from bridge.intake import Minimisation
 from bridge.portos.minimisation import bridged, minimisation, scope
+from bridge.scope import Minimisation
 from bridge.settings import Settings
 
 
