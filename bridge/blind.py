@@ -86,6 +86,10 @@ class Sight:
             if since is not None:
                 self.proved_at = self._not_told_before(since)
 
+    def widened(self) -> None:
+        """Note that more is kept from now on than up to now: of that nothing was ever heard, whatever else was."""
+        self.proved_at, self.cause = None, "first_start"
+
     def window(self, now: float) -> Window | None:
         """Give the window that has to be told before anything else is stored, None if there is none."""
         if self.cause is None:

@@ -58,11 +58,25 @@ class Intake:
         self._unheard = scope.unheard(journal.previous.scope)
         self._to_record: str | None = scope.recorded()
         self._minimisation = minimisation
+        self._next: tuple[Scope, Minimisation] | None = None
         self._recorded_at = 0.0
         self._ledger = journal.ledger
         self._before = journal.ledger.received
         self._overflowing = self._shedding = False
         self._dropped = 0
+
+    def turn_to(self, scope: Scope, minimisation: Minimisation) -> None:
+        """Keep something else from the next batch on; the source goes on as it is, and has to give all of it already.
+
+        Where that is more than before, the sinks are told as they are after a restart.
+        """
+        self._next = scope, minimisation
+
+    def _turn(self, scope: Scope, minimisation: Minimisation) -> None:
+        if scope.unheard(self._scope.recorded()):
+            self._sight.widened()
+        self._scope, self._minimisation, self._next = scope, minimisation, None
+        self._to_record = scope.recorded()
 
     async def read(self, source: Source, _: Deadline) -> None:
         """Store batch after batch; the source goes on when a batch is on disk."""
@@ -78,10 +92,12 @@ class Intake:
             raise
         finally:
             if self._sight.cause is None and self._sight.proved_at is not None:
-                self._journal.prove(self._sight.proved_at)
+                self._journal.prove(self._sight.proved_at, self._to_record)
             self._sight.lost(cause)
 
     async def _take(self, batch: Batch) -> None:
+        if self._next is not None:
+            self._turn(*self._next)
         window = self._window(batch)
         told = [] if window is None else self._tells(window)
         wanted = self._wanted(batch.messages)
@@ -155,14 +171,15 @@ class Intake:
             generated = len(messages) - sifted.passed
             self._ledger.generated += generated
             self._ledger.dropped += sifted.shed  # now: the ledger may be recorded with them
-            scope = self._to_record if told else None
+            scope = self._to_record
             if not await self._journal.append(messages, batch.unreadable, to_record, scope):
                 self._ledger.generated -= generated
                 self._ledger.dropped -= sifted.shed
                 return False
             self._catalogue.count_stored(sifted)
-        elif to_record is not None:
-            self._journal.prove(to_record)
+            self._to_record = None
+        elif to_record is not None:  # which a lack of room may undo, so that what is kept is recorded with the next too
+            self._journal.prove(to_record, self._to_record)
         if to_record is not None:
             self._recorded_at = to_record
         if window is not None:
@@ -175,10 +192,12 @@ class Intake:
         """Note that a window is told, and with it what is heard from now on."""
         for one, _ in self._windows(window):
             self._catalogue.count_window(one.cause, one.seconds)
-        self._unheard, self._to_record = (), None
+        self._unheard = ()
         self._sight.told(window)
-        since = "ever since" if window.since is None else f"for {window.seconds:.1f} s"
-        _log.warning("the bridge was blind %s (%s): told to the sinks", since, window.cause)
+        if window.since is None:
+            _log.warning("what is kept from now on was not heard before (%s): told to the sinks", window.cause)
+        else:
+            _log.warning("the bridge was blind for %.1f s (%s): told to the sinks", window.seconds, window.cause)
 
     def _tells(self, window: Window) -> Sequence[Message]:
         """Make the events that tell a window."""

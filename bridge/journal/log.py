@@ -167,9 +167,9 @@ class Journal:
             self._recorder.write(Change())
         return self._writer.call(function)
 
-    def prove(self, at: float) -> None:
-        """Record, without waiting for it, that all is stored that the hub has sent up to a moment."""
-        self._recorder.write(Change(proved_at=at))
+    def prove(self, at: float, scope: str | None = None) -> None:
+        """Record, without waiting for it, that all is stored that the hub has sent up to a moment, `scope` in mind."""
+        self._recorder.write(Change(proved_at=at, scope=scope))
 
     async def read(self, sink: str, limit: int) -> Page:
         """Wait for messages behind a sink's cursor and return up to `limit` of them. Reading again gives the same.

@@ -17,7 +17,7 @@ from bridge.intake import Intake
 from bridge.journal import Journal, Limits, Previous, open_journal
 from bridge.ledger import Ledger
 from bridge.link import Link
-from bridge.message import GAP_DETECTED, LICENCE_ACTIVATED, RESYNC_REQUIRED, rfc3339
+from bridge.message import GAP_DETECTED, LICENCE_ACTIVATED, RESYNC_REQUIRED, Message, rfc3339
 from bridge.metrics import Catalogue
 from bridge.portos.memory import Mode, VersionMemory
 from bridge.scope import Minimisation, Scope
@@ -54,6 +54,31 @@ class Hub:
             yield batch
             self.heads.append(self.journal.head)
         await asyncio.Event().wait()
+
+
+class Feed:
+    """A source that says what the test tells it, over one connection after another, and waits until it is stored."""
+
+    def __init__(self, activity: SourceActivity) -> None:
+        self._activity = activity
+        self._batches: asyncio.Queue[Batch] = asyncio.Queue()
+        self.connections = 0
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator["Feed"]:
+        self.connections += 1
+        yield self
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        while True:
+            batch = await self._batches.get()
+            self._activity.received += len(batch.messages) + len(batch.unreadable)
+            yield batch
+            self._batches.task_done()
+
+    async def said(self, batch: Batch) -> None:
+        self._batches.put_nowait(batch)
+        await asyncio.wait_for(self._batches.join(), 5)
 
 
 TICKETS = Scope(["tickets"])
@@ -367,7 +392,8 @@ async def test_a_proof_is_on_disk_while_the_hub_talks(tmp_path: Path, catalogue:
             assert stored.proved_at == later  # not every one: a commit of its own costs
 
     async with open_journal(tmp_path / "j.db", ["kafka"], 64 * 2**20, limits) as journal:
-        assert journal.previous == Previous(clean=True, proved_at=later + 0.1)  # an orderly end records the last
+        expected = Previous(clean=True, proved_at=later + 0.1, scope=TICKETS.recorded())
+        assert journal.previous == expected  # an orderly end records the last
 
 
 async def test_a_window_that_is_stored_is_not_told_again_after_a_kill(tmp_path: Path, catalogue: Catalogue) -> None:
@@ -433,6 +459,75 @@ async def test_what_is_asked_for_counts_as_asked_from_when_its_window_is_told(
         stored = await journal._writer.call(lambda store: store.load())
 
     assert Scope(["tickets", "orders"]).unheard(stored.scope) == ["orders"]
+
+
+WIDE, NARROW = Scope(["tickets"]), Scope(["tickets"], (), ["id:t1"])
+
+
+def changed(name: str, version: int) -> Message:
+    return change(version, resource_id=name)
+
+
+def turned(intake: Intake, scope: Scope) -> None:
+    """Have an intake keep what a scope says: it may exclude an id."""
+    ids = {word.removeprefix("id:") for word in scope.excluded}
+    steps = Minimisation(filtered=lambda message: "id" if message.resource_id in ids else None)
+    intake.turn_to(scope, steps)
+
+
+@asynccontextmanager
+async def fed(journal: Journal, catalogue: Catalogue, scope: Scope) -> AsyncIterator[tuple[Intake, Feed]]:
+    """An intake that sees, and what the hub says to it, one batch after another over the same connection."""
+    activity = SourceActivity()
+    memory, feed = VersionMemory("monotonic", "default", 60), Feed(activity)
+    intake = Intake(journal, catalogue, link("hub"), activity, memory, Sight(None, "stopped"), scope)
+    turned(intake, scope)
+    async with kept(link("hub"), feed.connect, intake.read):
+        await feed.said(Batch((), proved_at=time.time()))
+        yield intake, feed
+
+
+async def test_what_is_left_out_changes_between_two_batches(journal: Journal, catalogue: Catalogue) -> None:
+    """Over the same connection, and each batch is what its moment makes of it."""
+    async with fed(journal, catalogue, WIDE) as (intake, feed):
+        await feed.said(Batch([changed("t1", 1), changed("t2", 1)]))
+        turned(intake, NARROW)
+        await feed.said(Batch([changed("t1", 2), changed("t2", 2)]))
+        turned(intake, WIDE)
+        await feed.said(Batch([changed("t1", 3), changed("t2", 3)]))
+
+    assert feed.connections == 1
+    assert await stream(journal) == ["first_start", 1, 1, 2, "first_start", 3, 3]
+    assert value(catalogue, "events_filtered_total", site="default", reason="id") == 1
+    assert set(journal.imbalances().values()) == {0}
+
+
+async def test_what_is_kept_anew_was_never_heard_before(journal: Journal, catalogue: Catalogue) -> None:
+    """As it is told after a restart; the bridge was blind for no second, and leaving out more tells nothing."""
+    async with fed(journal, catalogue, NARROW) as (intake, feed):
+        turned(intake, WIDE)
+        await feed.said(Batch((), proved_at=time.time()))
+        turned(intake, NARROW)
+        await feed.said(Batch((), proved_at=time.time()))
+
+        _, told = await windows(journal)
+        assert (told["cause"], told["window"]["from"], told["resources"]) == ("first_start", None, ["tickets"])
+    assert value(catalogue, "source_blind_seconds_total", site="default") == 0
+    assert value(catalogue, "source_blind_windows_total", site="default", cause="first_start") == 2
+
+
+@pytest.mark.parametrize("heard", [0, 1], ids=["nothing comes", "something is kept"])
+async def test_what_is_left_out_is_on_disk_with_the_first_proof(
+    journal: Journal, catalogue: Catalogue, heard: int
+) -> None:
+    """A kill must not hide it: whoever keeps it again is told that it was left out until then."""
+    async with fed(journal, catalogue, WIDE) as (intake, feed):
+        turned(intake, NARROW)
+        await feed.said(Batch([changed("t1", 1), *[changed("t2", 1)][:heard]], proved_at=time.time() + 60))
+        stored = await journal._writer.call(lambda store: store.load())
+
+    assert stored.scope == NARROW.recorded()
+    assert list(WIDE.unheard(stored.scope)) == ["tickets"]
 
 
 async def test_the_end_of_a_window_is_recorded_with_it_also_where_no_other_proof_is_due(

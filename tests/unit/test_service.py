@@ -39,7 +39,7 @@ class SlowJournal:
         self.versions: list[int | None] = []
         self.proved: list[float] = []
 
-    def prove(self, at: float) -> None:
+    def prove(self, at: float, _: object = None) -> None:
         self.proved.append(at)
 
     async def append(self, messages: Sequence[Message], *_: object) -> bool:

@@ -208,7 +208,7 @@ class ModelDisk:
         await done
         return True
 
-    def prove(self, at: float) -> None:
+    def prove(self, at: float, _: str | None = None) -> None:
         """Be the journal."""
         self._write(partial(self._appended, [], at, None))
 
