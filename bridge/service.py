@@ -18,12 +18,12 @@ from bridge.copying import Copying
 from bridge.document_routes import document_routes
 from bridge.door import Door
 from bridge.errors import Rejected, Unavailable
+from bridge.gauges import sink_gauges, source_gauges
 from bridge.health import Heartbeat
 from bridge.intake import Intake
 from bridge.journal import Journal, Limits, Lost, capacity, open_journal, within_volume
-from bridge.labels import CONNECT_RESULTS, SINK_DISCONNECTS, SOURCE_DISCONNECTS, known
 from bridge.letter_routes import expire, letter_routes
-from bridge.link import UNCOUNTED, Gauges, Link, Times
+from bridge.link import UNCOUNTED, Link, Times
 from bridge.message import Message
 from bridge.metrics import Catalogue
 from bridge.notices import Notices
@@ -87,9 +87,9 @@ class _Bridge:
         self._memory = VersionMemory(settings.version.mode, settings.site, settings.journal.dedupe_seconds)
         self._catalogue.gaps_open.set_function(lambda: self._memory.open_gaps)
         self._catalogue.loop_lag.set_function(lambda: self._heartbeat.worst_lag_seconds)
-        self._source_link = Link("hub", hub_times(settings), _source_gauges(self._catalogue))
+        self._source_link = Link("hub", hub_times(settings), source_gauges(self._catalogue))
         self._sink_links = {
-            name: Link(f"sink {name}", _delivery_times(settings), _sink_gauges(self._catalogue, name))
+            name: Link(f"sink {name}", _delivery_times(settings), sink_gauges(self._catalogue, name))
             for name in configuration.sinks
         }
         times = _delivery_times(settings)
@@ -197,7 +197,7 @@ class _Bridge:
         sight = Sight(previous.proved_at, cause)
         wanted, less = scope(settings), minimisation(settings)
         intake = Intake(journal, self._catalogue, self._source_link, activity, self._memory, sight, wanted, less)
-        gauges = _source_gauges(self._catalogue)
+        gauges = source_gauges(self._catalogue)
         if not await feed(settings, files, activity, self._source_link, gauges, intake.read, stop, _STORE_SECONDS):
             _log.error("the journal does not take what the hub has sent last in time: some of it is lost")
 
@@ -265,23 +265,3 @@ def _delivery_times(settings: Settings) -> Times:
     delivery = settings.delivery
     pauses = Pauses(delivery.first_pause_seconds, delivery.longest_pause_seconds, delivery.hold_pause_seconds)
     return Times(delivery.connect_seconds, delivery.close_seconds, delivery.stable_seconds, pauses)
-
-
-def _source_gauges(catalogue: Catalogue) -> Gauges:
-    return Gauges(
-        attempt=lambda result: catalogue.source_connects.labels(catalogue.site, known(result, CONNECT_RESULTS)).inc(),
-        lost=lambda reason: catalogue.source_disconnects.labels(
-            catalogue.site, known(reason, SOURCE_DISCONNECTS)
-        ).inc(),
-        connected=catalogue.source_connected.set,
-        held=lambda _: None,
-    )
-
-
-def _sink_gauges(catalogue: Catalogue, sink: str) -> Gauges:
-    return Gauges(
-        attempt=lambda result: catalogue.sink_connects.labels(sink, known(result, CONNECT_RESULTS)).inc(),
-        lost=lambda reason: catalogue.sink_disconnects.labels(sink, known(reason, SINK_DISCONNECTS)).inc(),
-        connected=lambda up: catalogue.sink_connected.labels(sink).set(up),
-        held=lambda held: catalogue.sink_held.labels(sink).set(held),
-    )
