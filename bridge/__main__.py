@@ -1,12 +1,13 @@
 """The command line: `portos-bridge`, also `python -m bridge`.
 
-There are no options for settings: they are environment variables only, so that no process list shows a secret.
+There are no options for settings: they are environment variables or files, so that no process list shows a secret.
 Commands are imported when they are asked for, so that `version` and `healthcheck` start fast.
 """
 
 import argparse
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -106,6 +107,8 @@ def _command(options: argparse.Namespace, rest: Sequence[str]) -> Callable[[], i
             return partial(_imported(_OWN_OPTIONS[options.command], "main"), rest)
         case command:
             name = command or "run"
+            if name == "run":
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it asks for something that is to come, and ends nothing
             return _imported(f"bridge.commands.{name}", name)
 
 

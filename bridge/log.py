@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Literal, TextIO
 from urllib.parse import quote, quote_plus
 
-__all__ = ["configure", "configured", "one_line", "redact", "redact_for", "redacted"]
+__all__ = ["configure", "configured", "one_line", "redact", "redact_for", "redacted", "set_level"]
 
 _MASK = "**********"
 _FOREIGN = ("SignalRCoreClient", "aiohttp", "aiokafka", "amqtt", "asyncio", "kafka", "paho", "transitions")
@@ -115,13 +115,18 @@ def configure(
     handler.setFormatter(_ConsoleFormatter() if console else _JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    set_level(level)
     for name in _FOREIGN:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("aiohttp.access").setLevel(logging.CRITICAL + 1)
     logging.captureWarnings(capture=True)
     threading.excepthook = _thread_failed
     sys.unraisablehook = _unraisable
+
+
+def set_level(level: str) -> None:
+    """Log what is at least as severe as this, of what is our own."""
+    logging.getLogger().setLevel(level.upper())
 
 
 def configured() -> bool:

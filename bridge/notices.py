@@ -19,8 +19,7 @@ from bridge.metrics import Catalogue
 from bridge.payload import Health, HubHealth, Info, SinkHealth, State, Subscriptions
 from bridge.ports import Notice
 from bridge.presence import Report
-from bridge.settings.effective import fingerprint
-from bridge.settings.loading import Configuration
+from bridge.settings.effective import Effective
 from bridge.status import Status, lag_reading
 
 __all__ = ["Notices"]
@@ -32,9 +31,9 @@ class Notices:
     """See the module; one for all sinks."""
 
     def __init__(
-        self, configuration: Configuration, status: Status, catalogue: Catalogue, open_gaps: Callable[[], int]
+        self, effective: Effective, status: Status, catalogue: Catalogue, open_gaps: Callable[[], int]
     ) -> None:
-        self._configuration = configuration
+        self._effective = effective
         self._status = status
         self._catalogue = catalogue
         self._open_gaps = open_gaps
@@ -66,18 +65,18 @@ class Notices:
         return ["state store"]
 
     def _info(self) -> Notice:
-        """Say what bridge this is and what it was told to bring; the same for as long as it runs."""
-        settings = self._configuration.settings
+        """Say what bridge this is and what it was told to bring; another one where a setting changes while it runs."""
+        settings = self._effective.configuration.settings
         subscribe = settings.subscribe
         about = Info(
             version=__version__,
             site=settings.site,
             host=socket.gethostname(),
             started_at=rfc3339(self._status.started_at),
-            configuration=fingerprint(self._configuration),
+            configuration=self._effective.fingerprint,
             subscriptions=Subscriptions(subscribe.resources, subscribe.actions, subscribe.licence),
             content=settings.event.content,
-            sinks=list(self._configuration.sinks),
+            sinks=list(self._effective.configuration.sinks),
         )
         return Notice("info", _json(about))
 

@@ -137,7 +137,7 @@ class Subscriptions(Struct, frozen=True):
 
 
 class Info(Struct, frozen=True, rename="camel"):
-    """What bridge this is and what it was told to bring; the same for as long as it runs."""
+    """What bridge this is and what it was told to bring; told anew where a setting changes while it runs."""
 
     version: str
     site: Annotated[str, Meta(description="the shop")]

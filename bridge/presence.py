@@ -46,7 +46,6 @@ class Presence:
         self._stopping = stopping
         self._sink: Announcer | None = None
         self._told: dict[str, Notice] = {}
-        self._info: Notice | None = None
         self._refused_at: dict[str, float] = {}
         self._failed_arrivals = 0
         self._without = False
@@ -85,7 +84,7 @@ class Presence:
             if now >= self._again_at:
                 await self._arrive(self._sink)
             return
-        kept = filter(None, (self._report.state(), self._info))
+        kept = (self._report.state(), self._report.info())
         news = [notice for notice in kept if notice != self._told.get(notice.name) and not self._refused(notice)]
         if news or now >= self._health_at:
             await self._tell(self._sink, [*news, self._report.health()])
@@ -93,12 +92,11 @@ class Presence:
     async def _arrive(self, sink: Announcer) -> None:
         """Tell everything, unless connections have ended over it; `look` does it when that is long enough ago."""
         self._told = {}
-        self._info = self._report.info()
         self._without = self._goes_without()
         if not self._without:
             self._failed_arrivals += 1
             try:
-                await self._tell(sink, [self._report.state(), self._info, self._report.health()])
+                await self._tell(sink, [self._report.state(), self._report.info(), self._report.health()])
             except Unavailable as error:
                 if error.at_once or error.reason == "taken_over":  # the broker has said why it ends the connection
                     self._failed_arrivals = 0

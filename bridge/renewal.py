@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from bridge import log
 from bridge.errors import ConfigError, Unavailable
@@ -23,6 +24,7 @@ from bridge.tls import UnusableFile
 
 __all__ = ["Renewal", "Watch", "changed", "contents", "watched"]
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
 
@@ -99,13 +101,13 @@ def changed(before: Mapping[str, bytes], now: Mapping[str, bytes]) -> str:
     return ", ".join(variable for variable in now if now[variable] != before[variable])
 
 
-class Watch:
+class Watch(Generic[T]):
     """Tells a change that stands from one that is going on: of files that belong together one comes first."""
 
-    def __init__(self, seen: Mapping[str, bytes]) -> None:
+    def __init__(self, seen: T) -> None:
         self._seen = seen
 
-    def stands(self, now: Mapping[str, bytes]) -> bool:
+    def stands(self, now: T) -> bool:
         """Tell whether the files hold what they held at the last look."""
         seen, self._seen = self._seen, now
         return now == seen

@@ -6,7 +6,7 @@ Indentation is the shutdown order: leaving a block is the step. Called by the co
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -35,17 +35,18 @@ from bridge.portos.memory import VersionMemory
 from bridge.portos.minimisation import minimisation, scope
 from bridge.ports import Connect, Sink, SinkPlugin
 from bridge.presence import Presence
+from bridge.reload import Reload, Sources
 from bridge.renewal import Renewal
 from bridge.row_routes import row_routes
 from bridge.settings import Settings, SinkConfig
 from bridge.settings.core import largest_journal
-from bridge.settings.effective import fingerprint
+from bridge.settings.effective import Effective
 from bridge.settings.loading import Configuration
 from bridge.settings.privacy import EVERYTHING
 from bridge.source import SourceActivity
 from bridge.state import States
 from bridge.status import Status, journal_numbers, lag_reading
-from bridge.stopping import stop_signal
+from bridge.stopping import hangups, stop_signal
 
 __all__ = ["run"]
 
@@ -54,12 +55,13 @@ _log = logging.getLogger(__name__)
 _STORE_SECONDS = 5  # what is received and not stored is bounded by the source's memory: 20 commits
 
 
-async def run(configuration: Configuration) -> int:
-    """Bridge until a signal to stop; return the exit status 0.
+async def run(configuration: Configuration, read: Callable[[], Configuration]) -> int:
+    """Bridge until a signal to stop; return the exit status 0. `read` gives the settings as they are on a SIGHUP.
 
     Raises `StorageFailed`, `JournalOwned` or `ConfigError` where the bridge has to stop, alone or in a group.
     """
-    await _Bridge(configuration).run(stop_signal())
+    with hangups() as hangup:
+        await _Bridge(configuration).run(stop_signal(), Sources(read, hangup))
     return 0
 
 
@@ -70,6 +72,8 @@ class _Bridge:
         settings = configuration.settings
         self._configuration = configuration
         self._settings = settings
+        self._effective = Effective(configuration)
+        self._intake: Intake | None = None
         self._started_at = time.time()
         self._activity = SourceActivity()
         self._heartbeat = Heartbeat()
@@ -79,7 +83,7 @@ class _Bridge:
             [name for name in settings.subscribe.resources if name != EVERYTHING],
             settings.metrics.max_resources,
         )
-        self._catalogue.configured(fingerprint(configuration))
+        self._catalogue.configured(self._effective.fingerprint)
         self._sinks = {
             name: (plugin.observed(self._catalogue.sink_activity[name]) if plugin.observed else plugin, config)
             for name, (plugin, config) in configuration.sinks.items()
@@ -95,7 +99,7 @@ class _Bridge:
         times = _delivery_times(settings)
         self._states = States(settings, self._sinks, configuration.secret_files, times, change_of)
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: asyncio.Event, sources: Sources | None = None) -> None:
         admin_port = self._settings.admin
         door = Door(admin_port.token)
         async with self._journal() as journal, self._states.jobs(journal) as state_jobs:
@@ -110,8 +114,9 @@ class _Bridge:
                 self._sink_links,
                 journal,
                 self._states,
+                self._effective,
             )
-            notices = Notices(self._configuration, status, self._catalogue, lambda: self._memory.open_gaps)
+            notices = Notices(self._effective, status, self._catalogue, lambda: self._memory.open_gaps)
             async with (
                 admin(
                     admin_port.host,
@@ -132,6 +137,9 @@ class _Bridge:
                 jobs = self._jobs(journal, audit, presences)
                 eternal = [group.create_task(job, name=name) for name, job in jobs]
                 eternal += [group.create_task(job(), name=name) for name, job in state_jobs.items()]
+                if sources is not None:
+                    reload = Reload(self._effective, sources, self._catalogue, self._keep)
+                    eternal.append(group.create_task(reload.run(), name="settings"))
                 await self._take_in(journal, stop)
                 await self._drain(journal)
                 audit.check()
@@ -186,7 +194,7 @@ class _Bridge:
     def _lost(self, lost: Lost) -> Message:
         """Make what the sinks get in the place of stored events that are lost."""
         window = Window(lost.since, max(lost.until, lost.since or 0.0), CORRUPTION)
-        loss, resources = (lost.journal, lost.first), scope(self._settings).resources
+        loss, resources = (lost.journal, lost.first), scope(self._effective.configuration.settings).resources
         return corruption(window, lost.events, loss, resources, self._settings.site)
 
     async def _take_in(self, journal: Journal, stop: asyncio.Event) -> None:
@@ -195,11 +203,19 @@ class _Bridge:
         previous = journal.previous
         cause = JOURNAL_LOST if previous.forgotten else "stopped" if previous.clean else "unclean_start"
         sight = Sight(previous.proved_at, cause)
-        wanted, less = scope(settings), minimisation(settings)
-        intake = Intake(journal, self._catalogue, self._source_link, activity, self._memory, sight, wanted, less)
+        now = self._effective.configuration.settings
+        wanted, less = scope(now), minimisation(now)
+        intake = self._intake = Intake(
+            journal, self._catalogue, self._source_link, activity, self._memory, sight, wanted, less
+        )
         gauges = source_gauges(self._catalogue)
         if not await feed(settings, files, activity, self._source_link, gauges, intake.read, stop, _STORE_SECONDS):
             _log.error("the journal does not take what the hub has sent last in time: some of it is lost")
+
+    def _keep(self, settings: Settings) -> None:
+        """Have taken in from now on what is left by filters that have changed."""
+        if self._intake is not None:
+            self._intake.turn_to(scope(settings), minimisation(settings))
 
     async def _deliver(self, name: str, journal: Journal, presence: Presence) -> None:
         plugin, config = self._sinks[name]

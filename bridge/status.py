@@ -17,6 +17,7 @@ from bridge.journal import Journal
 from bridge.link import Link
 from bridge.log import redacted
 from bridge.settings import Settings
+from bridge.settings.effective import Effective
 from bridge.source import SourceActivity
 from bridge.state import States
 
@@ -36,6 +37,7 @@ class Status:
     sinks: Mapping[str, Link]
     journal: Journal
     states: States | None = None
+    effective: Effective | None = None
 
     def alive(self) -> Sequence[Check]:
         """Check what a restart would cure."""
@@ -58,6 +60,7 @@ class Status:
             "site": self.settings.site,
             "startedAt": self.started_at,
             "stopping": self.stopping(),
+            **({} if self.effective is None else _configuration(self.effective)),
             "process": {"tasks": len(asyncio.all_tasks()), "threads": threading.active_count()},
             "hub": {
                 **_link(self.hub),
@@ -102,6 +105,10 @@ def _journal_text(journal: Journal) -> str:
     if journal.room.lacking:
         return journal.room.lacking
     return f"{journal.room.used_bytes} of {journal.room.capacity_bytes} bytes used"
+
+
+def _configuration(effective: Effective) -> Mapping[str, Any]:
+    return {"configuration": effective.fingerprint, "restartNeeded": list(effective.restart_needed)}
 
 
 def _states(states: States, journal: Journal) -> Mapping[str, Any]:

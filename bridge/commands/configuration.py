@@ -6,7 +6,7 @@ import re
 from bridge import log, registry
 from bridge.settings.loading import Configuration, load, load_admin_token
 
-__all__ = ["admin_token", "configured"]
+__all__ = ["admin_token", "configured", "read"]
 
 _SECRET_NAME = re.compile(r"PORTOS_BRIDGE_.*(PASSWORD|SECRET|TOKEN|KEY)", re.IGNORECASE)
 
@@ -14,10 +14,15 @@ _SECRET_NAME = re.compile(r"PORTOS_BRIDGE_.*(PASSWORD|SECRET|TOKEN|KEY)", re.IGN
 def configured() -> Configuration:
     """Load the settings and set the log up with them; raises `ConfigError` with all that is wrong."""
     _redact_environment()
-    configuration = load(os.environ, registry.installed())
+    configuration = read()
     logging = configuration.settings.log
     log.configure(logging.level, logging.format, configuration.secrets())
     return configuration
+
+
+def read() -> Configuration:
+    """Read the settings once more and leave the log alone; raises `ConfigError` with all that is wrong."""
+    return load(os.environ, registry.installed())
 
 
 def admin_token() -> str | None:

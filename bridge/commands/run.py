@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from bridge.commands.configuration import configured
+from bridge.commands.configuration import configured, read
 from bridge.heap import fix_thresholds
 
 __all__ = ["run"]
@@ -17,5 +17,5 @@ def run() -> int:
 
     for warning in configuration.warnings:
         logging.getLogger(__name__).warning("%s", warning)
-    status: int = asyncio.run(serve(configuration))
+    status: int = asyncio.run(serve(configuration, read))
     return status

@@ -5,6 +5,7 @@ error.
 """
 
 import asyncio
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +27,7 @@ from bridge.settings import Settings
 from bridge.settings.privacy import EVERYTHING, same_name
 from bridge.sieve import Sieve
 from bridge.source import Batch, Source, SourceActivity
-from bridge.stopping import stop_signal
+from bridge.stopping import STOP_SIGNALS, stop_signal
 
 __all__ = ["tail"]
 
@@ -59,7 +60,7 @@ def _narrowed(settings: Settings, resources: Sequence[str]) -> Settings:
 
 
 async def _tail(settings: Settings, files: Mapping[str, Path], written: Callable[[Message], bytes]) -> None:
-    stop = stop_signal()
+    stop = stop_signal((*STOP_SIGNALS, signal.SIGHUP))  # whose terminal is gone has nobody to show it to
     memory = VersionMemory(settings.version.mode, settings.site, settings.journal.dedupe_seconds)
     resources, site = bridged(settings), settings.site
     shown = _Tail(

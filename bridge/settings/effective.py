@@ -1,18 +1,36 @@
 """The configuration that a bridge runs with, as it would be written down; what is secret is left out.
 
-Used by the command `check`, and by `bridge.notices`, which tells one configuration from another.
+Used by the command `check`, and by whoever shows or tells which configuration a bridge has.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+from pydantic import BaseModel
 
 from bridge.settings.core import Settings
 from bridge.settings.loading import Configuration
-from bridge.settings.reference import Variable, sink_prefix, variables, written
+from bridge.settings.reference import Variable, sink_prefix, value_of, variables, written
 
-__all__ = ["effective", "fingerprint"]
+__all__ = ["Effective", "effective", "fingerprint"]
 
 _FINGERPRINT_DIGITS = 16
+
+
+class Effective:
+    """The configuration that is in effect just now, what tells it from others, and which variables wait for a restart.
+
+    Changed by `bridge.reload` alone; whoever reads it may do so at any time.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.turn_to(configuration, ())
+
+    def turn_to(self, configuration: Configuration, restart_needed: Sequence[str]) -> None:
+        """Take another configuration for the one in effect."""
+        self.configuration = configuration
+        self.fingerprint = fingerprint(configuration)
+        self.restart_needed = restart_needed
 
 
 def effective(configuration: Configuration) -> Iterator[str]:
@@ -28,10 +46,8 @@ def fingerprint(configuration: Configuration) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_FINGERPRINT_DIGITS]
 
 
-def _lines(part: object, found: Iterator[Variable]) -> Iterator[str]:
+def _lines(part: BaseModel, found: Iterator[Variable]) -> Iterator[str]:
     for variable in found:
-        value = part
-        for step in variable.path:
-            value = getattr(value, step)
+        value = value_of(part, variable)
         shown = ("**********" if value else "") if variable.secret else written(value)
         yield f"{variable.name}={shown}"

@@ -16,7 +16,17 @@ from pydantic.fields import FieldInfo
 
 from bridge.settings.base import INHERITED, Hot
 
-__all__ = ["PREFIX", "Variable", "as_environment", "as_markdown", "by_section", "sink_prefix", "variables", "written"]
+__all__ = [
+    "PREFIX",
+    "Variable",
+    "as_environment",
+    "as_markdown",
+    "by_section",
+    "sink_prefix",
+    "value_of",
+    "variables",
+    "written",
+]
 
 PREFIX = "PORTOS_BRIDGE_"
 
@@ -72,6 +82,14 @@ def variables(model: type[BaseModel], prefix: str = PREFIX, path: tuple[str, ...
                 description=" ".join((field.description or "").split()),
                 hot=Hot in field.metadata,
             )
+
+
+def value_of(part: BaseModel, variable: Variable) -> object:
+    """Give the value of a variable in the model that it is of."""
+    value: object = part
+    for step in variable.path:
+        value = getattr(value, step)
+    return value
 
 
 def as_environment(sections: Sequence[tuple[str, Sequence[Variable]]]) -> str:

@@ -17,6 +17,7 @@ from bridge.policy import Pauses
 from bridge.ports import OFFLINE
 from bridge.settings import Settings
 from bridge.settings.core import Auth, Hub, Subscribe
+from bridge.settings.effective import Effective
 from bridge.settings.loading import Configuration
 from bridge.source import SourceActivity
 from bridge.status import Status
@@ -43,7 +44,7 @@ def documents() -> Mapping[str, Any]:
     status = Status(settings, _AT, lambda: False, Heartbeat(), SourceActivity(), links["hub"], sinks, journal)
     catalogue = Catalogue(settings.site, _SINKS, (), 0)
     catalogue.count_window("network", 41.25)
-    report = Notices(Configuration(settings, {}), status, catalogue, lambda: 0).report("mqtt")
+    report = Notices(Effective(Configuration(settings, {})), status, catalogue, lambda: 0).report("mqtt")
     made = {notice.name: json.loads(notice.body) for notice in (report.state(), report.info(), report.health())}
     # What would change with the clock, the machine, or the next variable.
     made["info"] |= {"host": "shop-1", "sinks": list(_SINKS), "configuration": "9b4d5f4e0b6fa8c1"}

@@ -15,6 +15,7 @@ from bridge.notices import Notices
 from bridge.ports import Notice
 from bridge.settings import Settings
 from bridge.settings.core import Auth, Hub, Subscribe
+from bridge.settings.effective import Effective
 from bridge.settings.loading import Configuration
 from bridge.source import SourceActivity
 from bridge.state import States
@@ -51,7 +52,7 @@ class Parts:
         status = Status(
             whole.settings, 0.0, lambda: self.stopping, Heartbeat(), SourceActivity(), self.hub, links, journal, states
         )
-        self.report = Notices(whole, status, catalogue, lambda: 3).report("mqtt")
+        self.report = Notices(Effective(whole), status, catalogue, lambda: 3).report("mqtt")
 
     @property
     def state(self) -> str:

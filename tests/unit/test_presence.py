@@ -31,13 +31,14 @@ class Bridge:
     """What is told, whether the bridge is being stopped, and how often its state was looked at."""
 
     state: str = "online"
+    info: str = "info"
     stopping: bool = False
     looks: int = 0
 
     def report(self) -> Report:
         return Report(
             state=self._state,
-            info=lambda: Notice("info", b"info"),
+            info=lambda: Notice("info", self.info.encode()),
             health=lambda: Notice("health", b"health", kept=False),
         )
 
@@ -139,6 +140,19 @@ async def test_a_new_connection_is_told_everything_again(journal: Journal, catal
         await until(lambda: broker.heard.count("info") >= 2, 5, "told again")
 
     assert broker.heard[:6] == ["online", "info", "health", "online", "info", "health"]
+
+
+async def test_another_configuration_is_told_over_the_same_connection(journal: Journal, catalogue: Catalogue) -> None:
+    """Settings can change while the bridge runs, and its hash is in the info."""
+    bridge, broker = Bridge(), Broker()
+
+    async with delivering(journal, catalogue, bridge, broker):
+        await until(lambda: "health" in broker.heard, 5, "told")
+        bridge.info = "another info"
+        await until(lambda: "another info" in broker.heard, 5, "told anew")
+
+    assert broker.connections == 1
+    assert broker.heard.count("another info") == 1
 
 
 async def test_a_change_of_the_state_is_told_once_and_soon_with_the_health(

@@ -2,27 +2,29 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 
-from bridge import audit, service
+from bridge import audit, reload, service
 from bridge.journal import Journal, Limits, Previous, open_journal
 from bridge.journal.room import Room
 from bridge.ledger import Ledger
 from bridge.message import RESOURCES_CHANGED, Message
 from bridge.ports import SinkPlugin, StateTopics
+from bridge.reload import Sources
 from bridge.service import _Bridge
 from bridge.settings import Settings, SinkConfig, core
 from bridge.settings.core import Auth, Stop, Subscribe
 from bridge.settings.loading import Configuration
-from tests.support import until
+from tests.support import free_port, until
 from tests.unit.journal.conftest import messages
-from tests.unit.portos.scripted_hub import Peer, ScriptedHub, notification, scripted_hub, settings
+from tests.unit.portos.scripted_hub import Peer, ScriptedHub, notification, polite, scripted_hub, settings
 
 LIMITS = Limits(2**22, 2**20, 100, 0.02)
 
@@ -210,3 +212,121 @@ async def test_the_ledger_is_checked_once_more_at_the_stop(
         await asyncio.wait_for(task, 10)
 
     assert "the ledger of intake does not balance" in caplog.text
+
+
+class Live:
+    """A bridge that runs between a hub and a journal of its own, and the filter that its settings name next."""
+
+    def __init__(self, hub: ScriptedHub, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(reload, "_LOOK_SECONDS", 0.01)
+        own = {
+            "journal": core.Journal(path=path / "j.db"),
+            "admin": core.Admin(host="127.0.0.1", port=free_port()),
+            "settings_dir": path / "settings",
+        }
+        parts = bridge(hub, drain_seconds=0.05)._settings.model_copy(update=own)
+        self.configuration = Configuration(parts, {})
+        self.bridge = _Bridge(self.configuration)
+        self.hangup = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        stop = asyncio.Event()
+        task = asyncio.create_task(self.bridge.run(stop, Sources(lambda: self.configuration, self.hangup)))
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.wait_for(task, 10)
+
+    async def change(self, **parts: Any) -> None:
+        """Have other settings, and ask the bridge to read them."""
+        settings = self.configuration.settings.model_copy(update=parts)
+        self.configuration = Configuration(settings, {})
+        before = self.value("config_reloads_total", "applied", "restart_needed")
+        self.hangup.set()
+        await until(
+            lambda: self.value("config_reloads_total", "applied", "restart_needed") > before, 5, "the settings are read"
+        )
+
+    def value(self, name: str, *results: str, **labels: str) -> float:
+        read = self.bridge._catalogue.registry.get_sample_value
+        return sum(
+            read(f"portos_bridge_{name}", labels | ({"result": result} if result else {})) or 0.0
+            for result in results or ("",)
+        )
+
+    async def status(self) -> Any:
+        url = f"http://127.0.0.1:{self.configuration.settings.admin.port}/status"
+        async with aiohttp.ClientSession() as http, http.get(url) as answer:
+            return await answer.json()
+
+
+async def deaf(peer: Peer) -> None:
+    """Be a hub that answers nothing."""
+    await asyncio.Event().wait()
+
+
+async def test_a_filter_changes_under_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each event is what the filter of its moment makes of it; the hub sees one connection, and the ledger balances."""
+    async with scripted_hub() as hub:
+        live = Live(hub, tmp_path, monkeypatch)
+        before = live.bridge._effective.fingerprint
+        async with live.running():
+            await until(lambda: live.bridge._source_link.connected, 5, "connected")
+            (peer,) = hub.peers
+            for first, filters in (
+                (0, core.Filter()),
+                (4, core.Filter(exclude_ids=("id-4", "id-5"))),
+                (8, core.Filter()),
+            ):
+                if filters != live.configuration.settings.filter:
+                    await live.change(filter=filters)
+                await peer.send(*[notification(number) for number in range(first, first + 4)])
+                await until(lambda: live.bridge._activity.received == first + 4, 5, "received")  # noqa: B023 - awaited
+                await until(lambda: not live.bridge._activity.waiting, 5, "taken")
+
+            assert len(hub.peers) == 1
+            assert hub.asked("POST", "/api/auth") == 1
+            assert live.value("events_filtered_total", site="default", reason="id") == 2
+            assert live.value("events_received_total", site="default", resource="tickets", action="updated") == 12
+            windows = 2  # the start, and what is kept again
+            assert live.value("events_accepted_total", site="default") == 10 + windows
+            assert live.value("source_blind_windows_total", site="default", cause="first_start") == windows
+            assert live.value("config_reloads_total", "applied") == 2
+            assert live.bridge._effective.fingerprint == before
+            assert (await live.status())["restartNeeded"] == []
+
+
+async def test_a_filter_that_changes_before_the_hub_is_there_is_the_one_to_begin_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is asked of a bridge that is about to start is not forgotten."""
+    async with scripted_hub() as hub:
+        hub.script = deaf
+        live = Live(hub, tmp_path, monkeypatch)
+        async with live.running():
+            await live.change(filter=core.Filter(exclude_ids=("id-1",)))
+            hub.script = polite
+            await until(lambda: live.bridge._source_link.connected, 5, "connected")
+            await hub.peers[-1].send(notification(0), notification(1), notification(2))
+            await until(lambda: live.value("events_accepted_total", site="default") == 3, 5, "two and the window")
+
+    assert live.value("events_filtered_total", site="default", reason="id") == 1
+
+
+async def test_what_needs_a_restart_is_shown_until_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And changes nothing before: not the site of any event, no connection, no hash."""
+    async with scripted_hub() as hub:
+        live = Live(hub, tmp_path, monkeypatch)
+        async with live.running():
+            await until(lambda: live.bridge._source_link.connected, 5, "connected")
+            before = (await live.status())["configuration"]
+
+            await live.change(site="shop-7")
+
+            status = await live.status()
+            assert status["restartNeeded"] == ["PORTOS_BRIDGE_SITE"]
+            assert (status["site"], status["configuration"]) == ("default", before)
+            assert live.value("config_reloads_total", "restart_needed") == 1
+            assert len(hub.peers) == 1

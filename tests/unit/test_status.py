@@ -8,6 +8,8 @@ from bridge.health import Heartbeat
 from bridge.journal import Journal
 from bridge.settings import Settings
 from bridge.settings.core import Auth, Hub, Subscribe
+from bridge.settings.effective import Effective
+from bridge.settings.loading import Configuration
 from bridge.source import SourceActivity
 from bridge.status import Status
 from tests.unit.loops import link
@@ -41,3 +43,17 @@ async def test_the_status_counts_the_tasks_and_threads_of_the_process(journal: J
 
     assert after["tasks"] - before["tasks"] == 3
     assert before["threads"] >= 2  # this one and the journal's
+
+
+async def test_the_status_names_what_waits_for_a_restart(journal: Journal) -> None:
+    """By variable, and tells the configuration in effect from others."""
+    effective = Effective(Configuration(SETTINGS, {}))
+    parts = (SETTINGS, 0.0, lambda: False, Heartbeat(), SourceActivity(), link("hub"), {}, journal)
+    status = Status(*parts, effective=effective)
+    assert status.whole()["restartNeeded"] == []
+
+    effective.turn_to(effective.configuration, ["PORTOS_BRIDGE_SITE"])
+
+    whole = status.whole()
+    assert whole["restartNeeded"] == ["PORTOS_BRIDGE_SITE"]
+    assert whole["configuration"] == effective.fingerprint
