@@ -1,17 +1,19 @@
 """What every kind of test needs: asking for the outside world, waiting for a condition, a free port."""
 
 import asyncio
+import ctypes
 import inspect
 import os
 import random
 import socket
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import NoReturn, TypeVar
 
 import pytest
 
-__all__ = ["free_port", "require", "required", "unavailable", "until", "wait_until"]
+__all__ = ["end_thread", "free_port", "require", "required", "unavailable", "until", "wait_until"]
 
 T = TypeVar("T")
 _POLL_SECONDS = 0.02
@@ -83,3 +85,10 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def end_thread(name: str) -> None:
+    """Let the thread of that name die of `SystemExit`, which says nothing, as soon as it does anything at all."""
+    thread = next(thread for thread in threading.enumerate() if thread.name == name)
+    asked = ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
+    assert asked == 1, f"{asked} threads are called {name}"

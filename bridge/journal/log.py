@@ -111,6 +111,11 @@ class Journal:
         """What has ended the journal, if anything has."""
         return self._recorder.failure
 
+    @property
+    def alive(self) -> bool:
+        """Whether there is still somebody who writes."""
+        return self._writer.alive
+
     def _stored(self, messages: Sequence[Message]) -> None:
         self._tail.add(messages)
         self._arrived.set()

@@ -86,6 +86,7 @@ class Recorder:
         self._owing = False  # the last change was refused: what it was made of goes with the next one
         self._flush: asyncio.TimerHandle | None = None
         self._last: asyncio.Future[Written] | None = None
+        writer.on_died = self._broke
 
     def cursors(self) -> Mapping[str, int]:
         """Tell the sinks' places."""
@@ -177,10 +178,7 @@ class Recorder:
     def _written(self, done: "asyncio.Future[Written]", asked: _Asked) -> None:
         error = done.exception()
         if error is not None:
-            self.failure = error if isinstance(error, StorageFailed) else StorageFailed(f"journal: {error!r}")
-            self.broken.set()
-            self.wrote.set()
-            self.on_failed()
+            self._broke(error if isinstance(error, StorageFailed) else StorageFailed(f"journal: {error!r}"))
             return
         written = done.result()
         for sink, cursor in (written.cursors if written.refused else asked.cursors).items():
@@ -202,6 +200,12 @@ class Recorder:
                     reader.oldest_at = asked.messages[0].received_at
             self.head += len(asked.messages)
             self.on_stored(asked.messages)
+
+    def _broke(self, failure: StorageFailed) -> None:
+        self.failure = failure
+        self.broken.set()
+        self.wrote.set()
+        self.on_failed()
 
     def _refused(self, messages: Sequence[Message], *, disk: bool) -> None:
         """Take back the events that found no room; all else is tried again every second."""

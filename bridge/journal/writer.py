@@ -56,9 +56,13 @@ class _Call(Generic[T]):
 
 
 class Writer:
-    """Carries changes and reads to the store and their results back to the event loop."""
+    """Carries changes and reads to the store and their results back to the event loop.
+
+    `on_died` is told on the loop when the thread has ended without being told to: nobody is answered any more.
+    """
 
     def __init__(self, store: Store) -> None:
+        self.on_died: Callable[[StorageFailed], None] = lambda _: None
         self._store = store
         self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[_Write | _Call[object] | None] = SimpleQueue()
@@ -85,6 +89,11 @@ class Writer:
         self._jobs.put(job)
         return job.done
 
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
     async def close(self) -> None:
         """Carry out what was asked for, then end the thread and close the store."""
         self._jobs.put(None)
@@ -92,17 +101,26 @@ class Writer:
         self._store.close()
 
     def _run(self) -> None:
-        running = True
-        while running:
-            jobs = [self._jobs.get()]
-            with contextlib.suppress(Empty):
-                while True:
-                    jobs.append(self._jobs.get_nowait())
-            running = None not in jobs
-            self._commit([job for job in jobs if isinstance(job, _Write)])
-            for job in jobs:
-                if isinstance(job, _Call):
-                    self._answer(job)
+        try:
+            while self._serve():
+                pass
+        except BaseException as error:
+            failed = StorageFailed(f"journal: its thread has died of {error!r}; nothing is stored any more")
+            with contextlib.suppress(RuntimeError):  # as in `_post`
+                self._loop.call_soon_threadsafe(self.on_died, failed)
+            raise
+
+    def _serve(self) -> bool:
+        """Wait for something to do, and do all that has come by then; say whether more may come."""
+        jobs = [self._jobs.get()]
+        with contextlib.suppress(Empty):
+            while True:
+                jobs.append(self._jobs.get_nowait())
+        self._commit([job for job in jobs if isinstance(job, _Write)])
+        for job in jobs:
+            if isinstance(job, _Call):
+                self._answer(job)
+        return None not in jobs
 
     def _commit(self, writes: Sequence[_Write]) -> None:
         if not writes:

@@ -18,7 +18,7 @@ from bridge.journal.change import Change, Chunk
 from bridge.journal.store import Store
 from bridge.message import Message
 from bridge.source import Unreadable
-from tests.support import until
+from tests.support import end_thread, until
 from tests.unit.journal.conftest import Opening, messages
 
 
@@ -496,3 +496,21 @@ asyncio.run(main())
     async with opening("kafka") as journal:
         assert journal.head >= acknowledged
         assert [m.version for m in await read_all(journal, "kafka", journal.head)] == list(range(1, journal.head + 1))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_journal_whose_thread_has_died_fails_at_once_though_nobody_is_answered(opening: Opening) -> None:
+    """Whoever had asked it for something would wait for ever, in a bridge that looks well."""
+    async with opening() as journal:
+        watch = asyncio.create_task(journal.failed())
+        assert journal.alive
+        end_thread("journal")
+        asking = asyncio.create_task(journal.append(messages(1, 1)))
+
+        with pytest.raises(StorageFailed, match="its thread has died of SystemExit"):
+            await asyncio.wait_for(watch, 5)
+
+        await until(lambda: not journal.alive, 5, "the thread is gone")
+        with pytest.raises(StorageFailed, match="its thread has died"):
+            await journal.read("kafka", 1)
+        asking.cancel()
