@@ -1,13 +1,14 @@
-"""Whether the event loop is alive and how late it is.
+"""Whether the bridge itself is alive: its event loop, and whatever has to run for as long as it does.
 
-Used by `bridge.service`, asked by `bridge.admin` and the metrics.
+Used by `bridge.service`, asked by `bridge.status` and the metrics.
 """
 
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 
-__all__ = ["Heartbeat"]
+__all__ = ["Heartbeat", "Workers"]
 
 _BEAT_SECONDS = 0.25
 _REMEMBERED_SECONDS = 30
@@ -38,3 +39,30 @@ class Heartbeat:
     def alive(self) -> bool:
         """Whether the loop has run lately."""
         return time.monotonic() - self._beat_at < _DEAD_SECONDS
+
+
+class Workers:
+    """The tasks and threads that end only with the bridge.
+
+    An error in one of them ends the process. One that ends without any would go unnoticed: nothing waits for it.
+    """
+
+    def __init__(self) -> None:
+        self._alive: dict[str, Callable[[], bool]] = {}
+
+    def add(self, name: str, alive: Callable[[], bool]) -> None:
+        """Expect something to live on."""
+        self._alive[name] = alive
+
+    def add_task(self, task: "asyncio.Task[object]") -> None:
+        """Expect a task to go on."""
+        self.add(f"task {task.get_name()}", lambda: not task.done())
+
+    @property
+    def dead(self) -> Sequence[str]:
+        """Name those that have ended."""
+        return [name for name, alive in self._alive.items() if not alive()]
+
+    def __len__(self) -> int:
+        """Count all of them."""
+        return len(self._alive)

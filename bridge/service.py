@@ -6,7 +6,7 @@ Indentation is the shutdown order: leaving a block is the step. Called by the co
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from bridge.document_routes import document_routes
 from bridge.door import Door
 from bridge.errors import Rejected, Unavailable
 from bridge.gauges import sink_gauges, source_gauges
-from bridge.health import Heartbeat
+from bridge.health import Heartbeat, Workers
 from bridge.intake import Intake
 from bridge.journal import Journal, Limits, Lost, capacity, open_journal, within_volume
 from bridge.letter_routes import expire, letter_routes
@@ -77,6 +77,7 @@ class _Bridge:
         self._started_at = time.time()
         self._activity = SourceActivity()
         self._heartbeat = Heartbeat()
+        self._workers = Workers()
         self._catalogue = Catalogue(
             settings.site,
             list(configuration.sinks),
@@ -115,6 +116,7 @@ class _Bridge:
                 journal,
                 self._states,
                 self._effective,
+                self._workers,
             )
             notices = Notices(self._effective, status, self._catalogue, lambda: self._memory.open_gaps)
             async with (
@@ -140,12 +142,21 @@ class _Bridge:
                 if sources is not None:
                     reload = Reload(self._effective, sources, self._catalogue, self._keep)
                     eternal.append(group.create_task(reload.run(), name="settings"))
+                self._watch(journal, eternal)
                 await self._take_in(journal, stop)
                 await self._drain(journal)
                 audit.check()
                 for task in eternal:
                     task.cancel()
         _log.info("stopped in order")
+
+    def _watch(self, journal: Journal, eternal: Iterable["asyncio.Task[object]"]) -> None:
+        """Have `/livez` fail where one of these ends before the bridge does."""
+        self._workers.add("thread journal", lambda: journal.alive)
+        if self._states.readers:
+            self._workers.add("thread state", lambda: self._states.alive)
+        for task in eternal:
+            self._workers.add_task(task)
 
     def _jobs(
         self, journal: Journal, audit: Audit, presences: Mapping[str, Presence]
@@ -209,7 +220,8 @@ class _Bridge:
             journal, self._catalogue, self._source_link, activity, self._memory, sight, wanted, less
         )
         gauges = source_gauges(self._catalogue)
-        if not await feed(settings, files, activity, self._source_link, gauges, intake.read, stop, _STORE_SECONDS):
+        link, workers = self._source_link, self._workers
+        if not await feed(settings, files, activity, link, gauges, intake.read, stop, _STORE_SECONDS, workers):
             _log.error("the journal does not take what the hub has sent last in time: some of it is lost")
 
     def _keep(self, settings: Settings) -> None:

@@ -7,12 +7,12 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bridge import __version__
 from bridge.admin import Check
-from bridge.health import Heartbeat
+from bridge.health import Heartbeat, Workers
 from bridge.journal import Journal
 from bridge.link import Link
 from bridge.log import redacted
@@ -38,18 +38,25 @@ class Status:
     journal: Journal
     states: States | None = None
     effective: Effective | None = None
+    workers: Workers = field(default_factory=Workers)
 
     def alive(self) -> Sequence[Check]:
-        """Check what a restart would cure."""
-        return [("event loop", self.heartbeat.alive, f"at most {self.heartbeat.worst_lag_seconds:.3f} s late")]
+        """Check what a restart would cure, and nothing else: neither hub nor brokers, neither name service nor disk."""
+        late = f"at most {self.heartbeat.worst_lag_seconds:.3f} s late in the last half minute"
+        # At the stop they end one after the other, and are to.
+        dead = () if self.stopping() else self.workers.dead
+        text = f"{', '.join(dead)} ended: only a restart brings that back" if dead else f"all {len(self.workers)} run"
+        return [("event loop", self.heartbeat.alive, late), ("tasks and threads", not dead, text)]
 
     def ready(self) -> Sequence[Check]:
         """Check whether the bridge takes in what the hub says; a sink that is down does not count."""
         journal, hub, stopping = self.journal, self.hub, self.stopping()
+        sinks = ", ".join(self.sinks)
         return [
-            ("running", not stopping, "stopping" if stopping else "since the start"),
+            ("configuration", True, f"in effect: site {self.settings.site}, sinks {sinks or 'none'}"),
+            ("running", not stopping, "told to stop: the hub is left, stored events go out" if stopping else "yes"),
             ("journal", journal.failure is None and not journal.room.full, _journal_text(journal)),
-            ("hub", hub.connected, "subscribed" if hub.connected else redacted(hub.last_error) or "connecting"),
+            ("hub", hub.connected, _hub_text(hub)),
         ]
 
     def whole(self) -> Mapping[str, Any]:
@@ -102,9 +109,20 @@ def lag_reading(journal: Journal, sink: str) -> tuple[int, int, float]:
 def _journal_text(journal: Journal) -> str:
     if journal.failure is not None:
         return str(journal.failure)
+    used = f"{journal.room.used_bytes} of {journal.room.capacity_bytes} bytes used"
     if journal.room.lacking:
-        return journal.room.lacking
-    return f"{journal.room.used_bytes} of {journal.room.capacity_bytes} bytes used"
+        return f"{journal.room.lacking}, {used}: what the hub sends is lost, and told as a gap"
+    if journal.room.full:
+        return f"full, {used}: what the hub sends is lost, and told as a gap, until the sinks have caught up"
+    return f"writable, {used}"
+
+
+def _hub_text(hub: Link) -> str:
+    if hub.connected:
+        return "subscribed"
+    if not hub.last_error:
+        return "connecting for the first time"
+    return f"not subscribed for {hub.outage_seconds:.0f} s, and tried again and again: {redacted(hub.last_error)}"
 
 
 def _configuration(effective: Effective) -> Mapping[str, Any]:

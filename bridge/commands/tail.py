@@ -17,6 +17,7 @@ from bridge.commands.configuration import configured
 from bridge.commands.output import write
 from bridge.deadline import Deadline
 from bridge.errors import ConfigError, Unavailable
+from bridge.health import Workers
 from bridge.link import UNCOUNTED, Link
 from bridge.message import OWN_EVENTS, Message, rfc3339, structured
 from bridge.portos.feed import feed, hub_times
@@ -67,7 +68,7 @@ async def _tail(settings: Settings, files: Mapping[str, Path], written: Callable
         minimisation(settings), memory, lambda window: resync_required(window, resources, site).id, written, stop
     )
     link = Link("hub", hub_times(settings), UNCOUNTED)
-    await feed(settings, files, SourceActivity(), link, UNCOUNTED, shown.read, stop, _WRITE_SECONDS)
+    await feed(settings, files, SourceActivity(), link, UNCOUNTED, shown.read, stop, _WRITE_SECONDS, Workers())
 
 
 class _Tail:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from bridge.deadline import Deadline
+from bridge.health import Workers
 from bridge.link import Gauges, Link, Times
 from bridge.pipeline import keep
 from bridge.policy import Pauses
@@ -34,10 +35,12 @@ async def feed(  # noqa: PLR0913 - each is something of its own
     read: Callable[[Source, Deadline], Awaitable[object]],
     stop: asyncio.Event,
     read_seconds: float,
+    workers: Workers,
 ) -> bool:
     """Give `read` one connection after another until told to stop; then unsubscribe, let it read to the end, log out.
 
     `secret_files` are those of the configuration; those of the hub and of the login may change meanwhile.
+    `workers` is told of the task that must not end meanwhile.
     False if it has not read all that was heard within `read_seconds` more than closing may take. Raises what `read`
     raises beside `Unavailable`, alone or in a group.
     """
@@ -56,6 +59,7 @@ async def feed(  # noqa: PLR0913 - each is something of its own
         open_source = partial(relay, access.connect, _rotation(settings, gauges, access), doubt, leaving)
         async with beside(hub_files=access.watch()), asyncio.TaskGroup() as group:
             source = group.create_task(keep(link, open_source, read_alone), name="hub")
+            workers.add_task(source)
             await stop.wait()
             leaving.set()
             try:

@@ -10,6 +10,7 @@ has to take: one that stays so fills the journal in the end, as a sink that is d
 import asyncio
 import logging
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -54,12 +55,21 @@ class StateStore:
         self.numbers = numbers
         self._max_bytes = max_bytes
         self._targets = targets
-        self._thread = ThreadPoolExecutor(1, "state")
+        self._thread = ThreadPoolExecutor(1, "state", initializer=self._begun)
+        self._worker: threading.Thread | None = None
         self._table: Table | None = None
         self._spoilt = ""
         self._places: dict[str, Place] = {}
         self._fed = asyncio.Event()
         self._told = False
+
+    def _begun(self) -> None:
+        self._worker = threading.current_thread()
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs, or has not been needed yet."""
+        return self._worker is None or self._worker.is_alive()
 
     async def place(self, name: str) -> Place:
         """Give the place of a publisher: where it was, or 0 where it published to another target, or the store is new.

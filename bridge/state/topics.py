@@ -56,11 +56,17 @@ class States:
         self.numbers = Numbers({name: Publication() for name in self._sinks})
         self.links = {name: Link(f"states of sink {name}", times, UNCOUNTED) for name in self._sinks}
         self.feeder = Link("state store", times, UNCOUNTED)
+        self._store: StateStore | None = None
 
     @property
     def readers(self) -> Sequence[str]:
         """Name what reads the journal for them, beside the sinks."""
         return (READER,) if self._sinks else ()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the store's thread runs, as far as it has been needed."""
+        return self._store is None or self._store.alive
 
     def collector(self, journal: Journal) -> StateAtScrape:
         """Make what exports the numbers; only where there is a reader."""
@@ -76,7 +82,7 @@ class States:
             return
         path = self._settings.journal.path.with_suffix(".state.db")
         max_bytes = within_volume(path, self._settings.state.max_bytes, lambda size: size // _PART_OF_A_VOLUME)
-        store = StateStore(path, max_bytes, self._targets, self.numbers)
+        store = self._store = StateStore(path, max_bytes, self._targets, self.numbers)
         versioned = self._settings.version.mode != "off"
         feeding = Feeding(journal, store, self.feeder, self._change_of, versioned=versioned)
         try:

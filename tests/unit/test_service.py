@@ -12,11 +12,12 @@ import msgspec
 import pytest
 
 from bridge import audit, reload, service
+from bridge.errors import Unavailable
 from bridge.journal import Journal, Limits, Previous, open_journal
 from bridge.journal.room import Room
 from bridge.ledger import Ledger
 from bridge.message import RESOURCES_CHANGED, Message
-from bridge.ports import SinkPlugin, StateTopics
+from bridge.ports import Sink, SinkPlugin, StateTopics
 from bridge.reload import Sources
 from bridge.service import _Bridge
 from bridge.settings import Settings, SinkConfig, core
@@ -65,6 +66,12 @@ def bridge(hub: ScriptedHub, drain_seconds: float = 5, **sinks: SinkPlugin[SinkC
 
 def never(*_: object) -> Any:
     raise AssertionError("nothing connects here")
+
+
+@asynccontextmanager
+async def away(_: SinkConfig) -> AsyncIterator[Sink]:
+    raise Unavailable("there is no broker", reason="network")
+    yield
 
 
 async def test_what_was_received_is_stored_before_an_orderly_stop() -> None:
@@ -179,6 +186,35 @@ async def test_a_lost_event_is_told_with_site_and_resources_and_counted(tmp_path
     assert data["window"] == {"id": told.id, "from": None, "to": "1970-01-01T00:01:42.000Z"}
     labels = {"site": "default", "cause": "corruption"}
     assert whole._catalogue.registry.get_sample_value("portos_bridge_gaps_total", labels) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["heartbeat", "journal watch", "journal shrinking", "audit", "dead letters", "sink other", "hub"]
+)
+async def test_no_task_that_lasts_ends_without_the_liveness_probe(name: str, tmp_path: Path) -> None:
+    """One that is cancelled by a library's mistake leaves no error behind, and an orderly stop fails no probe."""
+    stop = asyncio.Event()
+
+    async def talk(peer: Peer) -> None:
+        await peer.accept()
+        await peer.serve()
+
+    async with scripted_hub() as hub:
+        hub.script = talk
+        parts = bridge(hub, drain_seconds=0.05)._settings
+        own = {"journal": core.Journal(path=tmp_path / "j.db"), "admin": core.Admin(host="127.0.0.1", port=0)}
+        sinks = {"other": (SinkPlugin(SinkConfig, away), SinkConfig())}
+        running = _Bridge(Configuration(parts.model_copy(update=own), sinks))
+        task = asyncio.create_task(running.run(stop))
+        await until(lambda: running._source_link.connected, 10, "subscribed")
+        assert running._workers.dead == []
+
+        (one,) = (task for task in asyncio.all_tasks() if task.get_name() == name)
+        one.cancel()
+
+        await until(lambda: running._workers.dead == [f"task {name}"], 5, "the task is missed")
+        stop.set()
+        await asyncio.wait_for(task, 10)
 
 
 async def test_the_ledger_is_checked_once_more_at_the_stop(

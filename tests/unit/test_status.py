@@ -1,10 +1,13 @@
-"""What `/status` tells."""
+"""What `/status` and the probes tell."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
-from bridge.health import Heartbeat
+from bridge.admin import Check
+from bridge.errors import Unavailable
+from bridge.health import Heartbeat, Workers
 from bridge.journal import Journal
 from bridge.settings import Settings
 from bridge.settings.core import Auth, Hub, Subscribe
@@ -57,3 +60,60 @@ async def test_the_status_names_what_waits_for_a_restart(journal: Journal) -> No
     whole = status.whole()
     assert whole["restartNeeded"] == ["PORTOS_BRIDGE_SITE"]
     assert whole["configuration"] == effective.fingerprint
+
+
+def failing(checks: Sequence[Check]) -> dict[str, str]:
+    return {name: text for name, ok, text in checks if not ok}
+
+
+async def test_a_task_that_ends_before_the_stop_is_named_by_the_liveness_probe(journal: Journal) -> None:
+    """Also one that is cancelled, or returns: nothing raises then, and nothing waits for it."""
+    workers, stopping = Workers(), asyncio.Event()
+    status = Status(
+        *(SETTINGS, 0.0, stopping.is_set, Heartbeat(), SourceActivity(), link("hub"), {}, journal), workers=workers
+    )
+    tasks = {name: asyncio.create_task(asyncio.sleep(60), name=name) for name in ("audit", "sink kafka", "sink mqtt")}
+    for task in tasks.values():
+        workers.add_task(task)
+    before = failing(status.alive())
+
+    tasks["sink mqtt"].cancel()
+    await asyncio.wait(tasks.values(), timeout=1, return_when=asyncio.FIRST_COMPLETED)
+
+    assert before == {}
+    assert failing(status.alive()) == {"tasks and threads": "task sink mqtt ended: only a restart brings that back"}
+    stopping.set()
+    assert failing(status.alive()) == {}, "an orderly stop ends them all"
+    for task in tasks.values():
+        task.cancel()
+
+
+async def test_a_peer_that_is_away_does_not_fail_the_liveness_probe_nor_a_broker_readiness(journal: Journal) -> None:
+    """A restart would cure neither, and would make each of them worse."""
+    hub, broker = link("hub"), link("sink mqtt")
+    hub.began()
+    status = Status(SETTINGS, 0.0, lambda: False, Heartbeat(), SourceActivity(), hub, {"mqtt": broker}, journal)
+
+    broker.ended(Unavailable("the broker is away", reason="network"))
+
+    assert failing(status.alive()) == failing(status.ready()) == {}
+    hub.ended(Unavailable("the name hub.example cannot be resolved", reason="network"))
+    assert failing(status.alive()) == {}
+    (text,) = failing(status.ready()).values()
+    assert text == "not subscribed for 0 s, and tried again and again: the name hub.example cannot be resolved"
+
+
+async def test_readiness_says_what_a_full_journal_means_and_when_the_stop_has_come(journal: Journal) -> None:
+    hub, stopping = link("hub"), asyncio.Event()
+    hub.began()
+    status = Status(SETTINGS, 0.0, stopping.is_set, Heartbeat(), SourceActivity(), hub, {}, journal)
+    assert failing(status.ready()) == {}
+
+    journal.room.lacking = "its file system is full"
+
+    assert failing(status.ready())["journal"].startswith("its file system is full, ")
+    journal.room.lacking = ""
+    assert not journal.room.takes(2**40)
+    assert failing(status.ready())["journal"].startswith("full, ")
+    stopping.set()
+    assert set(failing(status.ready())) == {"journal", "running"}

@@ -17,6 +17,7 @@ from bridge.state.numbers import Numbers, Publication
 from bridge.state.row import state_of
 from bridge.state.store import StateStore
 from bridge.state.table import Table
+from tests.support import end_thread, until
 from tests.unit.state.conftest import Opening, change, published, rows
 
 
@@ -34,6 +35,20 @@ async def test_only_the_newest_of_each_resource_is_published_in_the_order_of_its
 
         assert told(await published(store)) == [("b", 1, b'{"version":1}'), ("a", 2, b'{"version":2}')]
         assert await published(store) == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_store_whose_thread_has_died_says_so(opening: Opening) -> None:
+    async with opening() as store:
+        assert store.alive
+        await feed(store, change("a", 1))
+        assert store.alive
+
+        end_thread("state_0")
+        asking = asyncio.create_task(store.fed())
+
+        await until(lambda: not store.alive, 5, "it is missed")
+        asking.cancel()
 
 
 async def test_a_late_change_does_not_replace_a_newer_one(opening: Opening) -> None:
