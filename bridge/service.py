@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+from bridge import clock
 from bridge.admin import admin
 from bridge.audit import Audit
 from bridge.blind import CORRUPTION, JOURNAL_LOST, Sight, Window, corruption
@@ -163,6 +164,7 @@ class _Bridge:
     ) -> Iterator[tuple[str, Coroutine[Any, Any, object]]]:
         """Give what runs as long as the bridge does, by name, but for taking in and for states."""
         yield "heartbeat", self._heartbeat.beat()
+        yield "clock watch", clock.watch(self._activity)
         yield "journal watch", journal.failed()
         yield "journal shrinking", journal.shrink()
         yield "audit", audit.run()

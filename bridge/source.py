@@ -59,7 +59,8 @@ class SourceActivity:
 
     `frames` counts the hub's records by type (`invocation`, `completion`, `ping`, `close`, `ack`, `sequence`, `other`).
     Times are seconds since the epoch; None is never. `token_requests` counts logins and refreshes by result: `ok` or a
-    reason of `Unavailable`. `clock_offset_seconds` is how far the hub's clock is ahead of ours, if known.
+    reason of `Unavailable`. `clock_offset_seconds` is how far the hub's clock is ahead of ours, if known, as measured
+    when a connection was opened, and corrected where ours was set since.
     `received` counts events and unreadable records; of these `dropped` still found the memory full after the longest
     pause, `waiting` are in one of the `queues`, and `abandoned` were in one whose connection was closed.
     """
@@ -75,6 +76,17 @@ class SourceActivity:
     dropped: int = 0
     queues: "WeakSet[Sized]" = field(default_factory=WeakSet)
     abandoned: int = 0
+    _clock_ahead: float | None = None
+
+    def clock_measured(self, offset_seconds: float | None, ahead: float) -> None:
+        """Take note of how far the hub's clock is ahead, measured while ours was so far `ahead` (`bridge.clock`)."""
+        self.clock_offset_seconds, self._clock_ahead = offset_seconds, ahead
+
+    def clock_seen(self, ahead: float) -> None:
+        """Take note of how far our clock is ahead by now: where it was set, the hub's was not, as far as we know."""
+        if self.clock_offset_seconds is not None and self._clock_ahead is not None:
+            self.clock_offset_seconds -= ahead - self._clock_ahead
+        self._clock_ahead = ahead
 
     @property
     def waiting(self) -> int:

@@ -9,6 +9,7 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
+from bridge import clock
 from bridge.errors import Unavailable
 from bridge.message import LICENCE_ACTIVATED, RESOURCES_CHANGED
 from bridge.portos import web
@@ -121,7 +122,7 @@ async def _upgraded(
     hub: core.Hub, http: web.Http, address: URL, token: str, activity: SourceActivity
 ) -> aiohttp.ClientWebSocketResponse[bool]:
     endpoint = await negotiate(http, address, token)
-    activity.clock_offset_seconds = endpoint.clock_offset_seconds
+    activity.clock_measured(endpoint.clock_offset_seconds, clock.ahead())
     try:
         return await http.open_socket(hub, endpoint.url, endpoint.token)
     except (aiohttp.ClientError, OSError) as error:

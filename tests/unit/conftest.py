@@ -1,6 +1,7 @@
-"""A journal on a real disk and a catalogue of metrics, for the tests of the loops; the command line of a bridge."""
+"""A journal on a real disk, a catalogue of metrics and a clock for the tests of the loops; a bridge's command line."""
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,16 @@ def command_line(
         return status, said.out + said.err
 
     return run
+
+
+@pytest.fixture
+def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Set the clock by so many seconds more, as far as this process is concerned."""
+    right, ahead = time.time, 0.0
+
+    def set_by(seconds: float) -> None:
+        nonlocal ahead
+        ahead += seconds
+
+    monkeypatch.setattr(time, "time", lambda: right() + ahead)
+    return set_by

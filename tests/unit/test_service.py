@@ -189,7 +189,8 @@ async def test_a_lost_event_is_told_with_site_and_resources_and_counted(tmp_path
 
 
 @pytest.mark.parametrize(
-    "name", ["heartbeat", "journal watch", "journal shrinking", "audit", "dead letters", "sink other", "hub"]
+    "name",
+    ["heartbeat", "clock watch", "journal watch", "journal shrinking", "audit", "dead letters", "sink other", "hub"],
 )
 async def test_no_task_that_lasts_ends_without_the_liveness_probe(name: str, tmp_path: Path) -> None:
     """One that is cancelled by a library's mistake leaves no error behind, and an orderly stop fails no probe."""
