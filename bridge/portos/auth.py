@@ -15,6 +15,7 @@ from typing import Final, Protocol
 import aiohttp
 from pydantic import SecretStr
 
+from bridge import clock
 from bridge.errors import ConfigError, Unavailable
 from bridge.log import redact
 from bridge.portos import web
@@ -120,7 +121,7 @@ class _Given(_Streak):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Session:
-    """A login at Portos: what it was made with, its token, what renews it, and when that is due."""
+    """A login at Portos: what it was made with, its token, what renews it, and when that is due by the loop's clock."""
 
     auth: Auth
     token: str
@@ -136,6 +137,7 @@ class _Login(_Streak):
         self._auth = auth
         self._activity = activity
         self._http = http
+        self._clock = asyncio.get_running_loop().time
         self._session: _Session | None = None
         self._former: list[_Session] = []
         self._good = False
@@ -150,7 +152,7 @@ class _Login(_Streak):
                 session = await self._logged_in()
                 self._former.append(former)
                 return session.token
-            if self._session and self._good and time.time() < self._session.renew_at:
+            if self._session and self._good and self._clock() < self._session.renew_at:
                 return self._session.token
             session = await self._refreshed() or await self._logged_in()
             return session.token
@@ -167,8 +169,8 @@ class _Login(_Streak):
         pause: float = _FIRST_RETRY_SECONDS
         while True:
             await self._renewable.wait()
-            if self._session and (early := self._session.renew_at - time.time()) > 0:
-                await asyncio.sleep(min(early, _LAST_RETRY_SECONDS))  # in steps: the clock may be set
+            if self._session and (early := self._session.renew_at - self._clock()) > 0:
+                await asyncio.sleep(min(early, _LAST_RETRY_SECONDS))  # in steps: another login may come
                 continue
             try:
                 async with asyncio.timeout(self._hub.connect_seconds), self._one_at_a_time:
@@ -221,7 +223,7 @@ class _Login(_Streak):
         try:
             grant = await self._post("/api/auth/refresh", request)
         except Unavailable as error:
-            if error.reason in ("unauthorized", "protocol") or _over(session.token):
+            if error.reason in ("unauthorized", "protocol") or self._over(session.token):
                 _log.info("the session cannot be renewed, a new login is next: %s", error)
                 self._session = None
                 self._renewable.clear()
@@ -255,7 +257,10 @@ class _Login(_Streak):
         """Ask for a token and count the result."""
         doing = f"POST {path}"
         try:
+            asked_at = time.time()
             async with self._http.post(f"{self._hub.url}{path}", json=request) as response:
+                if (offset := web.ahead_by(response, asked_at, time.time())) is not None:
+                    self._activity.clock_measured(offset, clock.ahead())
                 answer = granted(doing, await web.body(response))
                 if not response.ok and not (isinstance(answer, Unavailable) and answer.reason != "protocol"):
                     answer = web.refusal(doing, response.status)
@@ -273,24 +278,28 @@ class _Login(_Streak):
         return answer
 
     def _take(self, auth: Auth, grant: Grant, refresh_token: str | None) -> _Session:
-        now, expires_at = time.time(), expiry(grant.token)
+        now, expires_at = self._hub_time(), expiry(grant.token)
         refresh_token = grant.refresh_token or refresh_token
         for secret in filter(None, (grant.token, refresh_token)):
             redact(secret)  # none of our texts has it, but a library's might
-        self._session = _Session(auth, grant.token, refresh_token, renewal(now, expires_at, auth))
+        due = self._clock() + renewal(now, expires_at, auth) - now
+        self._session = _Session(auth, grant.token, refresh_token, due)
         self._good = True
         self._activity.token_expires_at = expires_at
         self._renewable.set()
         return self._session
 
+    def _hub_time(self) -> float:
+        """Tell the time by the hub's clock, as far as that is known: an expiry is the hub's word."""
+        return time.time() + self._activity.clocks_differ_by
+
+    def _over(self, token: str) -> bool:
+        expires_at = expiry(token)
+        return expires_at is not None and expires_at <= self._hub_time()
+
     def _count(self, result: str) -> None:
         counts = self._activity.token_requests
         counts[result] = counts.get(result, 0) + 1
-
-
-def _over(token: str) -> bool:
-    expires_at = expiry(token)
-    return expires_at is not None and expires_at <= time.time()
 
 
 def _revealed(secret: SecretStr | None) -> str:

@@ -6,7 +6,6 @@ other origin than the one it was asked for.
 
 import time
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 import aiohttp
@@ -75,7 +74,7 @@ async def _ask(http: web.Http, endpoint: Endpoint) -> tuple[_Answer, float | Non
     asked_at = time.time()
     try:
         async with http.post(url, headers=headers) as response:
-            offset = _offset(response.headers.get("Date"), (asked_at + time.time()) / 2)
+            offset = web.ahead_by(response, asked_at, time.time())
             if response.status != _SUCCESS:
                 raise web.refusal("negotiate", response.status)
             content = await web.body(response)
@@ -85,14 +84,6 @@ async def _ask(http: web.Http, endpoint: Endpoint) -> tuple[_Answer, float | Non
         return msgspec.json.decode(content, type=_Answer), offset
     except (ValueError, RecursionError) as error:
         raise Unavailable(f"negotiate: the answer is not that of a SignalR hub ({error})", reason="protocol") from error
-
-
-def _offset(date: str | None, now: float) -> float | None:
-    """Say how far a `Date` header is ahead of `now`; it cuts off the fraction of its second."""
-    try:
-        return None if date is None else parsedate_to_datetime(date).timestamp() + 0.5 - now
-    except ValueError:
-        return None
 
 
 def _opened_by(answer: _Answer, endpoint: Endpoint) -> Endpoint:

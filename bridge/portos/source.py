@@ -51,7 +51,7 @@ async def connect(  # noqa: PLR0913 - each is something of its own; the composit
     """
     socket, token = await _opened(hub, tokens, http, activity)
     session = Session(hub, site, activity, socket, Backlog(queue_max_bytes, queue_max_events, activity))
-    session.token_seconds = lifetime(token, time.time())
+    session.token_seconds = lifetime(token, time.time() + activity.clocks_differ_by)
     try:
         async with subscribed(session, requests(subscribe), leaving):
             yield session

@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Final, TypedDict
 
 import aiohttp
@@ -16,7 +17,7 @@ from bridge.settings.core import Hub
 from bridge.settings.reference import PREFIX
 from bridge.tls import UnusableFile, trouble
 
-__all__ = ["HUB", "Http", "Way", "body", "failure", "http_session", "refusal", "way"]
+__all__ = ["HUB", "Http", "Way", "ahead_by", "body", "failure", "http_session", "refusal", "way"]
 
 HUB: Final = f"{PREFIX}HUB__"
 """What the variables begin with that say where Portos is and how it is reached."""
@@ -121,6 +122,15 @@ async def body(response: aiohttp.ClientResponse) -> bytes:
         if len(parts) > _MAX_ANSWER_BYTES:
             raise Unavailable(f"{response.url.path} answered more than {_MAX_ANSWER_BYTES} bytes", reason="protocol")
     return bytes(parts)
+
+
+def ahead_by(response: aiohttp.ClientResponse, asked_at: float, answered_at: float) -> float | None:
+    """Say how far the clock of whoever answered is ahead of ours; its `Date` cuts off the fraction of its second."""
+    date = response.headers.get("Date")
+    try:
+        return None if date is None else parsedate_to_datetime(date).timestamp() + 0.5 - (asked_at + answered_at) / 2
+    except ValueError:
+        return None
 
 
 def refusal(doing: str, status: int) -> Unavailable:

@@ -5,8 +5,9 @@ import logging
 import math
 import time
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -127,6 +128,38 @@ async def test_a_token_is_refreshed_ahead_of_its_expiry(hub: ScriptedHub) -> Non
     assert hub.asked("POST", "/api/auth") == 1
     assert hub.bodies[1] == {"tokenId": first, "refreshToken": "refresh-1"}
     assert activity.token_expires_at == expiry(second)
+
+
+async def test_a_clock_that_is_set_back_delays_no_refresh(hub: ScriptedHub, set_clock: Callable[[float], None]) -> None:
+    """The hub's clock goes on, and a token that is over costs the connection."""
+    hub.lifetime_seconds = 2
+    async with provided(hub) as provider:
+        first = await provider.token()
+
+        set_clock(-3600)
+
+        await until(lambda: hub.asked("POST", "/api/auth/refresh") >= 1 and len(hub.tokens) >= 2, 3, "a refresh")
+        await until(provider.token, 1, "a token")
+        assert await provider.token() != first
+
+
+@pytest.mark.parametrize("ahead", [3600, -3600])
+async def test_a_token_is_refreshed_in_time_by_the_hubs_clock(hub: ScriptedHub, ahead: float) -> None:
+    """Its expiry is told by that clock, and so is the time, in the `Date` of the same answer."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        answer = await hub._login(request)
+        answer.headers["Date"] = formatdate(time.time() + ahead, usegmt=True)
+        return answer
+
+    hub.lifetime_seconds = 3 + ahead
+    hub.login = hub.refresh = answer
+    async with provided(hub) as provider:
+        await provider.token()
+
+        await until(lambda: len(hub.tokens) >= 2, 4, "a refresh")
+
+    assert hub.asked("POST", "/api/auth") == 1
 
 
 async def test_a_refused_token_is_refreshed_first(hub: ScriptedHub) -> None:
