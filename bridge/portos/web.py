@@ -1,6 +1,7 @@
 """The HTTP side of the source: what sends to Portos, bounded answers, and what a failed request means."""
 
 import asyncio
+import socket
 import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
@@ -10,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final, TypedDict
 
 import aiohttp
+from aiohttp.abc import ResolveResult
 from yarl import URL
 
 from bridge.errors import ConfigError, Unavailable
@@ -29,6 +31,7 @@ _PROXY_LOGIN: Final = 407
 _PROXY_FORBIDS: Final = frozenset({403, 405})
 _TRY_LATER: Final = frozenset({408, 423, 425, 429})
 _SERVER_ERROR: Final = 500
+_NAME_SECONDS: Final = 8.0  # the C library asks once more after 5 s; an attempt to connect has 10 s
 _NOT_PORTOS: Final = frozenset({404, 405, 501})  # what a web server says to a POST that it has no place for
 
 
@@ -53,6 +56,19 @@ class Way:
             login = b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
             proxy, headers = proxy.with_user(None), {"Proxy-Authorization": f"Basic {login}"}
         return {"ssl": self.tls or True, "proxy": proxy, "proxy_headers": headers}
+
+
+class _Resolver(aiohttp.ThreadedResolver):
+    """Says that it is the name server that does not answer; the deadline of a whole attempt could not tell."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        try:
+            async with asyncio.timeout(_NAME_SECONDS):
+                return await super().resolve(host, port, family)
+        except TimeoutError:
+            raise OSError(None, f"the name {host} is not resolved: no name server answers") from None
 
 
 class Http:
@@ -94,7 +110,7 @@ async def http_session(hub: Hub) -> AsyncIterator[Http]:
     socket that died with the last hub. Deadlines are the callers' business.
     """
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(force_close=True, limit=8),
+        connector=aiohttp.TCPConnector(force_close=True, limit=8, resolver=_Resolver()),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Language": "en-GB"},
         timeout=aiohttp.ClientTimeout(total=None),

@@ -8,6 +8,7 @@ import pytest
 from yarl import URL
 
 from bridge.errors import Unavailable
+from bridge.portos import web
 from bridge.portos.negotiate import negotiate
 from bridge.portos.web import http_session, way
 from bridge.settings.core import Hub
@@ -95,3 +96,17 @@ async def test_the_environment_names_no_proxy(monkeypatch: pytest.MonkeyPatch) -
 
     assert error.reason == "refused"
     assert heads == []
+
+
+async def test_a_name_server_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline of the whole attempt would only say that there is no connection."""
+
+    async def silence(*_: object, **_options: object) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(web, "_NAME_SECONDS", 0.05)
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", silence)
+
+    error = await refused(Hub(url="http://hub.example:3000"))
+
+    assert str(error) == "negotiate: the name hub.example is not resolved: no name server answers"
