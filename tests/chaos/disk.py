@@ -7,7 +7,6 @@ again and again, as a supervisor does, finds it well once the cause is gone.
 """
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -44,7 +43,6 @@ _MISSED_SECONDS = 10.0
 _DROPPED = "portos_bridge_events_dropped_total"
 _GAP = "portos.bridge.gap.detected"
 _MEMORY_FULL = "memory is full"
-_CLUSTERS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +165,7 @@ def disk_full(run: _Run) -> None:
         run.sinks_down()
     burst = run.load(5000, 1000, 4000)
     run.sleep(0.1, 0.6)
-    with _ballast(run.disk.folder):
+    with run.disk.filled():
         if run.away:
             wait_until(lambda: not run.world.bridge.ready(), 20, "the bridge has met the full disk")
         run.sleep(0.5, 3)
@@ -228,23 +226,6 @@ def no_inode(run: _Run) -> None:
                 run.problems.append(f"the log does not say what is wrong: {log[-500:]}")
         run.started()
     run.well_again()
-
-
-@contextmanager
-def _ballast(folder: Path) -> Iterator[None]:
-    """Take every block that is free."""
-    file = folder / "ballast"
-    with file.open("wb", buffering=0) as out:
-        for size in (1 << 20, _CLUSTERS):
-            with suppress(OSError):
-                while True:
-                    out.write(bytes(size))
-        with suppress(OSError):
-            os.fsync(out.fileno())
-    try:
-        yield
-    finally:
-        file.unlink()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.support import unavailable, wait_until
@@ -27,6 +27,7 @@ __all__ = ["Volume", "volume"]
 _EXT4_IOC_SHUTDOWN = 0x8004587D
 _NO_LOG_FLUSH = struct.pack("I", 2)
 _BUSY_SECONDS = 10
+_BLOCK_BYTES = 4096
 _ROOT = Path(__file__).parents[2]
 
 
@@ -85,6 +86,22 @@ class Volume:
             yield
         finally:
             self._disk.send_signal(signal.SIGCONT)
+
+    @contextmanager
+    def filled(self) -> Iterator[None]:
+        """Take every block that is free meanwhile."""
+        file = self.folder / "ballast"
+        with file.open("wb", buffering=0) as out:
+            for size in (1 << 20, _BLOCK_BYTES):
+                with suppress(OSError):
+                    while True:
+                        out.write(bytes(size))
+            with suppress(OSError):
+                os.fsync(out.fileno())
+        try:
+            yield
+        finally:
+            file.unlink()
 
     def shut_down(self) -> None:
         """Lose what ext4 has not yet given to the disk; whoever uses it must have been killed (see above)."""
