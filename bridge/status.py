@@ -23,6 +23,8 @@ from bridge.state import States
 
 __all__ = ["Status", "journal_numbers", "lag_reading"]
 
+_STALLED_SECONDS = 10.0  # as long as the event loop may stand still
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -55,7 +57,7 @@ class Status:
         return [
             ("configuration", True, f"in effect: site {self.settings.site}, sinks {sinks or 'none'}"),
             ("running", not stopping, "told to stop: the hub is left, stored events go out" if stopping else "yes"),
-            ("journal", journal.failure is None and not journal.room.full, _journal_text(journal)),
+            ("journal", *_journal(journal)),
             ("hub", hub.connected, _hub_text(hub)),
         ]
 
@@ -106,15 +108,21 @@ def lag_reading(journal: Journal, sink: str) -> tuple[int, int, float]:
     return lag.events, lag.body_bytes, age
 
 
-def _journal_text(journal: Journal) -> str:
+def _journal(journal: Journal) -> tuple[bool, str]:
+    """Say whether it takes events, and what that means."""
     if journal.failure is not None:
-        return str(journal.failure)
+        return False, str(journal.failure)
+    if journal.busy_seconds >= _STALLED_SECONDS:
+        text = (
+            "the disk has not answered for {:.0f} s: what the hub sends waits in memory, and is lost when that is full"
+        )
+        return False, text.format(journal.busy_seconds)
     used = f"{journal.room.used_bytes} of {journal.room.capacity_bytes} bytes used"
     if journal.room.lacking:
-        return f"{journal.room.lacking}, {used}: what the hub sends is lost, and told as a gap"
+        return False, f"{journal.room.lacking}, {used}: what the hub sends is lost, and told as a gap"
     if journal.room.full:
-        return f"full, {used}: what the hub sends is lost, and told as a gap, until the sinks have caught up"
-    return f"writable, {used}"
+        return False, f"full, {used}: what the hub sends is lost, and told as a gap, until the sinks have caught up"
+    return True, f"writable, {used}"
 
 
 def _hub_text(hub: Link) -> str:

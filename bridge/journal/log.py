@@ -116,6 +116,11 @@ class Journal:
         """Whether there is still somebody who writes."""
         return self._writer.alive
 
+    @property
+    def busy_seconds(self) -> float:
+        """For how long the disk has not answered."""
+        return self._writer.busy_seconds
+
     def _stored(self, messages: Sequence[Message]) -> None:
         self._tail.add(messages)
         self._arrived.set()

@@ -69,6 +69,7 @@ class Writer:
         self._failed: StorageFailed | None = None
         self._refusals = self._known_refusals = 0  # the first is the thread's, the other what the loop knows
         self._owed: Change | None = None
+        self._busy_since: float | None = None
         self._head = sys.maxsize  # the last number that is stored, once that is known
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
@@ -94,6 +95,12 @@ class Writer:
         """Whether its thread runs."""
         return self._thread.is_alive()
 
+    @property
+    def busy_seconds(self) -> float:
+        """For how long its thread has been at what it does now, waiting for the disk as a rule; 0 while idle."""
+        since = self._busy_since
+        return 0.0 if since is None else time.monotonic() - since
+
     async def close(self) -> None:
         """Carry out what was asked for, then end the thread and close the store."""
         self._jobs.put(None)
@@ -116,10 +123,12 @@ class Writer:
         with contextlib.suppress(Empty):
             while True:
                 jobs.append(self._jobs.get_nowait())
+        self._busy_since = time.monotonic()
         self._commit([job for job in jobs if isinstance(job, _Write)])
         for job in jobs:
             if isinstance(job, _Call):
                 self._answer(job)
+        self._busy_since = None
         return None not in jobs
 
     def _commit(self, writes: Sequence[_Write]) -> None:

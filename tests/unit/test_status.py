@@ -1,10 +1,12 @@
 """What `/status` and the probes tell."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
 
 import pytest
 
+from bridge import status as module
 from bridge.admin import Check
 from bridge.errors import Unavailable
 from bridge.health import Heartbeat, Workers
@@ -15,6 +17,7 @@ from bridge.settings.effective import Effective
 from bridge.settings.loading import Configuration
 from bridge.source import SourceActivity
 from bridge.status import Status
+from tests.support import until
 from tests.unit.loops import link
 
 SETTINGS = Settings(
@@ -117,3 +120,21 @@ async def test_readiness_says_what_a_full_journal_means_and_when_the_stop_has_co
     assert failing(status.ready())["journal"].startswith("full, ")
     stopping.set()
     assert set(failing(status.ready())) == {"journal", "running"}
+
+
+async def test_a_disk_that_does_not_answer_is_not_writable(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restart would not cure it, so it is no matter of liveness."""
+    monkeypatch.setattr(module, "_STALLED_SECONDS", 0.1)
+    hub, mended = link("hub"), threading.Event()
+    hub.began()
+    status = Status(SETTINGS, 0.0, lambda: False, Heartbeat(), SourceActivity(), hub, {}, journal)
+    assert failing(status.ready()) == {}
+
+    asking = journal._ask(lambda _: mended.wait(10))
+
+    await until(lambda: failing(status.ready()), 5, "the disk is missed")
+    assert failing(status.ready())["journal"].startswith("the disk has not answered for 0 s: ")
+    assert failing(status.alive()) == {}
+    mended.set()
+    await asking
+    await until(lambda: not failing(status.ready()), 5, "the disk is back")
