@@ -67,8 +67,9 @@ bench: install ## Measure throughput, latency and memory, beside other bridges w
 chaos: install ## Ten rounds of every fault and of random outages, then the long runs: rotations, power cuts, ... (ROUNDS=10)
 	@$(BIN)/python -m tests.chaos --rounds $(or $(ROUNDS),10)
 
-figures: install ## Write what the long runs have recorded into docs/guarantees.md
+figures: install ## Write what the long runs have recorded into docs/guarantees.md and docs/health.md
 	@$(BIN)/python -m tests.chaos.figures
+	@$(BIN)/python -m tests.chaos.zombies.page
 
 chart-tools: $(CHART_STAMP) ## Install Helm 3, Helm 4 and a manifest validator for the chart's tests
 

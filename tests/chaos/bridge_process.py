@@ -61,9 +61,9 @@ class BridgeProcess:
         """Start it and wait for nothing, where it is to end by itself."""
         self._program.start(lambda: True, 1)
 
-    def _get(self, path: str) -> tuple[int, bytes]:
+    def _get(self, path: str, seconds: float = 5) -> tuple[int, bytes]:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._admin_port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._admin_port}{path}", timeout=seconds) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -76,6 +76,11 @@ class BridgeProcess:
 
     def ready(self) -> bool:
         return self._get("/readyz")[0] == 200
+
+    def ask(self, path: str, seconds: float) -> tuple[int, str]:
+        """Give what a path answers within so many seconds, the status 0 where it does not."""
+        status, body = self._get(path, seconds)
+        return status, body.decode()
 
     def page(self, path: str) -> str:
         """Give what the admin port answers."""

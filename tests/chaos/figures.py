@@ -13,11 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FIGURES", "PAGE", "main", "record", "recorded", "with_figures"]
+__all__ = ["FIGURES", "HEALTH", "PAGE", "main", "record", "recorded", "with_figures"]
 
 _ROOT = Path(__file__).parents[2]
 FIGURES = _ROOT / "docs" / "figures.json"
 PAGE = _ROOT / "docs" / "guarantees.md"
+HEALTH = _ROOT / "docs" / "health.md"
+"""Written by `tests.chaos.zombies.page`, out of the same record."""
 _MARKED = re.compile(r"(<!-- figures: (?P<name>[^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 Records = Mapping[str, Mapping[str, Any]]
 
@@ -63,7 +65,7 @@ def _text(entry: Mapping[str, Any] | None) -> str:
 def _commit() -> str:
     """Name the commit that was measured, `-dirty` where more than the figures and what shows them differs from it."""
     described = _git("describe", "--always", "--exclude", "*")
-    others = (f":!{path.relative_to(_ROOT)}" for path in (FIGURES, PAGE))
+    others = (f":!{path.relative_to(_ROOT)}" for path in (FIGURES, PAGE, HEALTH))
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *others)
     return f"{described}-dirty" if changed else described or "an unknown commit"
 

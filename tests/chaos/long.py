@@ -32,6 +32,7 @@ from tests.chaos import (
 )
 from tests.chaos.trial import Report
 from tests.chaos.vandalism import KINDS
+from tests.chaos.zombies import haunt
 
 __all__ = ["LONG_RUNS", "LongRun"]
 
@@ -134,6 +135,11 @@ def _soak(plan: soak.Plan, kafka: KafkaBroker, mqtt: MqttBroker, seed: str) -> l
     return [soak.soak(kafka, mqtt, plan, seed)]
 
 
+def _haunt(kafka: KafkaBroker, mqtt: MqttBroker, _: str) -> list[haunt.Outcome]:
+    with haunt.haunted(kafka, mqtt) as begun:
+        return [outcome.result() for outcome in begun.values()]
+
+
 def _restart_brokers(_kafka: KafkaBroker, _mqtt: MqttBroker, _: str) -> list[leaders.Outcome]:
     cluster = KafkaCluster()
     try:
@@ -165,6 +171,7 @@ LONG_RUNS = (
     LongRun("discarded clients", _discard),
     LongRun("rolling restart", _restart_brokers),
     LongRun("other sink", _stay_a_neighbour),
+    LongRun("zombies", _haunt),
     LongRun("states", _keep_states, each_round=True, asked=True),
     LongRun("kill -9", _kill),
     *(LongRun(name, partial(_cut_power, way)) for name, way in power.WAYS.items()),
