@@ -39,7 +39,9 @@ def documents() -> Mapping[str, Any]:
     )
     links = {name: _link(name) for name in ("hub", *_SINKS)}
     links["hub"].connected = links["mqtt"].connected = True
-    journal: Any = SimpleNamespace(failure=None, room=_ROOM, lag=_lag, letters=SimpleNamespace(numbers=_letters))
+    journal: Any = SimpleNamespace(
+        failure=None, busy_seconds=0.0, room=_ROOM, lag=_lag, letters=SimpleNamespace(numbers=_letters)
+    )
     sinks = {name: links[name] for name in _SINKS}
     status = Status(settings, _AT, lambda: False, Heartbeat(), SourceActivity(), links["hub"], sinks, journal)
     catalogue = Catalogue(settings.site, _SINKS, (), 0)

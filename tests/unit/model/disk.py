@@ -7,7 +7,6 @@ commit, or between the commit and its answer; SQLite sees to it that there is no
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from queue import Empty
 from random import Random
 from types import SimpleNamespace
@@ -52,10 +51,6 @@ class Disk:
         self.crashed.set()
 
 
-class _Idle(BaseException):
-    """The writer has done all that has reached it; it is called again when there is more."""
-
-
 class _Gate:
     """Stands where the writer has its queue and its thread: what is put there is done when the disk is due."""
 
@@ -65,7 +60,7 @@ class _Gate:
         self._asked: deque[Any] = deque()
         self._passed: deque[Any] = deque()
         self._due: asyncio.TimerHandle | None = None
-        self.work: Callable[[], None]
+        self.work: Callable[[], object]
 
     def put(self, job: Any) -> None:
         """Be the queue."""
@@ -76,9 +71,7 @@ class _Gate:
             self._due = self._loop.call_later(self._disk.seconds(), self._is_due)
 
     def get(self) -> Any:
-        """Be the queue; where the thread would wait it is left."""
-        if not self._passed:
-            raise _Idle
+        """Be the queue, which is asked only where there is something in it."""
         return self._passed.popleft()
 
     def get_nowait(self) -> Any:
@@ -100,7 +93,7 @@ class _Gate:
             self._due = None
         if self._asked:
             self._passed, self._asked = self._asked, deque()
-            with suppress(_Idle):
+            while self._passed:
                 self.work()
 
 
@@ -109,11 +102,11 @@ class _NoThread:
 
     gate: _Gate
 
-    def __init__(self, *, target: Callable[[], None], **_: object) -> None:
-        self._target = target
+    def __init__(self, *, target: Any, **_: object) -> None:
+        self._writer = target.__self__
 
     def start(self) -> None:
-        self.gate.work = self._target
+        self.gate.work = self._writer._serve
 
     def join(self) -> None:
         """Everything is done already."""
