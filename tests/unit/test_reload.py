@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from bridge.settings import Settings
 from bridge.settings.effective import Effective
 from bridge.settings.file import Folder
 from bridge.settings.loading import Configuration, load
+from tests.mount import Mount
 from tests.support import until
 from tests.unit.log_state import restored
 from tests.unit.loops import value
@@ -56,8 +56,8 @@ class Running:
 
     def __init__(self, tmp_path: Path, catalogue: Catalogue) -> None:
         self.environ = good_environment(tmp_path)
-        self.folder = tmp_path / "settings"
-        self._generation = self.reads = 0
+        self._mount = Mount(tmp_path / "settings")
+        self.reads = 0
         self.swap(FIRST)
         self.hangup = asyncio.Event()
         self.catalogue = catalogue
@@ -66,19 +66,7 @@ class Running:
         self._reload = Reload(self.effective, Sources(self.read, self.hangup), catalogue, self._use)
 
     def swap(self, files: Mapping[str, str]) -> None:
-        """Put other files into the place of those there are, all at once."""
-        self._generation += 1
-        place, link = self.folder / f"..{self._generation}", self.folder / "..data"
-        place.mkdir()
-        for name, content in files.items():
-            (place / name).write_text(content)
-            if not (self.folder / name).is_symlink():
-                (self.folder / name).symlink_to(f"..data/{name}")
-        (self.folder / "..new").symlink_to(place.name)
-        os.replace(self.folder / "..new", link)  # noqa: PTH105 - a link, which a path would follow
-        for path in self.folder.iterdir():
-            if not path.name.startswith("..") and path.name not in files:
-                path.unlink()
+        self._mount.swap(files)
 
     def read(self) -> Configuration:
         self.reads += 1

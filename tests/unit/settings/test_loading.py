@@ -16,6 +16,7 @@ from bridge.ports import Explanation, SinkPlugin
 from bridge.settings import Settings
 from bridge.settings.core import largest_journal
 from bridge.settings.loading import Configuration, load, load_admin_token
+from tests.mount import Mount
 from tests.unit.settings.example import ExampleConfig, plugin
 
 TOKEN = "PORTOS_BRIDGE_SINK__EXAMPLE__TOKEN"
@@ -104,11 +105,7 @@ def test_what_is_no_secret_may_be_a_file_of_the_settings_directory(good: dict[st
 
 def test_the_settings_directory_is_read_as_kubernetes_mounts_it(good: dict[str, str]) -> None:
     """Entries are links into `..data`, which is itself a link to a dated folder; those two are no settings."""
-    folder = Path(good["PORTOS_BRIDGE_SETTINGS_DIR"])
-    (folder / "..2026_11_29").mkdir()
-    (folder / "..2026_11_29" / "portos_bridge_log__level").write_text("debug")
-    (folder / "..data").symlink_to("..2026_11_29")
-    (folder / "portos_bridge_log__level").symlink_to("..data/portos_bridge_log__level")
+    Mount(Path(good["PORTOS_BRIDGE_SETTINGS_DIR"])).swap({"portos_bridge_log__level": "debug"})
 
     configuration = loaded(good)
 
