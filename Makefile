@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 CHART_STAMP := .venv-chart/installed
 HIVEMQ_STAMP := .hivemq/fetched
+AUDIT_VENV := .venv-audit
+AUDIT := $(AUDIT_VENV)/bin
+AUDIT_STAMP := $(AUDIT_VENV)/installed
 EXAMPLES_VENV := .venv-examples
 EXAMPLES_STAMP := $(EXAMPLES_VENV)/installed
 EXAMPLES := $(wildcard examples/sink-*)
@@ -19,7 +22,7 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-servers nightly damage simulate-long lint bench chaos figures chart-tools example-sinks hivemq lock reference clean
+.PHONY: help install demo test test-servers nightly damage simulate-long lint bench chaos figures chart-tools audit-tools example-sinks hivemq lock reference clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +82,14 @@ $(CHART_STAMP): requirements-chart.lock helm/tools.py
 	@.venv-chart/bin/python helm/tools.py .venv-chart/bin
 	@touch $@
 
+audit-tools: $(AUDIT_STAMP) ## Install what audits the Dockerfile, the workflows, the chart and the locks (Go 1.25 for actionlint)
+
+$(AUDIT_STAMP): $(STAMP) requirements-audit.lock .github/actionlint/go.mod .github/actionlint/go.sum
+	@$(PYTHON) -m venv --clear $(AUDIT_VENV)
+	@VIRTUAL_ENV=$(AUDIT_VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements-audit.lock
+	@cd .github/actionlint && go build -o $(CURDIR)/$(AUDIT)/actionlint github.com/rhysd/actionlint/cmd/actionlint
+	@touch $@
+
 example-sinks: $(EXAMPLES_STAMP) ## Install the sinks of examples/ and of docs/writing-a-sink.md next to the bridge, for their tests
 
 $(EXAMPLES_STAMP): $(STAMP) docs/writing-a-sink.md $(wildcard bridge/*.py bridge/*/*.py sinks/*.py sinks/*/*.py) $(wildcard examples/*/pyproject.toml examples/*/*/*.py examples/*/*/*/*.py)
@@ -97,6 +108,7 @@ $(HIVEMQ_STAMP): tests/brokers/hivemq/pom.xml
 lock: install ## Write the locks again after a change of pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --no-header --no-annotate pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --group dev --no-header --no-annotate pyproject.toml -c requirements.lock -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group audit -o requirements-audit.lock
 
 reference: install ## Write the generated table into the README, docs/events.md, and the JSON Schemas
 	$(BIN)/portos-bridge config env --into README.md
@@ -104,4 +116,4 @@ reference: install ## Write the generated table into the README, docs/events.md,
 	$(BIN)/python -m tests.reference.schemas
 
 clean: ## Remove what make has made
-	rm -rf .venv .venv-chart .venv-examples .hivemq .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-chart .venv-audit .venv-examples .hivemq .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
