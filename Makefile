@@ -110,8 +110,9 @@ lock: install ## Write the locks again after a change of pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --group dev --no-header --no-annotate pyproject.toml -c requirements.lock -o requirements-dev.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group audit -o requirements-audit.lock
 
-reference: install ## Write the generated table into the README, docs/events.md, and the JSON Schemas
-	$(BIN)/portos-bridge config env --into README.md
+reference: install ## Write what is generated: docs/configuration.md, docs/metrics.md, docs/events.md, and the JSON Schemas
+	$(BIN)/portos-bridge config env --into docs/configuration.md
+	$(BIN)/python -m tests.reference.metrics
 	$(BIN)/python -m tests.reference.events
 	$(BIN)/python -m tests.reference.schemas
 

@@ -10,7 +10,7 @@ from bridge.settings.reference import Variable, as_environment, as_markdown, by_
 
 __all__ = ["BEGIN", "END", "environment", "sections"]
 
-BEGIN = "<!-- variables: written by `portos-bridge config env --into README.md` -->"
+BEGIN = "<!-- variables: written by `portos-bridge config env --into docs/configuration.md` -->"
 END = "<!-- end of variables -->"
 
 

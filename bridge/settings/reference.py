@@ -1,7 +1,7 @@
 """Which variables there are: the models walked, once for all who need to know.
 
-Pure. Serves the check for typos, `portos-bridge config env`, the table in README.md, and the tests of chart and
-compose.
+Pure. Serves the check for typos, `portos-bridge config env`, the tables in docs/configuration.md, and the tests of
+chart and compose.
 """
 
 from collections.abc import Iterator, Sequence
@@ -106,7 +106,7 @@ def as_environment(sections: Sequence[tuple[str, Sequence[Variable]]]) -> str:
 
 
 def as_markdown(sections: Sequence[tuple[str, Sequence[Variable]]]) -> str:
-    """Write the reference table of the README, one table a section."""
+    """Write the reference, one table a section."""
     lines = []
     for title, section in sections:
         lines += [f"### {title}", "", "| variable | value | default | meaning |", "|---|---|---|---|"]

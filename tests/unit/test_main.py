@@ -171,42 +171,42 @@ def test_config_env_can_be_pasted(good: dict[str, str], installed: Path, monkeyp
 
 def test_the_tables_are_written_between_their_markers(installed: Path, tmp_path: Path) -> None:
     """The text around the tables stays, and a second run changes nothing."""
-    readme = tmp_path / "README.md"
-    begin = "<!-- variables: written by `portos-bridge config env --into README.md` -->"
-    readme.write_text(f"before\n{begin}\nformer tables\n<!-- end of variables -->\nafter\n")
+    page = tmp_path / "page.md"
+    begin = "<!-- variables: written by `portos-bridge config env --into docs/configuration.md` -->"
+    page.write_text(f"before\n{begin}\nformer tables\n<!-- end of variables -->\nafter\n")
 
-    first = process(installed, {}, "config", "env", "--into", str(readme))
-    once = readme.read_text()
-    process(installed, {}, "config", "env", "--into", str(readme))
+    first = process(installed, {}, "config", "env", "--into", str(page))
+    once = page.read_text()
+    process(installed, {}, "config", "env", "--into", str(page))
 
     assert first.returncode == 0, first.stderr
     assert once.startswith(f"before\n{begin}\n\n### Bridge\n")
     assert once.endswith("\n<!-- end of variables -->\nafter\n")
     assert "former tables" not in once
-    assert readme.read_text() == once
+    assert page.read_text() == once
 
 
 @pytest.mark.skipif(
     not {"kafka", "mqtt", "stdout"} <= set(registry.installed()),
     reason="the program is not installed here: run `make install`",
 )
-def test_the_tables_in_the_readme_are_fresh() -> None:
-    """They are written by the program: run `portos-bridge config env --into README.md` after a change."""
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+def test_the_tables_in_the_docs_are_fresh() -> None:
+    """They are written by the program: run `make reference` after a change."""
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
 
-    tables = readme.partition(config.BEGIN)[2].partition(config.END)[0]
+    tables = page.partition(config.BEGIN)[2].partition(config.END)[0]
 
     assert tables.strip() == as_markdown(config.sections()).strip()
 
 
 def test_a_file_without_markers_is_left_alone(installed: Path, tmp_path: Path) -> None:
     """Nothing is written where nobody said that tables belong."""
-    readme = tmp_path / "README.md"
-    readme.write_text("text\n")
+    page = tmp_path / "page.md"
+    page.write_text("text\n")
 
-    result = process(installed, {}, "config", "env", "--into", str(readme))
+    result = process(installed, {}, "config", "env", "--into", str(page))
 
-    assert (result.returncode, readme.read_text()) == (78, "text\n")
+    assert (result.returncode, page.read_text()) == (78, "text\n")
 
 
 @pytest.mark.parametrize(

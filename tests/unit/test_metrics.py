@@ -1,5 +1,6 @@
 """The catalogue: every label set is there from the start, and lag is right when idle, when down and after a restart."""
 
+import re
 import time
 from pathlib import Path
 
@@ -9,29 +10,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.distribution import Distribution
 from bridge.journal import Journal, Limits, open_journal
-from bridge.metrics import Catalogue
 from bridge.sieve import Jump, Sifted
-from bridge.source import SourceActivity
-from bridge.state.numbers import Numbers, Publication
-from bridge.state.scrape import StateAtScrape
 from bridge.status import journal_numbers, lag_reading
+from tests.reference import metrics as page
+from tests.reference.metrics import catalogue
 from tests.unit.journal.conftest import messages
 
 NAMES = Path(__file__).with_name("metrics.golden.txt")
 LIMITS = Limits(60 * 2**20, 2**20, 100, 0.02)
-
-
-def catalogue(resources: int = 3) -> Catalogue:
-    names = [f"resource{number:03}" for number in range(resources)]
-    made = Catalogue("default", ["kafka", "mqtt"], names, 50)
-    made.configured("5b1d")
-    numbers = {"events": 0, "bytes": 0, "capacity_bytes": 1, "corrupt_records": 0}
-    activity = SourceActivity(last_frame_at=1.0, last_event_at=1.0, token_expires_at=1.0, clock_offset_seconds=1.0)
-    letters = {"events": 0, "bytes": 0, "marked": 0, "shed": 0, "expired": 0}
-    made.watch(activity, lambda: numbers, lambda _: (0, 0, 0.0), lambda _: letters)
-    states = Numbers({"mqtt": Publication(damaged=2)})
-    made.registry.register(StateAtScrape(states, {"mqtt": lambda: True}, lambda: 0, lambda: True))
-    return made
 
 
 def test_names_and_labels_are_a_public_interface() -> None:
@@ -45,6 +31,17 @@ def test_names_and_labels_are_a_public_interface() -> None:
     )
 
     assert lines == NAMES.read_text().splitlines()
+
+
+def test_the_page_of_metrics_is_fresh() -> None:
+    """It is written by `make reference`, and names each metric exactly once, as Prometheus does."""
+    written = page.PAGE.read_text(encoding="utf-8").partition(page.BEGIN)[2].partition(page.END)[0]
+    listed = re.findall(r"^\| `(\w+)` \| (\w+)", written, re.MULTILINE)
+
+    assert written.strip() == page.tables().strip()
+    assert sorted(f"{kind} portos_bridge_{name.removesuffix('_total')}" for name, kind in listed) == [
+        line.partition("{")[0] for line in NAMES.read_text().splitlines()
+    ]
 
 
 def test_one_configuration_is_in_effect() -> None:
