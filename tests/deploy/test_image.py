@@ -1,9 +1,14 @@
 """The image as an operator runs it: read-only, without capabilities, as nobody in particular."""
 
+import hashlib
+import io
 import json
 import re
+import ssl
+import subprocess
+import tarfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -84,22 +89,74 @@ def test_nobody_in_particular_runs_it(bridge_image: str) -> None:
     assert config["Cmd"] == ["run"]
     assert config["StopSignal"] == "SIGTERM"
     assert config["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert config["Healthcheck"]["Test"] == ["CMD", "portos-bridge", "healthcheck"]
+
+
+def test_nothing_in_it_builds_or_installs(bridge_image: str) -> None:
+    """No compiler and no installer, not even that of the base image."""
+    names = ("pip", "pip3", "uv", "gcc", "cc", "ld", "make", "git", "curl", "wget")
+    looked = f"for name in {' '.join(names)}; do command -v $name; done; python3 -c 'import pip'"
+
+    found = run("docker", "run", "--rm", *CONFINED, "--entrypoint", "/bin/sh", bridge_image, "-c", looked)
+
+    assert found.stdout == ""
+    assert "No module named 'pip'" in found.stderr
+
+
+def test_it_is_small(bridge_image: str) -> None:
+    """Above its base it unpacks to less than 120 MB; docs/image.md says what takes how much."""
+    assert inspected(bridge_image)["Size"] - inspected("python:3.13-slim-trixie")["Size"] < 120e6
+
+
+def entries(name: str) -> Mapping[str, tuple[object, ...]]:
+    """Give what makes up each file of an image that is ours: kind, mode, owner, time, target of a link, and content."""
+    made = output("docker", "create", name).strip()
+    try:
+        exported = subprocess.run(["docker", "export", made], capture_output=True, check=True, timeout=60).stdout
+    finally:
+        run("docker", "rm", "--volumes", made)
+    with tarfile.open(fileobj=io.BytesIO(exported)) as archive:
+        return {
+            each.name: (
+                *(each.type, each.mode, each.uid, each.gid, each.mtime, each.linkname),
+                hashlib.sha256(file.read()).hexdigest() if each.isreg() and (file := archive.extractfile(each)) else "",
+            )
+            for each in archive
+            if each.name.startswith(("opt/portos-bridge", "var/lib/portos-bridge"))
+        }
+
+
+def test_two_builds_are_the_same(bridge_image: str) -> None:
+    """Who builds it again from base and lock gets the same: bytes, rights and times, whatever the secret."""
+    authorities = ssl.get_default_verify_paths().cafile or "/dev/null"  # the first was built without any
+    command = ("docker", "buildx", "build", "--quiet", "--load", "--no-cache", "--secret", f"id=ca,src={authorities}")
+    again = output(*command, ".", seconds=600).strip()
+
+    first, second = entries(bridge_image), entries(again)
+
+    assert len(first) > 1000
+    assert {name for name in first.keys() | second.keys() if first.get(name) != second.get(name)} == set()
+
+
+def installed(image: str) -> dict[str, str]:
+    """Give the version of each package in the bridge's environment."""
+    lines = (
+        "import importlib.metadata as m\nfor d in m.distributions(): print(d.name.lower().replace('_', '-'), d.version)"
+    )
+    command = ("docker", "run", "--rm", *CONFINED, "--entrypoint", "/opt/portos-bridge/bin/python", image)
+    return dict(line.split() for line in output(*command, "-c", lines).splitlines())
 
 
 def test_it_holds_the_locked_packages_and_no_others(bridge_image: str) -> None:
     """What is installed is a part of the lock, without the packages of the demo, and without an installer."""
-    lines = (
-        "import importlib.metadata as m\nfor d in m.distributions(): print(d.name.lower().replace('_', '-'), d.version)"
-    )
-    command = ("docker", "run", "--rm", *CONFINED, "--entrypoint", "/opt/portos-bridge/bin/python", bridge_image)
-    installed = dict(line.split() for line in output(*command, "-c", lines).splitlines())
+    found = installed(bridge_image)
     lock = output("cat", "requirements.lock")
     locked = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", lock, re.MULTILINE))
 
-    assert installed.pop("portos-bridge") == __version__
-    assert {"aiohttp", "aiokafka", "paho-mqtt"} <= set(installed)
-    assert installed.items() <= locked.items()
-    assert {"amqtt", "pip", "uv"} & set(installed) == set()
+    assert found.pop("portos-bridge") == __version__
+    assert {"aiohttp", "aiokafka", "paho-mqtt"} <= set(found)
+    assert found.items() <= locked.items()
+    assert {"amqtt", "pip", "uv"} & set(found) == set()
 
 
 def test_a_build_without_a_target_gives_the_bridge(images: dict[str, str]) -> None:
