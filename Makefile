@@ -12,6 +12,9 @@ AUDIT_STAMP := $(AUDIT_VENV)/installed
 EXAMPLES_VENV := .venv-examples
 EXAMPLES_STAMP := $(EXAMPLES_VENV)/installed
 EXAMPLES := $(wildcard examples/sink-*)
+comma := ,
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' bridge/__init__.py)
+IMAGE_ARGS = $(if $(BUILD_CA_FILE),--secret id=ca$(comma)src=$(BUILD_CA_FILE)) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git rev-parse HEAD)
 SOURCES := bridge sinks tests $(wildcard examples)
 
 # uv finds the registry and the certificates where pip does.
@@ -22,7 +25,7 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-servers nightly damage simulate-long lint bench chaos figures chart-tools audit-tools example-sinks hivemq lock reference clean
+.PHONY: help install demo test test-servers nightly damage simulate-long lint bench chaos figures chart-tools audit-tools audit sbom wheel image example-sinks hivemq lock reference clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +93,31 @@ $(AUDIT_STAMP): $(STAMP) requirements-audit.lock .github/actionlint/go.mod .gith
 	@cd .github/actionlint && go build -o $(CURDIR)/$(AUDIT)/actionlint github.com/rhysd/actionlint/cmd/actionlint
 	@touch $@
 
+audit: $(AUDIT_STAMP) ## Look for known weaknesses: Dockerfile, compose file, workflows, scripts, locks
+	$(AUDIT)/hadolint Dockerfile
+	$(AUDIT)/checkov --quiet --compact --skip-download --framework dockerfile --file Dockerfile
+	$(AUDIT)/zizmor --quiet --offline --persona pedantic .github
+	$(AUDIT)/actionlint -shellcheck $(CURDIR)/$(AUDIT)/shellcheck
+	$(AUDIT)/shellcheck $(shell git grep -lE '^#!.*sh$$')
+	$(AUDIT)/yamllint --strict -d '{extends: relaxed, rules: {line-length: disable}}' .github/workflows docker-compose.yml
+	$(AUDIT)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(AUDIT)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
+	$(AUDIT)/check-jsonschema --quiet --builtin-schema vendor.renovate .github/renovate.json
+	$(BIN)/python -m tests.supply.vulnerabilities $(AUDIT)/pip-audit requirements.lock requirements-dev.lock requirements-tools.lock
+
+sbom: $(AUDIT_STAMP) ## Write build/sbom.cdx.json, the bill of materials (CycloneDX) of what the image and the wheel bring, from the lock
+	@mkdir -p build && cp requirements.lock build/bridge.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate pyproject.toml -o build/bridge.lock
+	@sed -e 's/^license = \(".*"\)/license = { text = \1 }/' -e 's/^dynamic = .*/version = "$(VERSION)"/' pyproject.toml >build/pyproject.toml
+	@$(AUDIT)/cyclonedx-py requirements build/bridge.lock --pyproject build/pyproject.toml --output-reproducible --schema-version 1.6 -o build/sbom.cdx.json
+
+wheel: install ## Build the wheel into build/dist
+	@$(BIN)/uv build --quiet --wheel --build-constraints requirements-dev.lock --require-hashes -o build/dist .
+
+image: ## Build the images portos-bridge and portos-simulator of this version, labelled with this commit
+	docker buildx build --load --target bridge $(IMAGE_ARGS) -t portos-bridge:$(VERSION) .
+	docker buildx build --load --target simulator $(IMAGE_ARGS) -t portos-simulator:$(VERSION) .
+
 example-sinks: $(EXAMPLES_STAMP) ## Install the sinks of examples/ and of docs/writing-a-sink.md next to the bridge, for their tests
 
 $(EXAMPLES_STAMP): $(STAMP) docs/writing-a-sink.md $(wildcard bridge/*.py bridge/*/*.py sinks/*.py sinks/*/*.py) $(wildcard examples/*/pyproject.toml examples/*/*/*.py examples/*/*/*/*.py)
@@ -117,4 +145,4 @@ reference: install ## Write what is generated: docs/configuration.md, docs/metri
 	$(BIN)/python -m tests.reference.schemas
 
 clean: ## Remove what make has made
-	rm -rf .venv .venv-chart .venv-audit .venv-examples .hivemq .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-chart .venv-audit .venv-examples build .hivemq .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from bridge import __version__
-from tests.deploy.tools import output, run
-from tests.support import wait_until
+from tests.deploy.tools import ROOT, output, run
+from tests.support import unavailable, wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(700)]  # the first test builds the images
 
@@ -157,6 +157,18 @@ def test_it_holds_the_locked_packages_and_no_others(bridge_image: str) -> None:
     assert {"aiohttp", "aiokafka", "paho-mqtt"} <= set(found)
     assert found.items() <= locked.items()
     assert {"amqtt", "pip", "uv"} & set(found) == set()
+
+
+def test_the_bill_of_materials_lists_what_is_in_it(bridge_image: str) -> None:
+    """`make sbom` names the bridge and each package in its image, with their versions, and nothing else."""
+    if not (ROOT / ".venv-audit" / "bin" / "cyclonedx-py").exists():
+        unavailable("audit", "run `make audit-tools`")
+    output("make", "sbom", seconds=300)
+
+    bill = json.loads((ROOT / "build" / "sbom.cdx.json").read_text(encoding="utf-8"))
+
+    parts = [bill["metadata"]["component"], *bill["components"]]
+    assert {part["name"]: part["version"] for part in parts} == installed(bridge_image)
 
 
 def test_a_build_without_a_target_gives_the_bridge(images: dict[str, str]) -> None:
