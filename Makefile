@@ -25,7 +25,7 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-servers nightly damage simulate-long lint bench chaos figures chart-tools audit-tools audit sbom wheel image example-sinks hivemq lock reference clean
+.PHONY: help install demo first-event test test-servers nightly damage simulate-long lint bench chaos figures chart-tools audit-tools audit sbom wheel image example-sinks hivemq lock reference clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ $(STAMP): requirements-dev.lock requirements-tools.lock pyproject.toml bridge/__
 
 demo: install ## See notifications of a simulated hub arrive at a broker, with outages (DEMO_SECONDS=30)
 	@$(BIN)/portos-bridge demo
+
+first-event: install ## Time a new user's way from a fresh clone to the first notification over MQTT, as the README tells it (Mosquitto)
+	@$(BIN)/python -m tests.supply.first_event
 
 test: install ## Run every test that needs no server
 	@$(BIN)/pytest -n 2 --dist loadscope tests/unit tests/deploy/test_chart_files.py tests/deploy/test_compose_file.py -m "not docker"
