@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 CHART_STAMP := .venv-chart/installed
 HIVEMQ_STAMP := .hivemq/fetched
+DOCS_VENV := .venv-docs
+DOCS_STAMP := $(DOCS_VENV)/installed
 AUDIT_VENV := .venv-audit
 AUDIT := $(AUDIT_VENV)/bin
 AUDIT_STAMP := $(AUDIT_VENV)/installed
@@ -25,7 +27,7 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo first-event test test-servers nightly damage simulate-long lint bench chaos figures chart-tools audit-tools audit sbom wheel image example-sinks hivemq lock reference clean
+.PHONY: help install demo first-event test test-servers nightly damage simulate-long lint bench chaos figures chart-tools audit-tools audit sbom wheel image docs example-sinks hivemq lock reference clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +90,15 @@ $(CHART_STAMP): requirements-chart.lock helm/tools.py
 	@.venv-chart/bin/python helm/tools.py .venv-chart/bin
 	@touch $@
 
+docs: $(DOCS_STAMP) ## Build the documentation into build/docs; a link that leads nowhere is an error
+	@$(DOCS_VENV)/bin/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going --conf-dir docs --doctree-dir build/doctrees . build/docs
+	@echo "Built: build/docs/index.html"
+
+$(DOCS_STAMP): $(STAMP) requirements-docs.lock
+	@$(PYTHON) -m venv --clear $(DOCS_VENV)
+	@VIRTUAL_ENV=$(DOCS_VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements-docs.lock
+	@touch $@
+
 audit-tools: $(AUDIT_STAMP) ## Install what audits the Dockerfile, the workflows, the chart and the locks (Go 1.25 for actionlint)
 
 $(AUDIT_STAMP): $(STAMP) requirements-audit.lock .github/actionlint/go.mod .github/actionlint/go.sum
@@ -140,6 +151,7 @@ lock: install ## Write the locks again after a change of pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --no-header --no-annotate pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --all-extras --group dev --no-header --no-annotate pyproject.toml -c requirements.lock -o requirements-dev.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group audit -o requirements-audit.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group docs -o requirements-docs.lock
 
 reference: install ## Write what is generated: docs/configuration.md, docs/metrics.md, docs/events.md, and the JSON Schemas
 	$(BIN)/portos-bridge config env --into docs/configuration.md
@@ -148,4 +160,4 @@ reference: install ## Write what is generated: docs/configuration.md, docs/metri
 	$(BIN)/python -m tests.reference.schemas
 
 clean: ## Remove what make has made
-	rm -rf .venv .venv-chart .venv-audit .venv-examples build .hivemq .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-chart .venv-audit .venv-docs .venv-examples build .hivemq .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -13,7 +13,7 @@ ROOMS = {
     *("pyproject.toml", "README.md", "bridge", "sinks", "tests", "helm", "docker-compose.yml"),  # the customer's
     *("Makefile", "Dockerfile", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE"),
     *("requirements.lock", "requirements-dev.lock", "requirements-chart.lock", "requirements-tools.lock"),
-    "requirements-audit.lock",
+    *("requirements-audit.lock", "requirements-docs.lock"),
     *("docs", "examples", ".ci", ".github", ".gitignore", ".dockerignore", ".env.example"),
 }
 SINKS = sorted(folder for folder in (ROOT / "sinks").iterdir() if (folder / "__init__.py").exists())
