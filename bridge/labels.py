@@ -14,6 +14,7 @@ __all__ = [
     "FRAME_TYPES",
     "INVALID_REASONS",
     "JOURNAL",
+    "LETTER_REASONS",
     "REDRIVE_RESULTS",
     "RELOAD_RESULTS",
     "SINK_DISCONNECTS",
@@ -39,6 +40,8 @@ SINK_DISCONNECTS = (
 DEAD_LETTER_REASONS = ("too_large", "reserved_topic", "topic_not_allowed", "invalid", "refused", "other")
 FILTER_REASONS = ("resource", "action", "id", "sender")
 INVALID_REASONS = ("json", "encoding", "shape", "other")
+LETTER_REASONS = (*DEAD_LETTER_REASONS, *INVALID_REASONS, "corrupt")
+"""Why a dead letter is kept, whoever buried it."""
 FRAME_TYPES = ("invocation", "completion", "ping", "close", "ack", "sequence", "other")
 ATTEMPT_RESULTS = ("ok", "unavailable", "held", "rejected", "timeout")
 REDRIVE_RESULTS = ("delivered", "overtaken", "rejected", "unreadable", "stopped")

@@ -5,6 +5,7 @@ of an event while a sink has no letters.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -12,7 +13,7 @@ from bridge.journal.letter import LETTER_BYTES, DeadLetter, Edits, Letter, Overt
 from bridge.journal.letter_table import MOST_KEYS, Kept, Key
 from bridge.journal.reader import Page
 from bridge.journal.room import Room
-from bridge.labels import SOURCE
+from bridge.labels import LETTER_REASONS, SOURCE, known
 from bridge.message import VERSION_RESET, Message
 
 __all__ = ["LetterBox"]
@@ -29,7 +30,8 @@ class _Pile:
     `keys` has, by resource and id, the highest version and the last sequence number of those that a newer version may
     overtake; `ids` counts in how many keys an id stands, since a page is held against ids alone in a fifth of the time.
     `any_key`: there are too many to know, so that any event may overtake one; the disk knows. `marked` are the numbers
-    of those to be sent again. `shed` and `expired` count since the start.
+    of those to be sent again, `reasons` count the letters by words of a closed set. `shed` and `expired` count since
+    the start.
     """
 
     events: int = 0
@@ -40,6 +42,12 @@ class _Pile:
     ids: dict[str | None, int] = field(default_factory=dict)
     any_key: bool = False
     marked: set[int] = field(default_factory=set)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def count(self, reason: str, events: int) -> None:
+        """Count letters more, or less, that are there for a reason."""
+        self.events += events
+        self.reasons[known(reason, LETTER_REASONS)] += events
 
     def know(self, resource: str, resource_id: str, version: int, seq: int) -> None:
         """Learn what a letter is about."""
@@ -85,7 +93,10 @@ class LetterBox:
         self.given_bytes = 0
         """How much data was ever put here; what of it is on disk is told by `stored`."""
         self._stored_bytes = 0
-        self._piles = {sink: _Pile(one.events, one.data_bytes, marked=set(one.marked)) for sink, one in kept.items()}
+        self._piles = {sink: _Pile(data_bytes=one.data_bytes, marked=set(one.marked)) for sink, one in kept.items()}
+        for sink, one in kept.items():
+            for reason, events in one.reasons.items():
+                self._piles[sink].count(reason, events)
         for sink, resource, resource_id, version, seq in keys:
             self._pile(sink).know(resource, resource_id, version, seq)
         self._bytes = sum(one.data_bytes + LETTER_BYTES * one.events for one in kept.values())
@@ -135,7 +146,7 @@ class LetterBox:
                 return False
             letter = replace(letter, data=b"")
         self.given_bytes += len(letter.data)
-        pile.events += 1
+        pile.count(letter.reason, 1)
         pile.data_bytes += len(letter.data)
         self._bytes += len(letter.data) + LETTER_BYTES
         resource, resource_id, version, seq = letter.resource, letter.resource_id, letter.version, letter.seq
@@ -148,7 +159,7 @@ class LetterBox:
         """Forget letters of the source that were taken and could not be stored: what is set aside found no room."""
         for letter in letters:
             pile = self._pile(letter.sink)
-            pile.events -= 1
+            pile.count(letter.reason, -1)
             pile.data_bytes -= len(letter.data)
             self._bytes -= len(letter.data) + LETTER_BYTES
 
@@ -185,7 +196,7 @@ class LetterBox:
         """Note that a letter is not kept any more."""
         pile = self._pile(letter.kept.sink)
         pile.marked.discard(letter.number)
-        pile.events -= 1
+        pile.count(letter.kept.reason, -1)
         pile.data_bytes -= letter.size
         pile.expired += expired
         self._bytes -= letter.size + LETTER_BYTES
@@ -193,6 +204,12 @@ class LetterBox:
             pile.forget_all()
         if self._bytes < self.most_bytes // 2:
             self._told = False
+
+    def refused_again(self, letter: Letter, reason: str) -> None:
+        """Note that a letter that was sent again stays, for a reason that may be another."""
+        pile = self._pile(letter.kept.sink)
+        pile.count(letter.kept.reason, -1)
+        pile.count(reason, 1)
 
     def marked(self, sink: str) -> int:
         """Tell how many letters of a sink are to be sent again."""
@@ -209,6 +226,11 @@ class LetterBox:
             "shed": pile.shed,
             "expired": pile.expired,
         }
+
+    def reasons(self, sink: str) -> Mapping[str, int]:
+        """Tell how many letters of a sink are kept for which reason, of those that any is kept for."""
+        pile = self._piles.get(sink)
+        return {} if pile is None else {reason: events for reason, events in pile.reasons.items() if events}
 
     def _pile(self, sink: str) -> _Pile:
         return self._piles.setdefault(sink, _Pile())

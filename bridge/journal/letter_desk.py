@@ -103,11 +103,15 @@ class LetterDesk:
     async def sent(self, letters: Iterable[Letter], edits: Edits) -> None:
         """Write down what became of letters that were sent; one that was thrown away meanwhile counts no more."""
         ended = {*edits.gone, *edits.marked, *(refusal.number for refusal in edits.refused)}
-        gone = set(edits.gone)
+        gone, reasons = set(edits.gone), {refusal.number: refusal.reason for refusal in edits.refused}
         async with self._writing:
             for letter in letters:
-                if letter.number in ended and self._box.unmark(letter) and letter.number in gone:
+                if letter.number not in ended or not self._box.unmark(letter):
+                    continue
+                if letter.number in gone:
                     self._box.remove(letter)
+                elif letter.number in reasons:
+                    self._box.refused_again(letter, reasons[letter.number])
             await self._edit(edits)
 
     async def _each_page(self, which: Which, act: Callable[[Sequence[Letter]], Awaitable[None]]) -> int:

@@ -5,8 +5,8 @@ Used by `bridge.journal.store`, whose connection it is given, and for what is wr
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from bridge.journal.chunk import decode
@@ -58,11 +58,15 @@ Statement = tuple[str, tuple[object, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """How many letters of a sink there are, how large they are, and the numbers of those to be sent again."""
+    """How many letters of a sink there are, how large they are, the numbers of those to be sent again, and why.
+
+    `reasons` are as they are on the disk, and how many letters have each.
+    """
 
     events: int
     data_bytes: int
     marked: Sequence[int] = ()
+    reasons: Mapping[str, int] = field(default_factory=dict)
 
 
 MOST_KEYS = 20_000
@@ -142,8 +146,14 @@ def kept(db: sqlite3.Connection) -> dict[str, Kept]:
     marked: dict[str, list[int]] = defaultdict(list)
     for sink, number in db.execute("SELECT CAST(sink AS TEXT), id FROM dead_letter WHERE retry_at IS NOT NULL"):
         marked[sink].append(number)
-    counted = db.execute("SELECT CAST(sink AS TEXT), count(*), total(length(data)) FROM dead_letter GROUP BY 1")
-    return {sink: Kept(count, int(size), marked[sink]) for sink, count, size in counted}
+    sizes: dict[str, int] = defaultdict(int)
+    reasons: dict[str, dict[str, int]] = defaultdict(dict)
+    for sink, reason, count, size in db.execute(
+        "SELECT CAST(sink AS TEXT), CAST(reason AS TEXT), count(*), total(length(data)) FROM dead_letter GROUP BY 1, 2"
+    ):
+        sizes[sink] += int(size)
+        reasons[sink][reason] = reasons[sink].get(reason, 0) + count
+    return {sink: Kept(sum(reasons[sink].values()), size, marked[sink], reasons[sink]) for sink, size in sizes.items()}
 
 
 def keys(db: sqlite3.Connection) -> list[Key]:

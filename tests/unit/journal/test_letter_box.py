@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from bridge.errors import Rejected
-from bridge.journal import Buried, Journal, Letter, Page, Which, letter_box, letter_table
+from bridge.journal import Buried, Edits, Journal, Letter, Page, Refusal, Which, letter_box, letter_table
 from bridge.journal.change import Change
 from bridge.journal.letter import DeadLetter
 from bridge.journal.letter_box import LetterBox
@@ -238,3 +238,33 @@ def test_a_sink_without_letters_notes_nothing_more() -> None:
     box.settle("kafka", Page([change("a", 2)], [2]), 1, {})
 
     assert not box
+
+
+async def test_letters_are_counted_by_their_reasons_also_after_a_start(opening: Opening) -> None:
+    """Whatever word a sink of others uses, the words are of a closed set."""
+    odd = Buried(Rejected("no", reason="a word of theirs"), 1)
+    async with opening("kafka") as journal:
+        await journal.append([change(name, 1) for name in "abcd"])
+        page = await journal.read("kafka", 4)
+        await journal.settle("kafka", page, 4, {0: REFUSED, 1: odd, 2: REFUSED})
+        before = journal.letters.reasons("kafka")
+
+    async with opening("kafka") as journal:
+        after = journal.letters.reasons("kafka")
+        await journal.desk.purge(Which(reason="a word of theirs"))
+        left = journal.letters.reasons("kafka")
+
+    assert before == after == {"too_large": 2, "other": 1}
+    assert left == {"too_large": 2}
+
+
+async def test_a_letter_that_is_refused_again_counts_for_the_new_reason(opening: Opening) -> None:
+    async with opening("kafka") as journal:
+        await deliver(journal, [change("a", 1), change("b", 1)], 0, 1)
+        await journal.desk.retry(Which(), 1.0)
+        due = await journal.desk.due("kafka", 2)
+
+        await journal.desk.sent(due, Edits(refused=[Refusal(due[0].number, "refused", "not now", 2.0)]))
+
+        assert journal.letters.reasons("kafka") == {"refused": 1, "too_large": 1}
+        assert journal.letters.numbers("kafka")["events"] == 2
