@@ -42,7 +42,10 @@ UNCOUNTED = Gauges(lambda _: None, lambda _: None, lambda _: None, lambda _: Non
 
 
 class Link:
-    """See the module. `since` is when it was connected or lost last, in seconds since the epoch."""
+    """See the module. `since` is when it was connected or lost last, in seconds since the epoch.
+
+    `last_reason` is that of the last error, a word of an adapter; `next_attempt_at` is None where none is planned.
+    """
 
     def __init__(self, name: str, times: Times, gauges: Gauges) -> None:
         self.name = name
@@ -51,6 +54,8 @@ class Link:
         self.held = False
         self.since = time.time()
         self.last_error = ""
+        self.last_reason = ""
+        self.next_attempt_at: float | None = None
         self.failures = 0
         self._ended_soon = 0
         self._gauges = gauges
@@ -65,6 +70,7 @@ class Link:
     def began(self) -> None:
         """Note that a connection is open and ready."""
         self._began_at = time.monotonic()
+        self.next_attempt_at = None
         self._gauges.attempt("ok")
         _log.info("%s connected", self.name, extra={"attempt": self.failures + 1})
         self._set(connected=True, held=self.held)
@@ -89,7 +95,7 @@ class Link:
         self._broken_at = now if self._broken_at is None else self._broken_at
         self._began_at = None
         self.failures += 1
-        self.last_error = str(error)
+        self.last_error, self.last_reason = str(error), error.reason
         self._set(connected=False, held=error.hold)
         return error
 
@@ -108,6 +114,7 @@ class Link:
 
     def log_failure(self, error: Unavailable, seconds: float) -> None:
         """Say once an attempt what failed and what follows: an error when somebody must act, less when planned."""
+        self.next_attempt_at = time.time() + seconds
         level = logging.ERROR if error.hold else logging.INFO if error.reason == "planned" else logging.WARNING
         text = "%s: %s (%s); next attempt in %.1f s"
         _log.log(level, text, self.name, error, error.reason, seconds, extra={"failures": self.failures})

@@ -1,6 +1,7 @@
 """The state of one peer's connections: how long the series of failures is, and what an operator is told."""
 
 import logging
+import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -157,3 +158,18 @@ def test_connections_that_lasted_are_no_suspicion(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "_SOON_SECONDS", 0.0)
 
     assert not _closed_again(link(Counts())).hold
+
+
+def test_a_link_says_why_it_was_lost_and_when_it_is_tried_again() -> None:
+    state = link(Counts())
+    before = (state.last_reason, state.next_attempt_at)
+    error = state.ended(Unavailable("no route", reason="network"))
+    state.log_failure(error, 40.0)
+    planned = state.next_attempt_at
+    state.began()
+
+    assert before == ("", None)
+    assert state.last_reason == "network"
+    assert planned is not None
+    assert 39.0 < planned - time.time() <= 40.0
+    assert state.next_attempt_at is None
