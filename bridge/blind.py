@@ -5,6 +5,7 @@ is known to be stored, not at the moment at which the loss was noticed, and clos
 Used by `bridge.intake`.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,6 +41,7 @@ TRIMMED = "trimmed"
 """The cause where something was heard and stored, and an operator has given it up."""
 
 _SET_BACK_SECONDS = 5.0
+_MOST_RECENT = 50
 _RENAMED = {"server_close": "closed"}
 
 
@@ -60,11 +62,14 @@ class Window:
 class Sight:
     """Whether the bridge sees what the hub sends. It begins blind, for the reason that the last session's end gives.
 
-    `proved_at` is the moment up to which everything the hub has sent is stored; None is never.
+    `proved_at` is the moment up to which everything the hub has sent is stored; None is never. Of the windows that were
+    told, `recent` are the last 50, oldest first; `windows` and `seconds` count all of them.
     """
 
     def __init__(self, proved_at: float | None, cause: str) -> None:
         self.proved_at = proved_at
+        self.recent: deque[Window] = deque(maxlen=_MOST_RECENT)
+        self.windows, self.seconds = 0, 0.0
         self._told_until = 0.0
         self.cause: str | None = "first_start" if proved_at is None and cause != JOURNAL_LOST else cause
 
@@ -101,6 +106,9 @@ class Sight:
         """Note that a window is stored: from its end on the bridge sees again."""
         self.proved_at, self.cause = window.until, None
         self._told_until = window.until
+        self.recent.append(window)
+        self.windows += 1
+        self.seconds += window.seconds
 
     def _not_told_before(self, at: float) -> float:
         """Give the moment, or the end of the last window: nothing is told twice. Unless the clock was set back."""

@@ -97,6 +97,20 @@ def test_a_window_lasts_from_the_last_proof_to_the_next_subscription(
     assert sight.window(50) == expected, name
 
 
+def test_the_last_windows_are_remembered_and_all_of_them_counted() -> None:
+    """Fifty of them, whatever a hub does for how long."""
+    sight = Sight(None, "stopped")
+    for number in range(60):
+        window = sight.window(10.0 * number + 3)
+        assert window is not None
+        sight.told(window)
+        sight.proved(10.0 * (number + 1))
+        sight.lost("closed")
+
+    assert [window.until for window in sight.recent] == [10.0 * number + 3 for number in range(10, 60)]
+    assert (sight.windows, sight.seconds) == (60, 59 * 3.0)
+
+
 def test_a_window_is_told_with_its_times_its_cause_and_what_to_fetch() -> None:
     told = resync_required(Window(1_000_000_000.25, 1_000_000_002.5, "closed"), ["tickets", "orders"], "shop-1")
 
