@@ -106,6 +106,7 @@ class _Bridge:
         door = Door(admin_port.token)
         async with self._journal() as journal, self._states.jobs(journal) as state_jobs:
             audit = Audit(journal, self._catalogue)
+            sight = _sight(journal)
             status = Status(
                 self._settings,
                 self._started_at,
@@ -118,6 +119,8 @@ class _Bridge:
                 self._states,
                 self._effective,
                 self._workers,
+                sight,
+                lambda: ((self._catalogue.resource(name), at) for name, at in self._memory.told_gaps()),
             )
             notices = Notices(self._effective, status, self._catalogue, lambda: self._memory.open_gaps)
             async with (
@@ -144,7 +147,7 @@ class _Bridge:
                     reload = Reload(self._effective, sources, self._catalogue, self._keep)
                     eternal.append(group.create_task(reload.run(), name="settings"))
                 self._watch(journal, eternal)
-                await self._take_in(journal, stop)
+                await self._take_in(journal, sight, stop)
                 await self._drain(journal)
                 audit.check()
                 for task in eternal:
@@ -210,12 +213,9 @@ class _Bridge:
         loss, resources = (lost.journal, lost.first), scope(self._effective.configuration.settings).resources
         return corruption(window, lost.events, loss, resources, self._settings.site)
 
-    async def _take_in(self, journal: Journal, stop: asyncio.Event) -> None:
+    async def _take_in(self, journal: Journal, sight: Sight, stop: asyncio.Event) -> None:
         """Feed the journal from the hub until told to stop; leaves unsubscribed, with all stored, and logged out."""
         settings, activity, files = self._settings, self._activity, self._configuration.secret_files
-        previous = journal.previous
-        cause = JOURNAL_LOST if previous.forgotten else "stopped" if previous.clean else "unclean_start"
-        sight = Sight(previous.proved_at, cause)
         now = self._effective.configuration.settings
         wanted, less = scope(now), minimisation(now)
         intake = self._intake = Intake(
@@ -289,6 +289,13 @@ def _target(plugin: SinkPlugin[Any], config: SinkConfig, message: Message) -> st
         return plugin.explain(config, message).topic
     except Rejected as refusal:
         return refusal.target
+
+
+def _sight(journal: Journal) -> Sight:
+    """Begin where the last session has ended."""
+    previous = journal.previous
+    cause = JOURNAL_LOST if previous.forgotten else "stopped" if previous.clean else "unclean_start"
+    return Sight(previous.proved_at, cause)
 
 
 def _delivery_times(settings: Settings) -> Times:

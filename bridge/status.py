@@ -1,21 +1,35 @@
 """What the bridge tells of itself: the checks behind the probes, `/status`, and the journal's numbers for the metrics.
 
-Reads what the parts know and keeps nothing. Made by `bridge.service`, served by `bridge.admin`.
+Reads what the parts know and keeps nothing. Moments are in seconds since the epoch; `at` is the present one, so that
+nobody has to hold a clock of his own against ours. Made by `bridge.service`, served by `bridge.admin`.
 """
 
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bridge import __version__
 from bridge.admin import Check
+from bridge.blind import Sight
+from bridge.diagnosis import View, diagnosis, headline, level
 from bridge.health import Heartbeat, Workers
 from bridge.journal import Journal
+from bridge.labels import JOURNAL, SOURCE
 from bridge.link import Link
 from bridge.log import redacted
+from bridge.notation import (
+    blind_part,
+    gaps_part,
+    lag_reading,
+    letters_part,
+    link_part,
+    problem_part,
+    sink_part,
+    states_part,
+)
 from bridge.settings import Settings
 from bridge.settings.effective import Effective
 from bridge.source import SourceActivity
@@ -28,7 +42,10 @@ _STALLED_SECONDS = 10.0  # as long as the event loop may stand still
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The parts that are asked; `started_at` is in seconds since the epoch."""
+    """The parts that are asked; `started_at` is in seconds since the epoch.
+
+    `gaps` names the resource of each open gap, as a label of metrics does, and when it was told.
+    """
 
     settings: Settings
     started_at: float
@@ -41,6 +58,8 @@ class Status:
     states: States | None = None
     effective: Effective | None = None
     workers: Workers = field(default_factory=Workers)
+    sight: Sight | None = None
+    gaps: Callable[[], Iterable[tuple[str, float]]] = tuple
 
     def alive(self) -> Sequence[Check]:
         """Check what a restart would cure, and nothing else: neither hub nor brokers, neither name service nor disk."""
@@ -63,8 +82,14 @@ class Status:
 
     def whole(self) -> Mapping[str, Any]:
         """Give everything, as JSON takes it."""
-        journal, activity = self.journal, self.activity
+        journal, activity, states, now = self.journal, self.activity, self._publishing, time.time()
+        gaps = list(self.gaps())
+        problems = diagnosis(self._view(len(gaps)))
         return {
+            "at": now,
+            "level": level(problems),
+            "headline": headline(problems, list(self.sinks)),
+            "problems": [problem_part(problem) for problem in problems],
             "version": __version__,
             "site": self.settings.site,
             "startedAt": self.started_at,
@@ -72,12 +97,15 @@ class Status:
             **({} if self.effective is None else _configuration(self.effective)),
             "process": {"tasks": len(asyncio.all_tasks()), "threads": threading.active_count()},
             "hub": {
-                **_link(self.hub),
+                **link_part(self.hub),
                 "resources": list(self.settings.subscribe.resources),
+                "receivedEvents": activity.received,
                 "lastFrameAt": activity.last_frame_at,
                 "lastEventAt": activity.last_event_at,
                 "clockOffsetSeconds": activity.clock_offset_seconds,
+                "blind": blind_part(self.sight, now),
             },
+            "gaps": gaps_part(gaps),
             "journal": {
                 "events": journal.events,
                 "bytes": journal.room.used_bytes,
@@ -85,10 +113,39 @@ class Status:
                 "head": journal.head,
                 "corruptRows": journal.corrupt_rows,
             },
-            "sinks": {name: {**_link(link), **_lag(journal, name)} for name, link in self.sinks.items()},
-            **({"states": _states(self.states, journal)} if self.states is not None and self.states.readers else {}),
+            "sinks": {name: sink_part(link, journal, name) for name, link in self.sinks.items()},
+            "deadLetters": {name: letters_part(journal, name) for name in self._holders},
+            **({} if states is None else {"states": states_part(states, journal)}),
             "checks": [{"name": name, "ok": ok, "text": text} for name, ok, text in (*self.alive(), *self.ready())],
         }
+
+    @property
+    def _holders(self) -> Sequence[str]:
+        """What dead letters may be of."""
+        return (*self.sinks, JOURNAL, SOURCE)
+
+    @property
+    def _publishing(self) -> States | None:
+        return self.states if self.states is not None and self.states.readers else None
+
+    def _view(self, open_gaps: int) -> View:
+        journal, states = self.journal, self._publishing
+        return View(
+            self.hub,
+            self.sinks,
+            {name: lag_reading(journal, name) for name in self.sinks},
+            journal.room,
+            failure="" if journal.failure is None else str(journal.failure),
+            stalled=journal.busy_seconds >= _STALLED_SECONDS,
+            corrupt_rows=journal.corrupt_rows,
+            letters={name: journal.letters.reasons(name) for name in self._holders},
+            open_gaps=open_gaps,
+            store=None if states is None else states.feeder,
+            states={} if states is None else states.links,
+            dead=self.workers.dead,
+            restart_needed=() if self.effective is None else self.effective.restart_needed,
+            stopping=self.stopping(),
+        )
 
 
 def journal_numbers(journal: Journal) -> Mapping[str, float]:
@@ -99,13 +156,6 @@ def journal_numbers(journal: Journal) -> Mapping[str, float]:
         "capacity_bytes": journal.room.capacity_bytes,
         "corrupt_records": journal.corrupt_rows,
     }
-
-
-def lag_reading(journal: Journal, sink: str) -> tuple[int, int, float]:
-    """Read a sink's lag: events, bytes, and the age of the oldest in seconds."""
-    lag = journal.lag(sink)
-    age = 0.0 if lag.oldest_at is None else max(0.0, time.time() - lag.oldest_at)
-    return lag.events, lag.body_bytes, age
 
 
 def _journal(journal: Journal) -> tuple[bool, str]:
@@ -135,28 +185,3 @@ def _hub_text(hub: Link) -> str:
 
 def _configuration(effective: Effective) -> Mapping[str, Any]:
     return {"configuration": effective.fingerprint, "restartNeeded": list(effective.restart_needed)}
-
-
-def _states(states: States, journal: Journal) -> Mapping[str, Any]:
-    numbers, now, waiting = states.numbers, time.time(), journal.lag(*states.readers).events
-    sinks = {}
-    for name, link in states.links.items():
-        changes, seconds = numbers.lag(name, now)
-        sinks[name] = {**_link(link), "lagChanges": changes, "lagSeconds": round(seconds, 3)}
-    store = {"lagEvents": waiting, "bytes": numbers.used_bytes, "capacityBytes": numbers.max_bytes}
-    return {"store": {**_link(states.feeder), **store}, "sinks": sinks}
-
-
-def _link(link: Link) -> Mapping[str, Any]:
-    return {
-        "connected": link.connected,
-        "held": link.held,
-        "since": link.since,
-        "failures": link.failures,
-        "lastError": redacted(link.last_error),
-    }
-
-
-def _lag(journal: Journal, sink: str) -> Mapping[str, Any]:
-    events, size, seconds = lag_reading(journal, sink)
-    return {"cursor": journal.cursor(sink), "lagEvents": events, "lagBytes": size, "lagSeconds": round(seconds, 3)}

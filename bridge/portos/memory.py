@@ -5,7 +5,7 @@ that deletes the messages in which it could be read again. The rule for one chan
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import inf
 from typing import Literal
 
@@ -65,6 +65,10 @@ class VersionMemory:
     def open_gaps(self) -> int:
         """How many gaps are told and not closed, as far as they are tracked."""
         return len(self._open)
+
+    def told_gaps(self) -> Iterator[tuple[str, float]]:
+        """Name the resource of each of them, and when it was told, in seconds since the epoch; oldest first."""
+        return ((resource, at) for (resource, _, _), at in self._open.items())
 
     def window(self, identity: str, resources: Sequence[str] = ()) -> None:
         """Note that a blind window is told before the next batch: what was jumped over may have been sent in it."""

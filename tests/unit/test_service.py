@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from bridge import audit, reload, service
+from bridge.blind import Sight
 from bridge.errors import Unavailable
 from bridge.journal import Journal, Limits, Previous, open_journal
 from bridge.journal.room import Room
@@ -88,7 +89,7 @@ async def test_what_was_received_is_stored_before_an_orderly_stop() -> None:
     async with scripted_hub() as hub:
         hub.script = talk
         whole = bridge(hub)
-        taking_in = asyncio.create_task(whole._take_in(journal, stop))  # type: ignore[arg-type]  # a disk that the test holds up
+        taking_in = asyncio.create_task(whole._take_in(journal, Sight(None, "stopped"), stop))  # type: ignore[arg-type]  # a disk that the test holds up
         await until(lambda: whole._activity.frames.get("invocation") == 50, 5, "all is received")
 
         stop.set()
@@ -113,7 +114,7 @@ async def test_a_disk_that_hangs_does_not_hold_up_the_stop_for_ever(monkeypatch:
 
     async with scripted_hub() as hub:
         hub.script = talk
-        taking_in = asyncio.create_task(bridge(hub)._take_in(journal, stop))  # type: ignore[arg-type]  # as above
+        taking_in = asyncio.create_task(bridge(hub)._take_in(journal, Sight(None, "stopped"), stop))  # type: ignore[arg-type]  # as above
         await asyncio.wait_for(journal.asked.wait(), 5)
 
         stop.set()

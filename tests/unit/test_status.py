@@ -2,15 +2,18 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
+from bridge import log
 from bridge import status as module
 from bridge.admin import Check
-from bridge.errors import Unavailable
+from bridge.blind import Sight
+from bridge.errors import Rejected, Unavailable
 from bridge.health import Heartbeat, Workers
-from bridge.journal import Journal
+from bridge.journal import Buried, Journal
 from bridge.settings import Settings
 from bridge.settings.core import Auth, Hub, Subscribe
 from bridge.settings.effective import Effective
@@ -18,8 +21,10 @@ from bridge.settings.loading import Configuration
 from bridge.source import SourceActivity
 from bridge.status import Status
 from tests.support import until
+from tests.unit.journal.conftest import messages
 from tests.unit.loops import link
 
+CANARY = "C4nary-of-the-status"
 SETTINGS = Settings(
     sinks=("none",),
     hub=Hub(url="http://127.0.0.1:1"),
@@ -138,3 +143,65 @@ async def test_a_disk_that_does_not_answer_is_not_writable(journal: Journal, mon
     mended.set()
     await asking
     await until(lambda: not failing(status.ready()), 5, "the disk is back")
+
+
+def status(journal: Journal, **further: Any) -> Mapping[str, Any]:
+    """What a bridge with that journal and all its links up tells."""
+    hub, sinks = link("hub"), {"kafka": link(), "mqtt": link("sink mqtt")}
+    for each in (hub, *sinks.values()):
+        each.began()
+    return Status(SETTINGS, 0.0, lambda: False, Heartbeat(), SourceActivity(), hub, sinks, journal, **further).whole()
+
+
+async def test_the_status_tells_of_blind_windows_and_of_the_one_that_is_not_over(journal: Journal) -> None:
+    sight = Sight(40.0, "stopped")
+    before = status(journal, sight=sight)["hub"]["blind"]
+    window = sight.window(43.0)
+    assert window is not None
+    sight.told(window)
+
+    after = status(journal, sight=sight)["hub"]["blind"]
+
+    assert before == {"now": {"from": 40.0, "cause": "stopped"}, "windows": 0, "seconds": 0.0, "recent": []}
+    told = {"from": 40.0, "to": 43.0, "cause": "stopped"}
+    assert after == {"now": None, "windows": 1, "seconds": 3.0, "recent": [told]}
+
+
+async def test_the_status_counts_open_gaps_by_resource_and_says_since_when(journal: Journal) -> None:
+    told = [("tickets", 9.0), ("orders", 7.0), ("tickets", 8.0)]
+
+    whole = status(journal, gaps=lambda: iter(told))
+
+    by_resource = {"orders": {"open": 1, "oldestAt": 7.0}, "tickets": {"open": 2, "oldestAt": 8.0}}
+    assert whole["gaps"] == {"open": 3, "resources": by_resource}
+    assert (whole["level"], whole["problems"][0]["part"]) == ("warning", "gaps")
+
+
+async def test_the_status_counts_what_sinks_have_delivered_and_what_they_never_will(journal: Journal) -> None:
+    await journal.append(messages(1, 3))
+    page = await journal.read("kafka", 3)
+    journal.ledger.sinks["kafka"].delivered += 2
+    await journal.settle("kafka", page, 3, {1: Buried(Rejected("2 MB", reason="too_large"), 1)})
+
+    whole = status(journal)
+
+    assert whole["sinks"]["kafka"]["deliveredEvents"] == 2
+    letters = whole["deadLetters"]
+    assert (letters["kafka"]["events"], letters["kafka"]["reasons"]) == (1, {"too_large": 1})
+    assert [letters[name]["reasons"] for name in ("mqtt", "journal", "source")] == [{}, {}, {}]
+
+
+async def test_the_status_says_how_bad_it_is_and_what_to_do(journal: Journal) -> None:
+    """In words that hold no secret, also where those of a library do."""
+    hub = link("hub")
+    hub.ended(Unavailable(f"refused for {CANARY}", reason="unauthorized", hold=True))
+    log.redact_for("test of the status", [CANARY])
+
+    whole = Status(SETTINGS, 0.0, lambda: False, Heartbeat(), SourceActivity(), hub, {}, journal).whole()
+    log.redact_for("test of the status", [])
+
+    assert (whole["level"], whole["headline"]) == ("critical", whole["problems"][0]["text"])
+    assert "AUTH__PASSWORD" in whole["problems"][0]["whatToDo"]
+    assert whole["hub"]["lastReason"] == "unauthorized"
+    assert "refused for" in whole["problems"][0]["detail"]
+    assert CANARY not in str(whole)

@@ -53,6 +53,7 @@ def test_a_gap_says_all_that_is_known_of_it() -> None:
     assert sifted.gaps == [Jump("tickets", 2, "version")]
     assert sifted.passed == 1
     assert memory.open_gaps == 1
+    assert list(memory.told_gaps()) == [("tickets", 2.0)]
 
 
 def test_the_end_of_a_gap_names_it() -> None:

@@ -1,0 +1,246 @@
+"""What is wrong and what to do about it, in plain words: for whoever is on call and has never seen the bridge before.
+
+Pure. One problem a cause, the worst first; nothing that is over and done with is one. A number that moves all the time
+is not in a text, so that who hears texts read out is told changes only. Used by `bridge.status`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bridge.journal.room import Room
+from bridge.labels import JOURNAL, SOURCE
+from bridge.link import Link
+from bridge.scrape import LagReading
+
+__all__ = ["Level", "Problem", "View", "diagnosis", "headline", "level"]
+
+Level = Literal["ok", "warning", "critical"]
+"""As severities of alerts: `warning` heals, or can wait; with `critical` somebody has to act now."""
+
+_YOUNG_OUTAGE_SECONDS = 30.0  # as of `bridge.policy`: whoever restarts a peer finds it connected again by then
+_LATE_SECONDS = 10.0  # a broker that died is believed to be there for as long as its answers are waited for
+_VERY_LATE_SECONDS = 300.0  # as the alert on `sink_lag_seconds`
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a part (`hub`, `journal`, `sink kafka`, ...), and what to do.
+
+    `detail` is what a library or a peer said, in its own words. `since` is in seconds since the epoch.
+    """
+
+    level: Level
+    part: str
+    text: str
+    what_to_do: str
+    since: float | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is looked at. `letters` count by reason, for each sink and for what stands in the place of one."""
+
+    hub: Link
+    sinks: Mapping[str, Link]
+    lags: Mapping[str, LagReading]
+    room: Room
+    failure: str = ""
+    """What has ended the journal, if anything has."""
+    stalled: bool = False
+    """Whether the journal's disk has not answered for long."""
+    corrupt_rows: int = 0
+    letters: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    open_gaps: int = 0
+    store: Link | None = None
+    states: Mapping[str, Link] = field(default_factory=dict)
+    dead: Sequence[str] = ()
+    """Names of tasks and threads that have ended."""
+    restart_needed: Sequence[str] = ()
+    """Names of variables that are other than those in effect."""
+    stopping: bool = False
+
+
+def diagnosis(view: View) -> Sequence[Problem]:
+    """Find what is wrong, the worst first."""
+    found = [
+        *([_STOPPING] if view.stopping else [*_bridge(view), *_hub(view.hub)]),
+        *_journal(view),
+        *(problem for name in view.sinks for problem in _sink(name, view)),
+        *_states(view),
+        *_letters(view.letters),
+        *_gaps(view.open_gaps),
+    ]
+    return sorted(found, key=lambda problem: problem.level != "critical")
+
+
+def level(problems: Sequence[Problem]) -> Level:
+    """Say how bad it is in all."""
+    return problems[0].level if problems else "ok"
+
+
+def headline(problems: Sequence[Problem], sinks: Sequence[str]) -> str:
+    """Say it in a sentence."""
+    if problems:
+        return problems[0].text
+    return f"All is well: what Portos says reaches {_all_of(sinks)}."
+
+
+_STOPPING = Problem(
+    "warning", "bridge", "The bridge is stopping.", "Nothing, if that is meant: it delivers what is stored, then ends."
+)
+
+
+def _bridge(view: View) -> Iterator[Problem]:
+    if view.dead:
+        text = "A part of the bridge has ended, which only a restart brings back."
+        yield Problem(
+            "critical", "bridge", text, "Restart it, and report it with the log.", detail=", ".join(view.dead)
+        )
+    if view.restart_needed:
+        text = "Settings were changed that take effect with the next start."
+        names = ", ".join(view.restart_needed)
+        yield Problem("warning", "bridge", text, "Restart the bridge when it suits.", detail=names)
+
+
+_Words = tuple[str, str]
+"""What is wrong, and what to do."""
+
+_MISSED = "What it says meanwhile is missed, and the sinks are told from when to when."
+_AGAIN = "The bridge goes on trying by itself."
+_HUB_LOST: _Words = ("Portos cannot be reached.", "See that the Portos server runs and that the network leads to it.")
+_HUB: Mapping[str, _Words] = {
+    "unauthorized": (
+        "Portos refuses the bridge's login.",
+        "Correct AUTH__USERNAME, AUTH__PASSWORD or AUTH__DEVICE_NAME, or give the user its rights in BackOffice.",
+    ),
+    "forbidden": ("Portos does not allow the bridge to listen.", "Give its user the right in BackOffice."),
+    "tls": ("The connection to Portos is not secure.", "Put the certificate or the variable right that is named."),
+    "protocol": ("Portos does not answer as it should.", "See that HUB__URL is the address of a Portos API."),
+    "oversize": ("Portos sent a larger message than the bridge takes.", "Raise HUB__MAX_MESSAGE_BYTES."),
+    "silence": ("Portos has fallen silent.", "See that the Portos server is well and that the network leads to it."),
+    "shed": ("Portos sends more than there is memory for.", "Look at the journal and its disk."),
+}
+
+
+def _hub(link: Link) -> Iterator[Problem]:
+    if link.connected:
+        return
+    if not link.failures:
+        yield Problem("warning", "hub", "The bridge is connecting to Portos.", "Wait a moment.", link.since)
+        return
+    text, advice = _HUB.get(link.last_reason, _HUB_LOST)
+    yield _lost("hub", link, f"{text} {_MISSED}", advice)
+
+
+_SINK_LOST: _Words = ("cannot be reached", "See that the broker runs and that the network leads to it.")
+_SINK: Mapping[str, _Words] = {
+    "unauthorized": ("is refused", "Correct the login, or grant the bridge the right that is named."),
+    "forbidden": ("is refused", "Grant the bridge the right that is named."),
+    "missing_topic": ("lacks a topic", "Create it, for instance with `portos-bridge check --create-topics`."),
+    "tls": ("has no secure connection", "Put the certificate or the variable right that is named."),
+    "protocol": ("does not understand its broker", "Correct the setting that is named."),
+    "taken_over": ("is pushed out by another client", "Stop the other one, or give each a name of its own."),
+    "clock": ("disagrees with its broker about the time", "Set the clocks right."),
+    "storage": ("cannot write its file", "Look at the disk that is named."),
+    "contract": ("answers wrongly, which is a fault of the sink", "Report it, with the log."),
+    "fault": ("has an error of its own, which is a fault of the sink", "Report it, with the log."),
+}
+_WAITS = "What it should get is kept in the journal."
+
+
+def _sink(name: str, view: View) -> Iterator[Problem]:
+    link, (events, _, seconds) = view.sinks[name], view.lags[name]
+    part = f"sink {name}"
+    if link.held or not link.connected:
+        yield _sink_lost(part, link)
+    elif events and seconds > _LATE_SECONDS:
+        advice = "See whether the broker is slow; nothing, if it catches up."
+        yield Problem("critical" if seconds > _VERY_LATE_SECONDS else "warning", part, f"The {part} is behind.", advice)
+
+
+def _sink_lost(part: str, link: Link, waits: str = _WAITS) -> Problem:
+    if not link.failures:
+        return Problem("warning", part, f"The {part} is connecting.", "Wait a moment.", link.since)
+    text, advice = _SINK.get(link.last_reason, _SINK_LOST)
+    return _lost(part, link, f"The {part} {text}. {waits}", advice)
+
+
+def _lost(part: str, link: Link, text: str, advice: str) -> Problem:
+    if link.held:
+        advice = f"{advice} {_AGAIN}"
+    elif link.outage_seconds < _YOUNG_OUTAGE_SECONDS:
+        return Problem("warning", part, text, f"Nothing yet. {_AGAIN}", link.since, link.last_error)
+    return Problem("critical", part, text, advice, link.since, link.last_error)
+
+
+def _journal(view: View) -> Iterator[Problem]:
+    room = view.room
+    if view.failure:
+        text = "The journal has failed, and the bridge ends."
+        yield Problem("critical", JOURNAL, text, "Look at the disk.", detail=view.failure)
+    elif view.stalled:
+        text = "The journal's disk does not answer: what Portos says waits in memory, and is lost when that is full."
+        yield Problem("critical", JOURNAL, text, "Look at the disk.")
+    elif room.lacking:
+        advice = "Make room on its volume." if "file system" in room.lacking else _drain(view)
+        yield Problem("critical", JOURNAL, f"The journal takes nothing: {room.lacking}.", advice)
+    elif room.full:
+        what = "Portos has to wait" if room.blocks else "what Portos says is lost, and the sinks are told"
+        yield Problem("critical", JOURNAL, f"The journal is full: {what}.", _drain(view))
+    elif room.crowded(0):
+        text = "The journal is nearly full: changes are stored without their bodies."
+        yield Problem("critical", JOURNAL, text, _drain(view))
+    elif not room.roomy:
+        yield Problem("warning", JOURNAL, "The journal is filling up.", _drain(view))
+    if view.corrupt_rows:
+        text = "Stored events were damaged on the disk. The sinks are told which."
+        yield Problem("warning", JOURNAL, text, "Look at the disk, then at `portos-bridge journal verify`.")
+
+
+def _drain(view: View) -> str:
+    """Say how the journal gets room again."""
+    behind = [name for name, lag in sorted(view.lags.items(), key=lambda item: -item[1][0]) if lag[0]]
+    first = f"Bring the sink {behind[0]} back, which is behind" if behind else "Look at `portos-bridge dlq list`"
+    return f"{first}, or raise JOURNAL__MAX_BYTES."
+
+
+def _states(view: View) -> Iterator[Problem]:
+    if view.store is not None and (view.store.held or not view.store.connected):
+        yield _sink_lost("state store", view.store)
+    for name, link in view.states.items():
+        if link.held or not link.connected:
+            yield _sink_lost(f"state publisher of {name}", link, "The newest states wait for it.")
+
+
+def _letters(letters: Mapping[str, Mapping[str, int]]) -> Iterator[Problem]:
+    for name, reasons in letters.items():
+        count = sum(reasons.values())
+        if not count:
+            continue
+        events = "1 event is" if count == 1 else f"{count:,} events are"
+        if name == SOURCE:
+            text = f"{events} kept as dead letters: Portos sent what cannot be read."
+        elif name == JOURNAL:
+            text = f"{events} kept as dead letters: they were damaged on the disk."
+        else:
+            text = f"{events} kept as dead letters: the broker of {name} will never take them."
+        see = f"`portos-bridge dlq list --sink {name}`"
+        advice = f"See {see}, remove the cause, then send them again (`dlq retry`) or drop them (`dlq purge`)."
+        if name in {SOURCE, JOURNAL}:
+            advice = f"See {see}, then drop them (`dlq purge`)."
+        yield Problem("warning", f"dead letters of {name}", text, advice)
+
+
+def _gaps(count: int) -> Iterator[Problem]:
+    if count:
+        text = "Versions of resources are missing. The sinks are told which."
+        yield Problem(
+            "warning", "gaps", text, "Fetch these resources over the REST API; what comes late closes its gap."
+        )
+
+
+def _all_of(names: Sequence[str]) -> str:
+    *first, last = names or ["the journal"]
+    return f"{', '.join(first)} and {last}" if first else last
