@@ -28,6 +28,7 @@ from bridge.link import UNCOUNTED, Link, Times
 from bridge.message import Message
 from bridge.metrics import Catalogue
 from bridge.notices import Notices
+from bridge.page import page_routes
 from bridge.pipeline import Delivery, keep
 from bridge.policy import Pauses
 from bridge.portos.feed import feed, hub_times
@@ -135,6 +136,7 @@ class _Bridge:
                         *letter_routes(journal, self._catalogue, door),
                         *row_routes(journal.inspection, str(self._settings.journal.path), door),
                         *document_routes(self._configuration),
+                        *page_routes(),
                     ],
                 ),
                 asyncio.TaskGroup() as group,

@@ -51,6 +51,8 @@ LOGINS = {
     "token": {"SASL_MECHANISM": "OAUTHBEARER", "OAUTH_TOKEN": GIVEN},
 }
 
+_PATHS = ("/", "/status", "/metrics", "/asyncapi.json", "/livez?verbose", "/readyz?verbose")
+
 pytestmark = pytest.mark.skipif(
     not {"kafka", "mqtt"} <= set(registry.installed()), reason="the program is not installed here: run `make install`"
 )
@@ -118,7 +120,7 @@ def test_every_secret_there_is_has_a_canary() -> None:
 
 @pytest.mark.parametrize("hub", ["closed", "echoing", "behind an echoing proxy"])
 def test_a_failing_bridge_shows_no_secret(hub: str, environ: dict[str, str], tmp_path: Path) -> None:
-    """Log at debug, /status, /metrics, the probes and the process list, while everything fails, and after the end."""
+    """Log at debug, what the admin port shows, and the process list, while everything fails, and after the end."""
     proxied = hub == "behind an echoing proxy"
     with _echo(tmp_path, secured=not proxied) as address:
         url = address if not proxied else address.replace("http://", f"http://bridge:{PROXY}@")
@@ -136,7 +138,7 @@ def _shown_while_failing(environ: Mapping[str, str]) -> tuple[list[str], str, in
     with _running(environ) as bridge:
         port = int(environ["PORTOS_BRIDGE_ADMIN__PORT"])
         wait_until(lambda: _all_failed(port), 20, "hub and sinks have failed and /status says so")
-        shown = [_get(port, path) for path in ("/status", "/metrics", "/livez?verbose", "/readyz?verbose")]
+        shown = [_get(port, path) for path in _PATHS]
         shown += [Path(f"/proc/{process}/cmdline").read_text() for process in _family(bridge.pid)]
         bridge.send_signal(signal.SIGTERM)
         log = bridge.communicate(timeout=30)[1]
