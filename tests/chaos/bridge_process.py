@@ -45,6 +45,11 @@ class BridgeProcess:
         self._environment = environment
         self._program = Program([script or program(), "run"], folder / "bridge.log", environment)
 
+    @property
+    def url(self) -> str:
+        """Give the address of its admin port."""
+        return f"http://127.0.0.1:{self._admin_port}"
+
     def start(self, seconds: float = 20) -> None:
         """Start it and wait until it is ready: subscribed, with its journal open."""
         self._program.start(self.ready, seconds)
@@ -63,7 +68,7 @@ class BridgeProcess:
 
     def _get(self, path: str, seconds: float = 5) -> tuple[int, bytes]:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._admin_port}{path}", timeout=seconds) as answer:
+            with urllib.request.urlopen(f"{self.url}{path}", timeout=seconds) as answer:  # noqa: S310 - our own
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:

@@ -1,4 +1,4 @@
-"""Other people's JavaScript: a folder with package.json and a script that reads JSON lines and writes one for each."""
+"""Other people's JavaScript: a folder with package.json, and a script that reads JSON lines and writes one for each."""
 
 import json
 import shutil
@@ -9,33 +9,44 @@ from typing import Any
 
 from tests.support import unavailable
 
-__all__ = ["NodeScript"]
+__all__ = ["NodeScript", "node_packages"]
 
 _INSTALL_SECONDS = 240
 _RUN_SECONDS = 200  # the AsyncAPI parser needs many seconds of a processor for a document
+
+
+def node_packages(source: Path, folder: Path, kind: str = "peers") -> Path:
+    """Install the packages that a folder names into another one that is kept; without npm the test is skipped."""
+    npm = shutil.which("npm")
+    if npm is None:
+        unavailable(kind, "install node and npm to run this")
+    installed = folder / "node_modules"
+    fresh = not (installed / ".package-lock.json").exists()
+    for named in source.glob("package*.json"):
+        fresh |= _differs(named, folder / named.name)
+        shutil.copy(named, folder)
+    if fresh:
+        locked = (folder / "package-lock.json").exists()
+        install = ["ci"] if locked else ["install", "--no-package-lock"]
+        subprocess.run(
+            [npm, *install, "--ignore-scripts", "--no-audit", "--no-fund", "--silent"],
+            cwd=folder,
+            check=True,
+            timeout=_INSTALL_SECONDS,
+        )
+    return installed
 
 
 class NodeScript:
     """A script with its packages, installed in a folder that is kept; without node the test is skipped."""
 
     def __init__(self, script: Path, folder: Path) -> None:
-        node, npm = shutil.which("node"), shutil.which("npm")
-        if node is None or npm is None:
+        node = shutil.which("node")
+        if node is None:
             unavailable("peers", "install node and npm to run this")
+        node_packages(script.parent, folder)
+        shutil.copy(script, folder)
         self._command = [node, str(folder / script.name)]
-        fresh = not (folder / "node_modules" / ".package-lock.json").exists()
-        for source in (script, *script.parent.glob("package*.json")):
-            fresh |= _differs(source, folder / source.name)
-            shutil.copy(source, folder)
-        if fresh:
-            locked = (folder / "package-lock.json").exists()
-            install = ["ci"] if locked else ["install", "--no-package-lock"]
-            subprocess.run(
-                [npm, *install, "--ignore-scripts", "--no-audit", "--no-fund", "--silent"],
-                cwd=folder,
-                check=True,
-                timeout=_INSTALL_SECONDS,
-            )
 
     def answers(self, questions: Iterable[Any]) -> Sequence[Any]:
         """Give what the script says to each, in order."""
@@ -47,4 +58,4 @@ class NodeScript:
 
 
 def _differs(source: Path, copy: Path) -> bool:
-    return source.suffix == ".json" and (not copy.exists() or copy.read_bytes() != source.read_bytes())
+    return not copy.exists() or copy.read_bytes() != source.read_bytes()
