@@ -14,11 +14,13 @@ class Series {
     if (this.#samples.length > MOST_SAMPLES + 1) this.#samples.shift();
   }
 
-  /** Give the growth a second over the last ten; null where nothing can be said yet. */
+  /** Give the growth a second over the last ten, or since the sample before; null where there is none yet. */
   get rate() {
-    const last = this.#samples.at(-1);
-    const first = this.#samples.find((sample) => sample.at >= last.at - RATE_SECONDS);
-    return last && first !== last ? (last.total - first.total) / (last.at - first.at) : null;
+    const [before, last] = this.#samples.slice(-2);
+    if (!last) return null;
+    const early = this.#samples.find((sample) => sample.at >= last.at - RATE_SECONDS);
+    const first = early === last ? before : early;
+    return (last.total - first.total) / (last.at - first.at);
   }
 
   /** Draw what it grew by between two samples. */

@@ -120,7 +120,7 @@ function showSink(made, status) {
   showWire(made.querySelector(".wire"), sink, delivered.rate > 0);
   facts(made.querySelector("dl"), [
     ["waiting", sink.lagEvents ? count(sink.lagEvents, "event") : "nothing"],
-    ["oldest waits", sink.lagEvents && sink.lagSeconds >= 1 ? `for ${duration(sink.lagSeconds)}` : null],
+    ["oldest waits", sink.lagEvents && sink.lagSeconds >= 1 ? duration(sink.lagSeconds) : null],
     [sink.connected ? "connected" : "lost", [sink.since]],
     ["next attempt", attempt(sink)],
   ]);

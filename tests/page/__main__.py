@@ -36,9 +36,9 @@ async def _story(parts: Scene, page: Page) -> None:
     await asyncio.sleep(45)  # for the curves to have some length
     await _pictures(page, "healthy", "All is well")
 
-    parts.hub.pause()
+    parts.hub.kill()
     await _pictures(page, "blind", "is missed")
-    parts.hub.resume()
+    parts.hub.restart()
     await until(lambda: _says(page, "All is well"), 60, "the hub is heard again")
 
     parts.refuse("mqtt", 3)
