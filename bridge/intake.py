@@ -177,6 +177,7 @@ class Intake:
                 self._ledger.dropped -= sifted.shed
                 return False
             self._catalogue.count_stored(sifted)
+            self._catalogue.size.observe_all([len(message.body) for message in messages])
             self._to_record = None
         elif to_record is not None:  # which a lack of room may undo, so that what is kept is recorded with the next too
             self._journal.prove(to_record, self._to_record)

@@ -45,6 +45,7 @@ __all__ = ["Catalogue"]
 
 _LATENCY_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+_SIZE_BYTES = (256, 1024, 4096, 16384, 65536, 262144, 1048576)
 
 
 class Catalogue:
@@ -63,6 +64,7 @@ class Catalogue:
         self._declare_events()
         self._declare_sinks()
         self.sink_activity = {sink: SinkActivity() for sink in sinks}
+        self.size = Distribution(_SIZE_BYTES)
         self.commit = Distribution(_COMMIT_SECONDS)
         self.publish = {sink: Distribution(_LATENCY_SECONDS) for sink in sinks}
         self.delivery = {sink: Distribution(_LATENCY_SECONDS) for sink in sinks}
@@ -118,6 +120,7 @@ class Catalogue:
     def _declare_sinks(self) -> None:
         self.sink_connected = self._gauge("sink_connected", "1 when connected to the broker.", "sink")
         self.sink_held = self._gauge("sink_held", "1 when an operator must remove the cause of a failure.", "sink")
+        self.in_flight = self._gauge("sink_inflight_events", "Events handed over and not yet answered.", "sink")
         self.sink_connects = self._counter("sink_connects", "Attempts to connect, by result.", "sink", "result")
         self.sink_disconnects = self._counter("sink_disconnects", "Connections given up, by reason.", "sink", "reason")
         self.attempts = self._counter("sink_attempts", "Events handed to the broker, by result.", "sink", "result")
@@ -160,6 +163,7 @@ class Catalogue:
             (self.dead_lettered, product(sinks, DEAD_LETTER_REASONS)),
             (self.sink_connected, product(sinks)),
             (self.sink_held, product(sinks)),
+            (self.in_flight, product(sinks)),
             (self.shed, product(sinks)),
             (self.delivered, product(sinks)),
             (self.delivered_bytes, product(sinks)),
@@ -219,6 +223,11 @@ class Catalogue:
         )
 
     def _histograms(self) -> Iterator[Metric]:
+        size = HistogramMetricFamily(
+            PREFIX + "event_bytes", "Payload of each event when it is stored.", labels=("site",)
+        )
+        self.size.add_to(size, (self.site,))
+        yield size
         commit = HistogramMetricFamily(PREFIX + "journal_commit_duration_seconds", "Group commit, fsync included.")
         self.commit.add_to(commit, ())
         yield commit

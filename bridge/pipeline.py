@@ -145,6 +145,7 @@ class Delivery:
         self._delivered = catalogue.delivered.labels(name)
         self._delivered_bytes = catalogue.delivered_bytes.labels(name)
         self._last_delivered = catalogue.last_delivered.labels(name)
+        self._in_flight = catalogue.in_flight.labels(name)
 
     async def run(self, sink: Sink, deadline: Deadline) -> None:
         """Deliver page after page in the journal's order until the connection is of no more use."""
@@ -196,11 +197,14 @@ class Delivery:
                 await self._presence.look()
 
     async def _deliver(self, sink: Sink, page: Page, deadline: Deadline) -> Sequence[Outcome]:
+        self._in_flight.set(len(page.messages))
         try:
             with deadline.within(self._answer_seconds, "delivering"):
                 return await sink.deliver(page.messages)
         except Unavailable as error:
             return [error] * len(page.messages)
+        finally:
+            self._in_flight.set(0)
 
     def _buried(self, page: Page, verdict: Verdict, refusals: int) -> dict[int, Buried]:
         since = self._stubborn.since if refusals else None

@@ -58,11 +58,13 @@ class SinkActivity:
     """What a sink has seen of its broker since the process started, over all its connections.
 
     `throttled_seconds` is how long the broker has had it wait for its quotas; `partition_changes` counts how often a
-    topic had another number of partitions than before, by which keys move.
+    topic had another number of partitions than before, by which keys move; `unheard_events` are those that the broker
+    has confirmed though nobody was subscribed to them.
     """
 
     throttled_seconds: float = 0.0
     partition_changes: int = 0
+    unheard_events: int = 0
 
 
 class Sink(Protocol):

@@ -121,10 +121,16 @@ class AtScrape:
         changes = CounterMetricFamily(
             PREFIX + "sink_partition_changes", "Topics found with another number of partitions.", labels=("sink",)
         )
+        unheard = CounterMetricFamily(
+            PREFIX + "sink_no_subscriber_events",
+            "Events that the broker confirmed though nobody was subscribed to them.",
+            labels=("sink",),
+        )
         for sink, activity in self._sinks.items():
             throttled.add_metric((sink,), activity.throttled_seconds)
             changes.add_metric((sink,), activity.partition_changes)
-        return throttled, changes
+            unheard.add_metric((sink,), activity.unheard_events)
+        return throttled, changes, unheard
 
     def _dead_letters(self) -> Iterable[Metric]:
         families: list[tuple[GaugeMetricFamily | CounterMetricFamily, str]] = [

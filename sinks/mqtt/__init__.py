@@ -1,6 +1,9 @@
 """The MQTT sink: publishes every event with QoS 1, over MQTT 5 or 3.1.1."""
 
-from bridge.ports import SinkPlugin
+from dataclasses import replace
+from functools import partial
+
+from bridge.ports import SinkActivity, SinkPlugin
 from sinks.mqtt.config import MqttConfig
 from sinks.mqtt.description import describe
 from sinks.mqtt.explanation import explain
@@ -9,4 +12,11 @@ from sinks.mqtt.starting import connect
 
 __all__ = ["plugin"]
 
-plugin = SinkPlugin(config=MqttConfig, connect=connect, explain=explain, describe=describe, state=state)
+
+def _observed(activity: SinkActivity) -> SinkPlugin[MqttConfig]:
+    return replace(plugin, connect=partial(connect, activity=activity))
+
+
+plugin = SinkPlugin(
+    config=MqttConfig, connect=connect, explain=explain, describe=describe, state=state, observed=_observed
+)

@@ -19,6 +19,7 @@ from bridge.tls import trouble
 __all__ = [
     "CONNACK",
     "DISCONNECT",
+    "NO_SUBSCRIBERS",
     "PUBACK",
     "Meaning",
     "connect_refused",
@@ -86,9 +87,12 @@ CONNACK: Mapping[int, Meaning] = {
     0x9F: _TOO_FAST,  # connection rate exceeded
 }
 
+NO_SUBSCRIBERS = 0x10
+"""The broker has taken a message to which nobody is subscribed, if it says so at all."""
+
 PUBACK: Mapping[int, Meaning] = {
     0x00: Meaning("deliver", "ok"),
-    0x10: Meaning("deliver", "ok"),  # no matching subscribers
+    NO_SUBSCRIBERS: Meaning("deliver", "ok"),
     0x80: Meaning("blame", "refused"),  # unspecified error
     0x83: Meaning("blame", "refused"),  # implementation specific error
     0x87: Meaning("hold", "unauthorized", "not authorized; grant the topic"),

@@ -17,9 +17,17 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from bridge.errors import Rejected, TooLarge, Unavailable
 from bridge.message import Message
-from bridge.ports import Outcome, Shed
+from bridge.ports import Outcome, Shed, SinkActivity
 from sinks.mqtt.config import MqttConfig
-from sinks.mqtt.meaning import connect_refused, disconnected, ended, given_up, other_protocol, publish_outcome
+from sinks.mqtt.meaning import (
+    NO_SUBSCRIBERS,
+    connect_refused,
+    disconnected,
+    ended,
+    given_up,
+    other_protocol,
+    publish_outcome,
+)
 from sinks.mqtt.records import LARGEST_PACKET_BYTES, acknowledged, fitted, packet_builder, packets
 from sinks.mqtt.session import Pipe, Session
 from sinks.mqtt.turn import Turns
@@ -57,9 +65,12 @@ class MqttSink(asyncio.Protocol):
     packets_of: Callable[[MqttConfig, int], Callable[[Message, int, float], bytes]] = staticmethod(packet_builder)
     """Gives what turns messages into packets, for settings and the largest packet that both sides allow."""
 
-    def __init__(self, config: MqttConfig, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, config: MqttConfig, loop: asyncio.AbstractEventLoop, activity: SinkActivity | None = None
+    ) -> None:
         self._config = config
         self._loop = loop
+        self._activity = activity or SinkActivity()
         self._answered = asyncio.Event()
         self._closed = asyncio.Event()
         self._lost: Unavailable | None = None
@@ -147,6 +158,8 @@ class MqttSink(asyncio.Protocol):
             if self._aside is not None and self._aside[0] == packet_id and not self._aside[1].done():
                 self._aside[1].set_result(code)
             return  # not ours; a broker that acknowledges what was never sent does no harm
+        if code == NO_SUBSCRIBERS:
+            self._activity.unheard_events += 1
         outcome = publish_outcome(code) if code else None
         delivery.outcomes[index] = outcome or delivery.shed.get(index)
         if isinstance(outcome, TooLarge):  # it goes again, and the next of its resource must not be before it

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from bridge.ports import SinkActivity
 from sinks.mqtt.announcing import AnnouncingMqttSink
 from sinks.mqtt.config import MqttConfig
 from sinks.mqtt.connection import open_connection
@@ -13,10 +14,10 @@ __all__ = ["connect", "opened"]
 
 
 @asynccontextmanager
-async def connect(config: MqttConfig) -> AsyncIterator[MqttSink]:
-    """Connect for events; see `opened`."""
-    loop = asyncio.get_running_loop()
-    sink = AnnouncingMqttSink(config, loop) if config.announce else MqttSink(config, loop)
+async def connect(config: MqttConfig, activity: SinkActivity | None = None) -> AsyncIterator[MqttSink]:
+    """Connect for events; see `opened`. What is seen of the broker is written into the activity."""
+    kind = AnnouncingMqttSink if config.announce else MqttSink
+    sink = kind(config, asyncio.get_running_loop(), activity)
     async with opened(config, sink):
         yield sink
 

@@ -11,7 +11,7 @@ import pytest
 from bridge.contract import sample
 from bridge.errors import Rejected
 from bridge.message import attributes
-from bridge.ports import OFFLINE, Notice
+from bridge.ports import OFFLINE, Notice, SinkActivity
 from sinks.mqtt import plugin
 from sinks.mqtt.announcing import AnnouncingMqttSink
 from sinks.mqtt.config import MqttConfig
@@ -83,9 +83,13 @@ async def test_an_event_that_expires_says_when_and_is_delivered_all_the_same(
 
 
 async def test_nobody_listening_is_a_success(broker: Mqtt5Broker) -> None:
-    """PUBACK 0x10 says that there is no subscriber, which is no fault of the event."""
-    async with plugin.connect(config(broker, "row3-nobody")) as sink:
+    """PUBACK 0x10 says that there is no subscriber, which is no fault of the event, and counted."""
+    activity = SinkActivity()
+    assert plugin.observed is not None
+    async with plugin.observed(activity).connect(config(broker, "row3-nobody")) as sink:
         assert await sink.deliver([sample(1)]) == [None]
+
+    assert activity.unheard_events == 1
 
 
 async def test_receive_maximum_and_maximum_packet_size_are_kept(broker: Mqtt5Broker, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ _OPEN = {"site", "sink", "stage", "resource", "version", "python", "hash", "sink
 """Labels whose values nobody can list."""
 _GROUPS = {
     "The hub": ("source_", "auth_", "hub_"),
-    "Events and the ledger": ("events_", "gap", "ledger_"),
+    "Events and the ledger": ("event_bytes", "events_", "gap", "ledger_"),
     "The journal": ("journal_",),
     "Sinks": ("sink_", "end_to_end_"),
     "States": ("state_",),
@@ -36,7 +36,7 @@ _GROUPS = {
 
 
 def catalogue(resources: int = 3) -> Catalogue:
-    """Make a catalogue in which every metric has a value, of a bridge with two sinks and states on one of them."""
+    """Make a catalogue in which every metric has a value, of a bridge with two sinks and states on both."""
     names = [f"resource{number:03}" for number in range(resources)]
     made = Catalogue("default", ["kafka", "mqtt"], names, 50)
     made.configured("5b1d")
@@ -44,8 +44,10 @@ def catalogue(resources: int = 3) -> Catalogue:
     activity = SourceActivity(last_frame_at=1.0, last_event_at=1.0, token_expires_at=1.0, clock_offset_seconds=1.0)
     letters = {"events": 0, "bytes": 0, "marked": 0, "shed": 0, "expired": 0}
     made.watch(activity, lambda: numbers, lambda _: (0, 0, 0.0), lambda _: letters)
-    states = Numbers({"mqtt": Publication(damaged=2)})
-    made.registry.register(StateAtScrape(states, {"mqtt": lambda: True}, lambda: 0, lambda: True))
+    made.last_delivered.labels("kafka").set(1)
+    states = Numbers({"kafka": Publication(), "mqtt": Publication(damaged=2)})
+    up = dict.fromkeys(states.publications, lambda: True)
+    made.registry.register(StateAtScrape(states, up, lambda: 0, lambda: True))
     return made
 
 

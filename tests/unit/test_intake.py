@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -123,6 +124,20 @@ async def test_resuming_is_acknowledging(journal: Journal, catalogue: Catalogue)
     assert hub.heads == [5, 8]
     assert value(catalogue, "events_accepted_total", site="default") == 8
     assert value(catalogue, "events_received_total", site="default", resource="tickets", action="updated") == 8
+
+
+async def test_the_size_of_all_that_is_stored_is_known(journal: Journal, catalogue: Catalogue) -> None:
+    """Also of the bridge's own events, here that of the first start: as many as are accepted."""
+    stored = messages(1, 3)
+    hub = Hub([Batch(stored)], journal)
+    catalogue.watch(SourceActivity(), lambda: defaultdict(float), lambda _: (0, 0, 0.0), lambda _: defaultdict(int))
+
+    async with taking_in(journal, catalogue, hub, SourceActivity(), Sight(None, "first_start")):
+        await until(lambda: len(hub.heads) == 1, 5, "the batch")
+
+    assert value(catalogue, "events_accepted_total", site="default") == 4
+    assert value(catalogue, "event_bytes_count", site="default") == 4
+    assert value(catalogue, "event_bytes_sum", site="default") > sum(len(message.body) for message in stored)
 
 
 async def test_a_connection_that_is_read_ends_a_hold(journal: Journal, catalogue: Catalogue) -> None:

@@ -89,6 +89,8 @@ def test_every_known_label_set_starts_at_zero() -> None:
         ("config_reloads_total", {"result": "rejected"}),
         ("sink_attempts_total", {"sink": "mqtt", "result": "held"}),
         ("sink_connected", {"sink": "kafka"}),
+        ("sink_inflight_events", {"sink": "mqtt"}),
+        ("event_bytes_count", {"site": "default"}),
         ("sink_lag_seconds", {"sink": "kafka"}),
         ("dlq_events", {"sink": "source"}),
         ("dlq_shed_events_total", {"sink": "mqtt"}),
@@ -97,15 +99,16 @@ def test_every_known_label_set_starts_at_zero() -> None:
 
 
 def test_what_a_sink_has_seen_of_its_broker_is_read_when_it_is_asked_for() -> None:
-    """Quotas and moved keys are counted by the sink that notes them, and 0 for one that never does."""
+    """Quotas, moved keys and absent subscribers are counted by the sink that notes them, and 0 for any other."""
     made = catalogue()
     seen = made.sink_activity["kafka"]
-    seen.throttled_seconds, seen.partition_changes = 2.5, 1
+    seen.throttled_seconds, seen.partition_changes, seen.unheard_events = 2.5, 1, 7
 
     shown = generate_latest(made.registry).decode()
 
     assert 'portos_bridge_sink_throttled_seconds_total{sink="kafka"} 2.5' in shown
     assert 'portos_bridge_sink_partition_changes_total{sink="kafka"} 1.0' in shown
+    assert 'portos_bridge_sink_no_subscriber_events_total{sink="kafka"} 7.0' in shown
     assert 'portos_bridge_sink_throttled_seconds_total{sink="mqtt"} 0.0' in shown
 
 

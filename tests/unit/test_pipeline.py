@@ -240,6 +240,24 @@ async def test_a_letter_says_since_when_it_was_tried_and_where_it_was_to_go(
     assert second.kept.first_at == second.kept.last_at
 
 
+async def test_what_is_on_its_way_is_seen_while_it_is(journal: Journal, catalogue: Catalogue) -> None:
+    """Also after a broker that never answers there is nothing on its way any more."""
+    seen = []
+
+    async def look(batch: Sequence[Message]) -> Sequence[Outcome]:
+        seen.append(value(catalogue, "sink_inflight_events", sink="kafka"))
+        return await never_answer(batch)
+
+    await journal.append(messages(1, 7))
+    broker = Broker(script={1: look})
+
+    async with delivering(journal, catalogue, broker, window=5):
+        await until(lambda: len(broker.held) >= 7, 10, "all delivered")
+        await until(lambda: not value(catalogue, "sink_inflight_events", sink="kafka"), 5, "the last answer")
+
+    assert seen == [5]
+
+
 async def test_a_hold_is_over_once_something_is_delivered(journal: Journal, catalogue: Catalogue) -> None:
     broker = Broker()
 

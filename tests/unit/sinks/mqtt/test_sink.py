@@ -12,7 +12,7 @@ from paho.mqtt.client import Client
 
 from bridge.contract import sample
 from bridge.errors import Rejected, Unavailable
-from bridge.ports import Outcome, Shed, Sink
+from bridge.ports import Outcome, Shed, Sink, SinkActivity
 from bridge.reference import reference
 from sinks.mqtt import plugin
 from sinks.mqtt import sink as module
@@ -46,6 +46,21 @@ async def test_a_session_is_new_and_under_the_same_name() -> None:
             connects.append(broker.connect)
 
     assert connects == [b"\x00\x04MQTT\x05\x02\x00\x4d" + b"\x00" + b"\x00\x12portos-bridge-shop"] * 2
+
+
+async def test_what_nobody_is_subscribed_to_is_delivered_and_counted() -> None:
+    """Over all connections, in what the bridge shows as a metric; PUBACK 0x10 says so."""
+    activity = SinkActivity()
+    assert plugin.observed is not None
+    observed = plugin.observed(activity)
+
+    for _ in range(2):
+        async with FakeBroker(answer=lambda number, mid: puback(mid, 0x10 if number % 2 else 0)) as broker:
+            config = plugin.config.model_validate({"url": broker.url})
+            async with asyncio.timeout(10), observed.connect(config) as sink:
+                assert await sink.deliver(BATCH) == [None] * len(BATCH)
+
+    assert activity.unheard_events == len(BATCH)
 
 
 async def test_a_session_of_mqtt_3_is_new_as_well() -> None:
