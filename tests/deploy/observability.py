@@ -32,6 +32,7 @@ __all__ = [
     "promtool",
     "relative",
     "selectors",
+    "series",
 ]
 
 RULES = CHART / "files" / "rules" / "portos-bridge.yaml"
@@ -91,10 +92,15 @@ def families() -> Mapping[str, tuple[str, frozenset[str]]]:
     return {line[2]: (line[1], frozenset(filter(None, line[3].split(",")))) for line in found if line}
 
 
+def series(family: str) -> set[str]:
+    """Name the series of a family of metrics."""
+    return {family + suffix for suffix in _SUFFIXES[families()[family][0]]}
+
+
 @cache
 def exported() -> Mapping[str, frozenset[str]]:
     """Give every name of a series that a bridge exports, with its labels."""
-    return {name + suffix: labels for name, (kind, labels) in families().items() for suffix in _SUFFIXES[kind]}
+    return {name: labels for family, (_, labels) in families().items() for name in series(family)}
 
 
 def selectors(expression: str) -> Sequence[tuple[str, frozenset[str]]]:
