@@ -49,7 +49,7 @@ first-event: install ## Time a new user's way from a fresh clone to the first no
 	@$(BIN)/python -m tests.supply.first_event
 
 test: install ## Run every test that needs no server
-	@$(BIN)/pytest -n 2 --dist loadscope tests/unit tests/deploy/test_chart_files.py tests/deploy/test_compose_file.py tests/deploy/test_rules.py -m "not docker"
+	@$(BIN)/pytest -n 2 --dist loadscope tests/unit tests/deploy/test_chart_files.py tests/deploy/test_compose_file.py tests/deploy/test_rules.py tests/deploy/test_dashboard.py tests/deploy/test_runbook.py -m "not docker"
 	@echo "Ran: unit tests and the static checks of chart and compose file. 'make test-servers' runs the rest where its servers are."
 
 test-servers: install ## Run the tests that need brokers, a hub, other people's clients, Docker or Helm

@@ -25,6 +25,7 @@ __all__ = [
     "RUNBOOK",
     "alerts",
     "cases",
+    "commands",
     "dashboard",
     "exported",
     "families",
@@ -116,6 +117,12 @@ def selectors(expression: str) -> Sequence[tuple[str, frozenset[str]]]:
 
     promql_parser.walk(promql_parser.parse(expression), note)
     return found
+
+
+def commands(page: Path) -> Sequence[str]:
+    """Give every command that a page of the runbook shows in a block of its own."""
+    blocks = re.findall(r"^```\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
 
 
 def promtool(*words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
