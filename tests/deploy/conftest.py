@@ -1,11 +1,13 @@
-"""Fixtures of the deployment tests: each Helm major, and the two images built once."""
+"""Fixtures of the deployment tests: each Helm major, the two images built once, and a project of compose."""
 
 import uuid
 from collections.abc import Iterator
 
 import pytest
 
+from tests.deploy.compose import PORTS, Project
 from tests.deploy.tools import helms, need_docker, need_helm, output, run
+from tests.support import free_port
 
 __all__ = []
 
@@ -38,3 +40,15 @@ def bridge_image(images: dict[str, str]) -> str:
 def docker() -> None:
     """A container engine with the base images, or the end of the test."""
     need_docker("python:3.13-slim-trixie", "eclipse-mosquitto:2.0")
+
+
+@pytest.fixture(scope="session")
+def project(images: dict[str, str]) -> Iterator[Project]:
+    """The profile `demo`, up and healthy; whoever starts more of it leaves that to the others."""
+    env = images | {name: str(free_port()) for name in PORTS}
+    found = Project(f"portos-bridge-test-{uuid.uuid4().hex[:8]}", env)
+    try:
+        found.up(["demo"])
+        yield found
+    finally:
+        found("--profile", "*", "down", "--volumes", "--timeout", "25", seconds=120)

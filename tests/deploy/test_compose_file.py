@@ -1,12 +1,15 @@
 """docker-compose.yml as it is written: its services are confined, its variables exist."""
 
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from bridge.settings.reference import PREFIX, variables
 from helm.schema import models
+from tests.deploy.observability import DASHBOARD, RULES, alerts
 from tests.deploy.tools import ROOT, compose_file, output
 
 SERVICES = sorted(compose_file()["services"])
@@ -114,12 +117,12 @@ def test_the_example_environment_names_what_the_compose_file_reads() -> None:
     assert differing == {"PORTOS_BRIDGE_HUB__URL", "BUILD_CA_FILE"}  # examples by nature
 
 
-@pytest.mark.parametrize("name", ["mosquitto", "prometheus"])
+@pytest.mark.parametrize("name", sorted(compose_file()["configs"]))
 def test_each_inline_configuration_is_used(name: str) -> None:
-    """The configuration of a broker stands in this one file and reaches its service."""
-    used = [config["source"] for config in compose_file()["services"][name]["configs"]]
+    """The configuration of a service stands in this one file and reaches it."""
+    service = compose_file()["services"][name.partition("-")[0]]
 
-    assert used == [name]
+    assert name in [config["source"] for config in service["configs"]]
     assert compose_file()["configs"][name]["content"]
 
 
@@ -134,6 +137,59 @@ def test_prometheus_finds_every_bridge_by_one_name() -> None:
     assert search["names"] == ["bridge"]
     assert search["port"] == 8080
     assert aliases == [["bridge"], ["bridge"]]
+
+
+def test_prometheus_has_the_alerts_of_the_chart_and_no_copy() -> None:
+    """The folder is mounted where the configuration looks for rules; the job has the name that an alert asks for."""
+    configuration = yaml.safe_load(compose_file()["configs"]["prometheus"]["content"])
+    (down,) = [alert for alert in alerts() if alert["alert"] == "PortosBridgeDown"]
+    (asked,) = re.findall(r'job=~"([^"]+)"', down["expr"])
+
+    assert _mounted("prometheus", RULES) == Path(configuration["rule_files"][0]).with_name(RULES.name)
+    assert re.fullmatch(asked, configuration["scrape_configs"][0]["job_name"])
+
+
+def test_grafana_has_the_dashboard_of_the_chart_and_its_prometheus() -> None:
+    """Provisioned as Grafana's manual has it; the dashboard is where the provider looks, and the first seen."""
+    (source,) = _provisioned("grafana-datasource", "datasources")
+    (provider,) = _provisioned("grafana-dashboards", "providers")
+    prometheus, grafana = (compose_file()["services"][name] for name in ("prometheus", "grafana"))
+    folder = Path(provider["options"]["path"])
+
+    assert (source["type"], source["access"], source["isDefault"]) == ("prometheus", "proxy", True)
+    assert source["url"] == f"http://prometheus:{prometheus['ports'][0].rpartition(':')[2]}"
+    assert provider["type"] == "file"
+    assert _mounted("grafana", DASHBOARD) == folder / DASHBOARD.name
+    assert grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] == str(folder / DASHBOARD.name)
+    targets = [config["target"] for config in grafana["configs"]]
+    assert targets == [f"/etc/grafana/provisioning/{kind}/portos-bridge.yaml" for kind in ("datasources", "dashboards")]
+
+
+def test_whoever_reaches_grafana_may_only_look() -> None:
+    """There is no user with a password that everybody knows: nobody can log in, over the API neither."""
+    environment = compose_file()["services"]["grafana"]["environment"]
+
+    assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    assert environment["GF_AUTH_DISABLE_LOGIN_FORM"] == "true"
+    assert environment["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+
+
+def _provisioned(config: str, kind: str) -> list[dict[str, Any]]:
+    found = yaml.safe_load(compose_file()["configs"][config]["content"])
+    assert found.keys() == {"apiVersion", kind}
+    assert found["apiVersion"] == 1
+    things: list[dict[str, Any]] = found[kind]
+    return things
+
+
+def _mounted(service: str, path: Path) -> Path:
+    """Say where a service finds a file of this repository, which it may not write."""
+    for volume in compose_file()["services"][service]["volumes"]:
+        source, target, *rest = volume.split(":")
+        if source.startswith("./") and path.parent == (ROOT / source):
+            assert rest == ["ro"]
+            return Path(target) / path.name
+    raise AssertionError(f"{path} is not mounted")
 
 
 @pytest.mark.docker

@@ -1,53 +1,15 @@
 """What the README promises of docker compose: it becomes healthy by itself, and notifications arrive."""
 
 import json
-import re
-import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from urllib.request import urlopen
 
 import pytest
 
-from tests.deploy.tools import need_docker, output
-from tests.support import free_port, wait_until
+from tests.deploy.compose import Project, missing
+from tests.deploy.observability import alerts
+from tests.deploy.tools import need_docker
+from tests.support import unavailable, wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(400)]
-
-PORTS = ("BRIDGE_MQTT_PORT", "BRIDGE_KAFKA_PORT", "MQTT_PORT", "KAFKA_PORT", "PROMETHEUS_PORT")
-
-
-@dataclass(frozen=True, slots=True)
-class Project:
-    """A project of docker compose under a name and on ports of its own."""
-
-    name: str
-    env: Mapping[str, str]
-
-    def __call__(self, *words: str, seconds: float = 60) -> str:
-        command = ("docker", "compose", "--env-file", "/dev/null", "--project-name", self.name)
-        return output(*command, *words, env=self.env, seconds=seconds)
-
-    def get(self, port: str, path: str) -> str:
-        with urlopen(f"http://127.0.0.1:{self.env[port]}{path}", timeout=5) as answer:
-            return str(answer.read().decode())
-
-    def metric(self, port: str, name: str) -> float:
-        """Add up the samples of a metric of the bridge on that port."""
-        samples = re.findall(rf"^portos_bridge_{name}(?:{{.*}})? (\S+)$", self.get(port, "/metrics"), re.MULTILINE)
-        return sum(map(float, samples))
-
-
-@pytest.fixture(scope="module")
-def project(images: dict[str, str]) -> Iterator[Project]:
-    """The profile `demo`, up and healthy."""
-    env = images | {name: str(free_port()) for name in PORTS}
-    found = Project(f"portos-bridge-test-{uuid.uuid4().hex[:8]}", env)
-    try:
-        found("--profile", "demo", "up", "--detach", "--wait", "--no-build", seconds=180)
-        yield found
-    finally:
-        found("--profile", "*", "down", "--volumes", "--timeout", "25", seconds=120)
 
 
 def test_the_demo_delivers_over_mqtt(project: Project) -> None:
@@ -77,8 +39,7 @@ def test_the_demo_says_how_it_is(project: Project) -> None:
 def test_the_demo_can_be_fed_to_kafka_and_watched(project: Project) -> None:
     """With the profiles kafka and observability a consumer sees the same shop, and Prometheus both bridges."""
     need_docker("apache/kafka:4.1.1", "prom/prometheus:v2.53.3")
-    profiles = [word for name in ("demo", "kafka", "observability") for word in ("--profile", name)]
-    project(*profiles, "up", "--detach", "--wait", "--no-build", seconds=180)
+    project.up(["demo", "kafka", "observability"], without=missing("grafana"))
 
     consume = "/opt/kafka/bin/kafka-console-consumer.sh --bootstrap-server kafka:19092 --from-beginning"
     consume += " --include 'portos[.][^.]*' --max-messages 10 --timeout-ms 30000"
@@ -86,10 +47,31 @@ def test_the_demo_can_be_fed_to_kafka_and_watched(project: Project) -> None:
 
     assert {json.loads(value)["e"] for value in values} == {"portos.resources.changed"}
     assert len(values) == 10
-    wait_until(lambda: scraped(project) == ["1", "1"], 30, "both bridges scraped by Prometheus")
+    wait_until(lambda: project.values("up") == ["1", "1"], 30, "both bridges scraped by Prometheus")
 
 
-def scraped(project: Project) -> list[str]:
-    """Ask Prometheus which bridges it reached at its last scrape."""
-    answer = json.loads(project.get("PROMETHEUS_PORT", "/api/v1/query?query=up"))
-    return [result["value"][1] for result in answer["data"]["result"]]
+def test_prometheus_watches_with_the_alerts_of_the_chart(project: Project) -> None:
+    """Every rule of the file is loaded, and could be evaluated."""
+    need_docker("apache/kafka:4.1.1", "prom/prometheus:v2.53.3")
+    project.up(["demo", "kafka", "observability"], without=missing("grafana"))
+
+    wait_until(lambda: {health for _, health in rules(project)} == {"ok"}, 30, "every rule evaluated")
+
+    assert sorted(name for name, _ in rules(project)) == sorted(alert["alert"] for alert in alerts())
+
+
+def rules(project: Project) -> list[tuple[str, str]]:
+    groups = project.prometheus("rules", type="alert")["groups"]
+    return [(rule["name"], rule["health"]) for group in groups for rule in group["rules"]]
+
+
+def test_grafana_shows_the_dashboard(project: Project) -> None:
+    """Whoever opens it sees the dashboard, without a login, and cannot change it."""
+    if missing("grafana"):
+        unavailable("grafana", "needs Docker with Grafana's image, as docker-compose.yml names it")
+    project.up(["demo", "observability"])
+
+    found = json.loads(project.get("GRAFANA_PORT", "/api/dashboards/uid/portos-bridge"))
+
+    assert found["meta"]["provisioned"] is True
+    assert found["meta"]["canSave"] is False
