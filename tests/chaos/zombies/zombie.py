@@ -175,7 +175,7 @@ ZOMBIES = (
         ),
         "by itself, once the clock is right",
         3,
-        "the heartbeat (0.25 s)",
+        "a look at the clock every 0.25 s",
     ),
     Zombie(
         "second owner",
@@ -193,6 +193,6 @@ ZOMBIES = (
         (unready("hub", 2), _source_disconnected(2), unready("hub", 20, says="no name server answers")),
         "by itself, once names are resolved",
         20,
-        "at once; the cause after `HUB__CONNECT_SECONDS` (10)",
+        "at once; the cause after 8 s without an answer",
     ),
 )
