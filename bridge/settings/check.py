@@ -79,6 +79,13 @@ def cautions(settings: Settings, sinks: Mapping[str, tuple[Any, SinkConfig]]) ->
 
 
 def _journal_place(path: Path) -> Iterator[str]:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # a folder that may not be entered, for instance
+        yield f"{PREFIX}JOURNAL__PATH: cannot be looked at: {error.strerror}"
+        return
     if path.is_dir():
         yield f"{PREFIX}JOURNAL__PATH: is a folder; name a file in it"
     elif not _existing(path).is_dir():

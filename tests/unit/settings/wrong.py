@@ -218,6 +218,7 @@ WRONG = {
     "rarer doubts with traffic": Wrong({"HUB__DOUBT_CLOSED_SECONDS": "44"}, {"HUB__DOUBT_LONGEST_SECONDS"}),
     "more memory than journal": Wrong({"JOURNAL__MEMORY_MAX_BYTES": "2000000000"}, {"JOURNAL__MEMORY_MAX_BYTES"}),
     "a folder for a journal": Wrong({"JOURNAL__PATH": "{tmp}"}, {"JOURNAL__PATH"}),
+    "a name that no disk takes": Wrong({"JOURNAL__PATH": "{tmp}/" + 300 * "x"}, {"JOURNAL__PATH"}),
     "a file for a folder": Wrong({"JOURNAL__PATH": "{tmp}/secret/j.db"}, {"JOURNAL__PATH"}, {"secret": b"x"}),
     "authorities that are not there": Wrong(
         {"HUB__URL": "https://hub", "HUB__CA_FILE": "{tmp}/none.pem"}, {"HUB__CA_FILE"}
