@@ -1,10 +1,15 @@
 """`docs/health.md` says what the test of `tests/chaos/test_zombies.py` holds the program to, and what was recorded."""
 
+from pathlib import Path
+
+import yaml
+
 from tests.chaos.figures import FIGURES, HEALTH, recorded
 from tests.chaos.zombies.page import with_table
 from tests.chaos.zombies.zombie import ZOMBIES
 
 TEXT = HEALTH.read_text()
+RULES = Path(__file__).parents[2] / "helm" / "portos-bridge" / "files" / "rules" / "portos-bridge.yaml"
 
 
 def test_the_table_is_that_of_the_test_with_what_was_recorded() -> None:
@@ -27,3 +32,13 @@ def test_what_was_recorded_was_in_time_and_stands_in_the_table() -> None:
 def test_every_fault_shows_somewhere_and_has_a_name_of_its_own() -> None:
     assert len({zombie.name for zombie in ZOMBIES}) == len(ZOMBIES) >= 12
     assert all(zombie.signs for zombie in ZOMBIES)
+
+
+def test_every_alert_is_a_rule_about_the_metric_that_the_test_looks_at() -> None:
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    expressions = [(rule["alert"], rule["expr"]) for group in groups for rule in group["rules"]]
+    signs = [sign for zombie in ZOMBIES for sign in zombie.signs if sign.alert]
+
+    assert signs
+    for sign in signs:
+        assert any(name == sign.alert and sign.metric in text for name, text in expressions), sign.text

@@ -84,6 +84,10 @@ def exits(status: int, within_seconds: float) -> Sign:
     return Sign(f"exit status {status}", within_seconds, lambda look, _: look.status == status, probe="exit")
 
 
+def _linked(alert: str) -> str:
+    return f"alert [`{alert}`](runbook/{alert}.md)"
+
+
 def alert(
     name: str,
     metric: str,
@@ -99,10 +103,10 @@ def alert(
         now, then = look.metric(metric, **labels), before.metric(metric, **labels)
         return now is not None and holds(now, then or 0.0)
 
-    return Sign(f"alert `{name}`", within_seconds, seen, alert=name, metric=PREFIX + metric, passes=passes)
+    return Sign(_linked(name), within_seconds, seen, alert=name, metric=PREFIX + metric, passes=passes)
 
 
 def down(within_seconds: float) -> Sign:
     """Expect that it cannot be scraped."""
     name = "PortosBridgeDown"
-    return Sign(f"alert `{name}`", within_seconds, lambda look, _: look.metrics is None, alert=name, metric="up")
+    return Sign(_linked(name), within_seconds, lambda look, _: look.metrics is None, alert=name, metric="up")
