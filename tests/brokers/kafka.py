@@ -68,11 +68,16 @@ def kafka_level(*, own: bool = False) -> str:
 
 
 def start_kafka(
-    *, own: bool = False, real: bool = False, auto_create: bool = True, properties: str = ""
+    *,
+    own: bool = False,
+    real: bool = False,
+    auto_create: bool = True,
+    properties: str = "",
+    wired_host: str = WIRED_HOST,
 ) -> KafkaBroker:
     """Start the best broker there is; `own` leaves out a given one, `real` (or any setting) the mock cluster.
 
-    `properties` are further broker properties as `a=b c=d`.
+    `properties` are further broker properties as `a=b c=d`. Who comes by the wired port is told `wired_host`.
     """
     special = bool(properties) or not auto_create
     level = kafka_level(own=own or special)
@@ -81,7 +86,8 @@ def start_kafka(
     if level == "container":
         return KafkaContainer(auto_create=auto_create, properties=properties)
     if level == "process":
-        return KafkaProgram(os.environ["TEST_KAFKA_BROKER"], auto_create=auto_create, properties=properties)
+        script = os.environ["TEST_KAFKA_BROKER"]
+        return KafkaProgram(script, auto_create=auto_create, properties=properties, wired_host=wired_host)
     if real or special:
         unavailable("kafka", f"needs a real Kafka: set TEST_KAFKA_BROKER, or start Docker with {IMAGE}")
     return KafkaMock()
@@ -115,9 +121,9 @@ class GivenKafka:
         """Leave it running."""
 
 
-def _listeners(port: int) -> str:
+def _listeners(port: int, wired_host: str) -> str:
     """Name the listeners: a client is told the address of the one it came to, so that a wire needs one of its own."""
-    here, wired = f"PLAINTEXT://127.0.0.1:{port}", f"WIRED://{WIRED_HOST}:{port + 2}"
+    here, wired = f"PLAINTEXT://127.0.0.1:{port}", f"WIRED://{wired_host}:{port + 2}"
     controller = f"CONTROLLER://127.0.0.1:{port + 1}"
     return (
         f"listeners={here},{controller},WIRED://127.0.0.1:{port + 2} advertised.listeners={here},{wired}"
@@ -132,12 +138,14 @@ class KafkaProgram(OnProgram):
     durable = True
     real = True
 
-    def __init__(self, script: str, *, auto_create: bool = True, properties: str = "") -> None:
+    def __init__(
+        self, script: str, *, auto_create: bool = True, properties: str = "", wired_host: str = WIRED_HOST
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="kafka-"))
         port = free_port(neighbours=2)  # the controller listens one above, then comes the wired port
         self.wired_port = port + 2
         self.bootstrap = f"127.0.0.1:{port}"
-        properties = f"{_listeners(port)} {properties}"
+        properties = f"{_listeners(port, wired_host)} {properties}"
         environment = os.environ | {"KAFKA_PROPERTIES": properties, "KAFKA_AUTO_CREATE": str(auto_create).lower()}
         self.program = Program([script, str(port), str(self.folder / "data")], self.folder / "log", environment)
         self._start()

@@ -14,7 +14,7 @@ from typing import Any
 from tests.brokers.process import Program
 from tests.support import free_port
 
-__all__ = ["BridgeProcess", "program"]
+__all__ = ["BridgeProcess", "program", "samples"]
 
 _SAMPLE = re.compile(r"^(portos_bridge_\w+)(?:\{(.*)\})? (\S+)$")
 
@@ -22,6 +22,12 @@ _SAMPLE = re.compile(r"^(portos_bridge_\w+)(?:\{(.*)\})? (\S+)$")
 def program() -> str:
     """Give the path of the installed console script beside this interpreter."""
     return str(Path(sys.executable).parent / "portos-bridge")
+
+
+def samples(page: str) -> dict[tuple[str, str], float]:
+    """Read each of the bridge's own samples of `/metrics`, by name and labels as they are written."""
+    found = map(_SAMPLE.match, page.splitlines())
+    return {(match[1], match[2] or ""): float(match[3]) for match in found if match}
 
 
 class BridgeProcess:
@@ -97,8 +103,7 @@ class BridgeProcess:
 
     def metrics(self) -> dict[tuple[str, str], float]:
         """Give each sample by name and labels, the latter as they are written: `site="default",reason="json"`."""
-        samples = map(_SAMPLE.match, self._get("/metrics")[1].decode().splitlines())
-        return {(match[1], match[2] or ""): float(match[3]) for match in samples if match}
+        return samples(self._get("/metrics")[1].decode())
 
     def metric(self, name: str, **labels: str) -> float:
         """Sum the samples of a metric that carry all of the given labels."""

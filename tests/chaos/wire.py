@@ -28,10 +28,9 @@ class Wire:
     kernel's buffers hold what is sent meanwhile, as they hold what a network does not acknowledge.
     """
 
-    host = WIRED_HOST
-
-    def __init__(self, port: int) -> None:
-        self.url = f"http://{self.host}:{port}"
+    def __init__(self, port: int, host: str = WIRED_HOST) -> None:
+        self.host = host
+        self.url = f"http://{host}:{port}"
         self.refuses_a_second = False
         """Whether a WebSocket is refused while there is another, as by a hub with one seat."""
         self.refused = 0
