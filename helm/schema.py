@@ -1,8 +1,8 @@
-"""Keep the chart's `config` block in step with the settings: `python -m helm.schema` writes it, `--check` only looks.
+"""Keep the chart's schema in step with the settings: `python -m helm.schema` writes it, `--check` only looks.
 
-In helm/portos-bridge/values.schema.json the description of `config` is generated from the models, and which names
-`otherSinks` may not have; everything else is written by hand. Secrets are left out, so that none can be put into a
-ConfigMap, and so is what the chart decides.
+In helm/portos-bridge/values.schema.json the descriptions of `config` and `secrets` are generated from the models, and
+which names `otherSinks` may not have; everything else is written by hand. `config` has no secrets, so that none can be
+put into a ConfigMap, and lacks what the chart decides.
 """  # noqa: INP001 - the folder is the chart's, not a package
 
 import json
@@ -41,18 +41,26 @@ def _own_sinks() -> Sequence[str]:
 
 def generated(schema: dict[str, Any]) -> dict[str, Any]:
     """Give the schema with its `config` block made anew, and our own sinks kept out of `otherSinks`."""
-    names = {
-        variable.name.removeprefix(PREFIX): _value(model.model_json_schema(), variable)
-        for prefix, model in models()
-        for variable in variables(model, prefix)
-        if not variable.secret
+    properties = schema["properties"]
+    names = {variable.name.removeprefix(PREFIX): (model, variable) for model, variable in _all()}
+    settings = {name: _value(m.model_json_schema(), v) for name, (m, v) in names.items() if not v.secret}
+    for name in CHART_DECIDES:
+        del settings[name]
+    secrets = {
+        name: {"description": v.description, "type": "string", "minLength": 1}
+        for name, (_, v) in names.items()
+        if v.secret
     }
-    config = schema["properties"]["config"] | {
-        "properties": {name: value for name, value in names.items() if name not in CHART_DECIDES}
+    made = {
+        "config": properties["config"] | {"properties": settings},
+        "secrets": properties["secrets"] | {"properties": secrets},
+        "otherSinks": properties["otherSinks"] | {"properties": dict.fromkeys(_own_sinks(), False)},
     }
-    others = schema["properties"]["otherSinks"] | {"properties": dict.fromkeys(_own_sinks(), False)}
-    made = {"config": config, "otherSinks": others}
-    return schema | {"properties": schema["properties"] | made}
+    return schema | {"properties": properties | made}
+
+
+def _all() -> Iterator[tuple[type[BaseModel], Variable]]:
+    return ((model, variable) for prefix, model in models() for variable in variables(model, prefix))
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.deploy.tools import CHART, DEFAULT, ROOT, one, output, pod, rendered, run, secret_files
+from tests.deploy.tools import CHART, DEFAULT, ROOT, config, one, output, pod, rendered, run, secret_files
 from tests.reference.walk import block, lay_out
 from tests.support import unavailable
 
@@ -35,7 +35,7 @@ def test_the_chart_starts_a_bridge_with_the_sink(helm: str, values: Path, tmp_pa
     for _, _, path in secret_files(objects):
         (tmp_path / "secrets").mkdir(exist_ok=True)
         (tmp_path / "secrets" / path).write_text(PASSWORD)
-    settings = one(objects, "ConfigMap")["data"] | {
+    settings = config(objects) | {
         "PORTOS_BRIDGE_SECRETS_DIR": str(tmp_path / "secrets"),
         "PORTOS_BRIDGE_JOURNAL__PATH": str(tmp_path / "journal.db"),
     }
@@ -63,7 +63,7 @@ def test_numbers_and_switches_of_the_sink_arrive_as_they_are_written(helm: str, 
     """As those of the bridge's own sinks do."""
     settings = ("otherSinks.my-own.config.MAX_BYTES=1073741824", "otherSinks.my-own.config.COMPRESS=true")
 
-    data = one(rendered(helm, values, *settings), "ConfigMap")["data"]
+    data = config(rendered(helm, values, *settings))
 
     assert data["PORTOS_BRIDGE_SINK__MY_OWN__MAX_BYTES"] == "1073741824"
     assert data["PORTOS_BRIDGE_SINK__MY_OWN__COMPRESS"] == "true"

@@ -17,7 +17,9 @@ __all__ = [
     "DEFAULT",
     "ROOT",
     "compose_file",
+    "config",
     "helms",
+    "hot_config",
     "need_docker",
     "need_helm",
     "one",
@@ -73,11 +75,27 @@ def pod(objects: Any) -> Any:
     return one(objects, "StatefulSet")["spec"]["template"]["spec"]
 
 
-def secret_files(objects: Any) -> Iterator[tuple[str, str, str]]:
-    """Give the secret, the key and the path of every file of secrets in the pod."""
-    for volume in pod(objects)["volumes"]:
-        for source in volume.get("projected", {}).get("sources", []):
-            for item in source["secret"]["items"]:
+def config(objects: Any) -> dict[str, str]:
+    """Give the settings that the pod has in its environment."""
+    return _settings(objects, one(objects, "StatefulSet")["metadata"]["name"])
+
+
+def hot_config(objects: Any) -> dict[str, str]:
+    """Give the settings that the pod has as files, which can be changed while it runs."""
+    return _settings(objects, one(objects, "StatefulSet")["metadata"]["name"] + "-settings")
+
+
+def _settings(objects: Any, name: str) -> dict[str, str]:
+    (found,) = [item for item in objects if (item["kind"], item["metadata"]["name"]) == ("ConfigMap", name)]
+    data: dict[str, str] = found["data"]
+    return data
+
+
+def secret_files(objects: Any, volume: str = "secrets") -> Iterator[tuple[str, str, str]]:
+    """Give the secret, the key and the path of every file of secrets in the pod; of another volume, if it is named."""
+    for each in pod(objects)["volumes"]:
+        for source in each.get("projected", {}).get("sources", []) if each["name"] == volume else ():
+            for item in source.get("secret", {}).get("items", []):
                 yield source["secret"]["name"], item["key"], item["path"]
 
 

@@ -7,6 +7,10 @@
 {{- end }}
 {{- end }}
 
+{{- define "portos-bridge.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride }}
+{{- end }}
+
 {{- define "portos-bridge.selectorLabels" -}}
 app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -17,6 +21,18 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- /* What stands under `metadata`: of the object `root` is for, with a `suffix` of its name, and `namespace`, `labels` and
+`annotations` of its own. The chart's labels win over an operator's, or selectors would find nothing. */}}
+{{- define "portos-bridge.metadata" -}}
+{{- $labels := include "portos-bridge.labels" .root | fromYaml -}}
+name: {{ include "portos-bridge.fullname" .root }}{{ with .suffix }}-{{ . }}{{ end }}
+namespace: {{ .namespace | default (include "portos-bridge.namespace" .root) }}
+labels: {{- merge $labels (.labels | default dict) .root.Values.commonLabels | toYaml | nindent 2 }}
+{{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{- define "portos-bridge.serviceAccountName" -}}
@@ -37,9 +53,36 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}{{ else }}{{ . }}{{ end }}
 {{- end }}
 
+{{- /* SINKS: as it is set, or every sink of which there is an address, and all others. */}}
+{{- define "portos-bridge.sinks" -}}
+{{- $sinks := list }}
+{{- if .Values.config.SINK__KAFKA__BOOTSTRAP_SERVERS }}{{ $sinks = append $sinks "kafka" }}{{ end }}
+{{- if .Values.config.SINK__MQTT__URL }}{{ $sinks = append $sinks "mqtt" }}{{ end }}
+{{- default (concat $sinks (keys .Values.otherSinks | sortAlpha) | join ",") .Values.config.SINKS }}
+{{- end }}
+
 {{- /* What the variables of a sink begin with, in lower case as its files of secrets do. */}}
 {{- define "portos-bridge.sinkPrefix" -}}
 portos_bridge_sink__{{ . | replace "-" "_" }}__
+{{- end }}
+
+{{- /* The settings that the bridge takes up while it runs: a file each, so that a change of them needs no new pod. */}}
+{{- define "portos-bridge.hot" -}}
+{{- pick .Values.config "FILTER__EXCLUDE_IDS" "FILTER__EXCLUDE_RESOURCES" "FILTER__EXCLUDE_SENDERS" "LOG__LEVEL" | toYaml }}
+{{- end }}
+
+{{- /* What is mounted as the settings directory: those, and what of the account is no secret, unless `config` has it. */}}
+{{- define "portos-bridge.settings" -}}
+- configMap: {name: {{ include "portos-bridge.fullname" . }}-settings}
+{{- $config := .Values.config }}
+{{- with .Values.hub }}{{ if and .existingSecret (eq (default "jwt" $config.AUTH__SCHEME) "jwt") }}
+{{- range $name, $key := dict "AUTH__USERNAME" .usernameKey "AUTH__DEVICE_NAME" .deviceNameKey }}{{ if not (get $config $name) }}
+- secret:
+    name: {{ $.Values.hub.existingSecret }}
+    items:
+      - {key: {{ $key | quote }}, path: portos_bridge_{{ lower $name }}}
+{{- end }}{{ end }}
+{{- end }}{{ end }}
 {{- end }}
 
 {{- /* The secrets as sources of a projected volume: a file is named as its variable in lower case. */}}
@@ -113,6 +156,72 @@ portos_bridge_sink__{{ . | replace "-" "_" }}__
     items:
       - {key: {{ .hmacKey | quote }}, path: portos_bridge_privacy__hmac_key}
 {{- end }}{{ end }}
+{{- with .Values.secrets }}
+- secret:
+    name: {{ include "portos-bridge.fullname" $ }}
+    items:
+      {{- range $name, $_ := . }}
+      - {key: {{ $name }}, path: portos_bridge_{{ lower $name }}}
+      {{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* Terms of an affinity, in which those without a labelSelector get that of this release. */}}
+{{- define "portos-bridge.affinity" -}}
+{{- $own := dict "matchLabels" (include "portos-bridge.selectorLabels" . | fromYaml) }}
+{{- $affinity := deepCopy .Values.affinity }}
+{{- range $kind := tuple "podAffinity" "podAntiAffinity" }}{{ with get $affinity $kind }}
+{{- range .requiredDuringSchedulingIgnoredDuringExecution }}
+{{- if not .labelSelector }}{{ $_ := set . "labelSelector" $own }}{{ end }}
+{{- end }}
+{{- range .preferredDuringSchedulingIgnoredDuringExecution }}{{ with .podAffinityTerm }}
+{{- if not .labelSelector }}{{ $_ := set . "labelSelector" $own }}{{ end }}
+{{- end }}{{ end }}
+{{- end }}{{ end }}
+{{- toYaml $affinity }}
+{{- end }}
+
+{{- define "portos-bridge.topologySpreadConstraints" -}}
+{{- $own := dict "matchLabels" (include "portos-bridge.selectorLabels" . | fromYaml) }}
+{{- $constraints := deepCopy .Values.topologySpreadConstraints }}
+{{- range $constraints }}{{ if not .labelSelector }}{{ $_ := set . "labelSelector" $own }}{{ end }}{{ end }}
+{{- toYaml $constraints }}
+{{- end }}
+
+{{- /* What the monitors say of a target, whichever kind they are. */}}
+{{- define "portos-bridge.endpoint" -}}
+port: http
+path: /metrics
+{{- with .interval }}
+interval: {{ . }}
+{{- end }}
+{{- with .scrapeTimeout }}
+scrapeTimeout: {{ . }}
+{{- end }}
+{{- with .relabelings }}
+relabelings: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .metricRelabelings }}
+metricRelabelings: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* The port of an address: the one that it names, or the usual one of its scheme. */}}
+{{- define "portos-bridge.port" -}}
+{{- $usual := dict "http" 80 "https" 443 "ws" 80 "wss" 443 "mqtt" 1883 "mqtts" 8883 }}
+{{- $server := regexReplaceAll "^[a-z]+://" . "" | splitList "/" | first }}
+{{- regexFind ":[0-9]+$" $server | trimPrefix ":" | default (get $usual (regexFind "^[a-z]+" .)) }}
+{{- end }}
+
+{{- /* The ports of hub and brokers. */}}
+{{- define "portos-bridge.ports" -}}
+{{- $ports := list }}
+{{- range concat (splitList "," (default "" .SINK__KAFKA__BOOTSTRAP_SERVERS)) (list .HUB__URL .SINK__MQTT__URL .SINK__KAFKA__OAUTH_TOKEN_URL) }}
+{{- with . }}{{ $ports = append $ports (include "portos-bridge.port" (trim .)) }}{{ end }}
+{{- end }}
+{{- range $ports | uniq | sortAlpha }}
+- {port: {{ . }}, protocol: TCP}
+{{- end }}
 {{- end }}
 
 {{- /* What the schema cannot say, or what nobody checks when a schema is skipped. */}}
@@ -120,12 +229,23 @@ portos_bridge_sink__{{ . | replace "-" "_" }}__
 {{- if gt (int .Values.replicaCount) 1 }}
 {{- fail "replicaCount: at most 1, since two bridges would send every event twice" }}
 {{- end }}
-{{- range tuple "SINKS" "HUB__URL" "SUBSCRIBE__RESOURCES" }}
+{{- range tuple "HUB__URL" "SUBSCRIBE__RESOURCES" }}
 {{- $_ := required (printf "config.%s is required" .) (get $.Values.config .) }}
 {{- end }}
+{{- $_ := required "config.SINK__KAFKA__BOOTSTRAP_SERVERS or config.SINK__MQTT__URL is required" (include "portos-bridge.sinks" .) }}
 {{- $config := .Values.config }}
 {{- $needed := addf (dig "STOP__DRAIN_SECONDS" 20 $config) (dig "DELIVERY__CLOSE_SECONDS" 5 $config) 15 }}
 {{- if lt (float64 .Values.terminationGracePeriodSeconds) $needed }}
 {{- fail (printf "terminationGracePeriodSeconds: at least %v, or the bridge is killed while it drains" $needed) }}
+{{- end }}
+{{- $paths := list }}
+{{- range include "portos-bridge.secrets" . | fromYamlArray }}{{ range .secret.items }}
+{{- if has .path $paths }}
+{{- fail (printf "secrets.%s: is given by an existingSecret as well; keep one" (trimPrefix "portos_bridge_" .path | upper)) }}
+{{- end }}
+{{- $paths = append $paths .path }}
+{{- end }}{{ end }}
+{{- if and .Values.metrics.serviceMonitor.enabled .Values.metrics.podMonitor.enabled }}
+{{- fail "metrics: serviceMonitor and podMonitor would scrape the bridge twice; enable one" }}
 {{- end }}
 {{- end }}
