@@ -156,11 +156,13 @@ lock: install ## Write the locks again after a change of pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group audit -o requirements-audit.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group docs -o requirements-docs.lock
 
-reference: install ## Write what is generated: docs/configuration.md, docs/metrics.md, docs/events.md, and the JSON Schemas
+reference: install ## Write what is generated: docs/configuration.md, docs/metrics.md, docs/events.md, the JSON Schemas, and the chart's schema and table
 	$(BIN)/portos-bridge config env --into docs/configuration.md
 	$(BIN)/python -m tests.reference.metrics
 	$(BIN)/python -m tests.reference.events
 	$(BIN)/python -m tests.reference.schemas
+	$(BIN)/python -m helm.schema
+	$(BIN)/python -m helm.table
 
 clean: ## Remove what make has made
 	rm -rf .venv .venv-chart .venv-audit .venv-docs .venv-examples build .hivemq .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
