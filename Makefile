@@ -27,7 +27,7 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo first-event test test-servers screenshots nightly damage simulate-long lint bench chaos figures chart-tools audit-tools audit sbom wheel image docs example-sinks hivemq lock reference clean
+.PHONY: help install demo first-event test test-servers test-kubernetes screenshots nightly damage simulate-long lint bench chaos figures chart-tools audit-tools audit sbom wheel image docs example-sinks hivemq lock reference clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ test-servers: install ## Run the tests that need brokers, a hub, other people's 
 
 screenshots: install ## Take the pictures of the status page in docs/images (chromium, mosquitto, pngquant, fonts-inter)
 	@$(BIN)/python -m tests.page
+
+test-kubernetes: install ## Install the chart on the node that TEST_CLUSTER brings up, and upset it (KAFKA_OUTAGE_SECONDS=15)
+	@KAFKA_OUTAGE_SECONDS=$(KAFKA_OUTAGE_SECONDS) TEST_REQUIRE=kubernetes,$(TEST_REQUIRE) $(BIN)/pytest -s tests/kubernetes $(TEST_OPTIONS)
 
 nightly: install ## Run the model checks of protocol, windows, versions, merging and the journal at length, and all hostile names and templates
 	@TEST_NIGHTLY=1 $(BIN)/pytest --timeout 0 --durations 5 tests/unit/model tests/unit/portos/test_memory_model.py tests/unit/sinks/test_hostile_names.py
