@@ -16,7 +16,7 @@ extensions = ["myst_parser"]
 root_doc = "docs/index"
 include_patterns = [
     *("README.md", "ARCHITECTURE.md", "CHANGELOG.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md"),
-    *("docs/*.md", "docs/runbook/*.md", "sinks/*/README.md", "examples/*/README.md", "helm/portos-bridge/README.md"),
+    *("docs/*.md", "docs/runbook/*.md", "sinks/*/README.md", "examples/*/README.md", "helm/portos-bridge/*.md"),
 ]
 myst_heading_anchors = 4  # as GitHub makes them
 suppress_warnings = ["misc.highlighting_failure"]  # Mermaid stays text: its renderer would come from elsewhere
