@@ -35,7 +35,7 @@ class Publishing:
         self._window = window
         self._answer_seconds = answer_seconds
         self._stubborn = 0, 0  # the number of the state that has ended connections last, and how many
-        self._given_up: set[int] = set()  # such states that are left out when they come again, behind the last mark
+        self._given_up: set[int] = set()  # states that are never taken: left out when they come again, behind the mark
         self._told: set[str] = set()
         self._marked = 0
         self._mark_at = 0.0
@@ -44,7 +44,9 @@ class Publishing:
         """Publish what is behind the cursor and what comes, until the connection is of no more use."""
         sink, mark = connection.sink, connection.mark
         place = await self._store.place(self._name)
-        if mark is not None:
+        if mark is None:
+            self._given_up.clear()  # what is behind the cursor has not been tried
+        else:
             await self._go_back(mark, place)
         while True:
             page = self._fit(await self._store.after(place, self._window))
@@ -94,18 +96,16 @@ class Publishing:
             await self._deliver(sink, deadline, page), len(page.seqs), refusals if seq == page.seqs[0] else 0
         )
         self._count(page, verdict)
+        self._given_up.update(page.seqs[index] for index in verdict.buried)
         if verdict.error is None:
             await self._store.settle(place, page.upto)
             self._link.proved()
             return
         if verdict.settled:
             await self._store.settle(place, page.seqs[verdict.settled - 1])
-        if verdict.error.bury_after is not None:
-            if verdict.buried.keys() == {0}:
-                self._given_up.add(page.seqs[0])
-            else:
-                culprit = page.seqs[verdict.settled]
-                self._stubborn = culprit, refusals + 1 if culprit == seq else 1
+        if verdict.error.bury_after is not None and verdict.buried.keys() != {0}:
+            culprit = page.seqs[verdict.settled]
+            self._stubborn = culprit, refusals + 1 if culprit == seq else 1
         raise verdict.error
 
     def _count(self, page: Page, verdict: Verdict) -> None:

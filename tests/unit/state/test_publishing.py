@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from bridge.errors import Rejected, Unavailable
+from bridge.errors import Rejected, TooLarge, Unavailable
 from bridge.message import Message
 from bridge.ports import Outcome, StateConnection
 from bridge.state import publishing
@@ -185,6 +185,27 @@ async def test_a_state_that_ends_each_connection_is_passed_over_in_the_end(openi
     assert set(broker.states) == {"a", "c"}
     assert store.numbers.publications["mqtt"].rejected == {"poison_batch": 1}
     assert broker.connections <= 5
+
+
+@pytest.mark.parametrize("marks", [True, False])
+async def test_a_state_that_is_refused_with_the_connection_costs_one_connection(
+    opening: Opening, caplog: pytest.LogCaptureFixture, *, marks: bool
+) -> None:
+    """As by the `message_size_limit` of Mosquitto, also where each new connection begins before it."""
+    caplog.set_level(logging.ERROR)
+    refused, behind = TooLarge("150 KB"), Unavailable("not confirmed", reason="too_large", at_once=True)
+    broker = Broker(marks, answers={"b": [refused] * 100, "e": [refused] * 100, "c": [behind], "f": [behind]})
+    async with opening() as store:
+        await feed(store, *(change(name, 1) for name in "abcdef"))
+        async with publishes(store, broker):
+            await all_out(store)
+            await feed(store, change("g", 1))
+            await all_out(store)
+
+    assert set(broker.states) == {"a", "c", "d", "f", "g"}
+    assert store.numbers.publications["mqtt"].rejected == {"too_large": 2}
+    assert broker.connections == 3
+    assert caplog.text.count("never taken") == 1
 
 
 async def test_after_a_lost_connection_it_goes_on_with_what_was_not_confirmed(opening: Opening) -> None:
