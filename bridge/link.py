@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bridge.errors import Unavailable
+from bridge.pausing import Pausing
 from bridge.policy import Pauses
 
 __all__ = ["UNCOUNTED", "Gauges", "Link", "Times"]
@@ -57,6 +58,7 @@ class Link:
         self.last_reason = ""
         self.next_attempt_at: float | None = None
         self.failures = 0
+        self.pausing = Pausing()
         self._ended_soon = 0
         self._gauges = gauges
         self._began_at: float | None = None

@@ -19,6 +19,7 @@ from bridge.journal import Buried, Journal, Page
 from bridge.link import Link
 from bridge.message import Message
 from bridge.metrics import Catalogue
+from bridge.pausing import unchanged
 from bridge.policy import Verdict, judge, pause
 from bridge.ports import Outcome, Sink
 from bridge.presence import Presence
@@ -36,16 +37,19 @@ async def keep(
     link: Link,
     connect: Callable[[], AbstractAsyncContextManager[T]],
     use: Callable[[T, Deadline], Awaitable[object]],
+    changed: Callable[[], Awaitable[str]] = unchanged,
 ) -> NoReturn:
     """Use one connection after another, for ever: what ends one is counted, logged and followed by a pause.
 
+    The pause ends at once where `changed` says what an attempt might find otherwise now.
     Only what stops the bridge is raised: `ConfigError`, `StorageFailed`, and cancellation, which closes the connection.
     """
     while True:
         error = await _one_connection(link, connect, use)
         seconds = pause(error, link.failures, link.outage_seconds, random.random(), link.times.pauses)  # noqa: S311
         link.log_failure(error, seconds)
-        await asyncio.sleep(seconds)
+        if names := await link.pausing.wait(seconds, changed):
+            _log.info("%s: %s changed: tried again at once", link.name, names)
 
 
 async def _one_connection(

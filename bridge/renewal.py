@@ -22,7 +22,7 @@ from bridge.settings.loading import reread, secret_values
 from bridge.settings.reference import sink_prefix
 from bridge.tls import UnusableFile
 
-__all__ = ["Renewal", "Watch", "changed", "contents", "watched"]
+__all__ = ["Files", "Renewal", "Watch", "changed", "contents", "watched"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -36,7 +36,8 @@ class Renewal:
         self._name = name
         self._config = config
         self._secret_files = secret_files
-        self._paths = watched(sink_prefix(name), config, secret_files)
+        self._files = Files(watched(sink_prefix(name), config, secret_files))
+        self.changed = self._files.changed
 
     @asynccontextmanager
     async def connect(self, connect: Callable[[SinkConfig], AbstractAsyncContextManager[Sink]]) -> AsyncIterator[Sink]:
@@ -54,15 +55,16 @@ class Renewal:
         Raises `Unavailable` as `connect` does.
         """
         try:
-            now, config = await asyncio.to_thread(self._read)
+            now = await asyncio.to_thread(self._files.to_try)
+            config = await asyncio.to_thread(self._read)
         except ConfigError as error:
             raise Unavailable("; ".join(error.problems), reason="unauthorized", hold=True) from error
         log.redact_for(self._name, secret_values(config))
-        return config, lambda sink: _Renewed(sink, self._name, self, now) if self._paths else sink
+        return config, lambda sink: _Renewed(sink, self._name, self, now) if now else sink
 
     async def contents(self) -> Mapping[str, bytes]:
         """Give what tells one content of the files from another, by variable."""
-        return await asyncio.to_thread(contents, self._paths)
+        return await asyncio.to_thread(self._files.contents)
 
     async def problem(self) -> str:
         """Say why a connection with what the files hold now would come to nothing, as far as this can be known."""
@@ -74,11 +76,11 @@ class Renewal:
             return f"{sink_prefix(self._name)}{error.field.upper()} {error}"
         return ""
 
-    def _read(self) -> tuple[Mapping[str, bytes], SinkConfig]:
-        return contents(self._paths), reread(sink_prefix(self._name), self._config, self._secret_files)
+    def _read(self) -> SinkConfig:
+        return reread(sink_prefix(self._name), self._config, self._secret_files)
 
     def _try(self) -> None:
-        config = self._read()[1]
+        config = self._read()
         if isinstance(config, TlsFiles):
             config.try_files()
 
@@ -119,6 +121,32 @@ def _content(path: Path) -> bytes:
         return hashlib.sha256(path.read_bytes()).digest()
     except OSError as error:
         return str(error.errno).encode()
+
+
+class Files:
+    """The files that connections are made with, and what they held when one was tried last."""
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        self.paths = paths
+        self._tried: dict[str, bytes] = {}
+        self._watch = Watch(self._tried)
+
+    def contents(self) -> dict[str, bytes]:
+        """Give what they hold, as `contents` does; blocks."""
+        return contents(self.paths)
+
+    def to_try(self) -> Mapping[str, bytes]:
+        """Give what they hold, for an attempt to connect; blocks."""
+        self._tried = self.contents()
+        self._watch = Watch(self._tried)
+        return self._tried
+
+    async def changed(self) -> str:
+        """Name what holds something else than at the last attempt, once that stands: to be asked again and again."""
+        if not self.paths:
+            return ""
+        now = await asyncio.to_thread(self.contents)
+        return changed(self._tried, now) if self._watch.stands(now) and self._tried else ""
 
 
 class _Renewed:

@@ -176,8 +176,8 @@ class _Bridge:
         yield "dead letters", expire(journal, self._settings.dlq.keep_seconds)
         for name, presence in presences.items():
             yield f"sink {name}", self._deliver(name, journal, presence)
-        for name, connect in self._copies():
-            yield f"copies {name}", self._copy(name, connect, journal)
+        for name, renewal, connect in self._copies():
+            yield f"copies {name}", self._copy(name, renewal, connect, journal)
 
     @asynccontextmanager
     async def _journal(self) -> AsyncIterator[Journal]:
@@ -248,18 +248,20 @@ class _Bridge:
             shed=config.sheds,
         )
         renewal = Renewal(name, config, self._configuration.secret_files)
-        await keep(link, partial(renewal.connect, partial(presence.connect, plugin.connect)), delivery.run)
+        connect = partial(renewal.connect, partial(presence.connect, plugin.connect))
+        await keep(link, connect, delivery.run, renewal.changed)
 
-    async def _copy(self, name: str, connect: Connect[Sink], journal: Journal) -> None:
+    async def _copy(self, name: str, renewal: Renewal, connect: Connect[Sink], journal: Journal) -> None:
         link = Link(f"copies of dead letters of sink {name}", _delivery_times(self._settings), UNCOUNTED)
-        await keep(link, connect, Copying(name, journal, link, self._settings.delivery.answer_seconds).run)
+        copying = Copying(name, journal, link, self._settings.delivery.answer_seconds)
+        await keep(link, connect, copying.run, renewal.changed)
 
-    def _copies(self) -> Iterator[tuple[str, Connect[Sink]]]:
+    def _copies(self) -> Iterator[tuple[str, Renewal, Connect[Sink]]]:
         """Give the sinks whose dead letters are copied, and how to connect to where."""
         for name, (plugin, config) in self._sinks.items():
             if plugin.copies is not None and plugin.copies(config) is not None:
                 renewal = Renewal(name, config, self._configuration.secret_files)
-                yield name, partial(renewal.connect, partial(_connect_copies, plugin))
+                yield name, renewal, partial(renewal.connect, partial(_connect_copies, plugin))
 
     async def _drain(self, journal: Journal) -> None:
         """Let all readers go on for a while with what is stored; what is left is delivered after the next start."""

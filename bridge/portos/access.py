@@ -18,7 +18,7 @@ from bridge.portos.auth import Login
 from bridge.portos.held import OpenOne
 from bridge.portos.session import Session
 from bridge.portos.web import HUB, Http, Way, way
-from bridge.renewal import Watch, changed, contents, watched
+from bridge.renewal import Files, Watch, changed, watched
 from bridge.settings.core import Auth, Hub
 from bridge.settings.loading import reread, secret_values
 from bridge.settings.reference import PREFIX
@@ -54,7 +54,8 @@ class Access:
         self._hub = hub
         self._auth = auth
         self._secret_files = secret_files
-        self._paths = watched(HUB, hub, secret_files) | watched(_AUTH, auth, secret_files)
+        self._files = Files(watched(HUB, hub, secret_files) | watched(_AUTH, auth, secret_files))
+        self.changed_since_tried = self._files.changed
         self._http = http
         self._login = login
         self._open_one = open_one
@@ -72,10 +73,10 @@ class Access:
 
     async def watch(self) -> None:
         """Look at the files again and again, as long as there are any."""
-        watch = Watch(await asyncio.to_thread(contents, self._paths))
-        while self._paths:
+        watch = Watch(await asyncio.to_thread(self._files.contents))
+        while self._files.paths:
             await asyncio.sleep(_LOOK_SECONDS)
-            now = await asyncio.to_thread(contents, self._paths)
+            now = await asyncio.to_thread(self._files.contents)
             if watch.stands(now):
                 self._standing = now
 
@@ -85,7 +86,7 @@ class Access:
 
         Raises `Unavailable` as that does, `at_once` where a change came to nothing and what was before it is left.
         """
-        now = await asyncio.to_thread(contents, self._paths)
+        now = await asyncio.to_thread(self._files.to_try)
         logged_in_with: Auth | None = None
         try:
             async with AsyncExitStack() as stack:

@@ -58,7 +58,7 @@ async def feed(  # noqa: PLR0913 - each is something of its own
         doubt = Doubt(Patience(hub.doubt_first_seconds, hub.doubt_longest_seconds, hub.doubt_closed_seconds))
         open_source = partial(relay, access.connect, _rotation(settings, gauges, access), doubt, leaving)
         async with beside(hub_files=access.watch()), asyncio.TaskGroup() as group:
-            source = group.create_task(keep(link, open_source, read_alone), name="hub")
+            source = group.create_task(keep(link, open_source, read_alone, access.changed_since_tried), name="hub")
             workers.add_task(source)
             await stop.wait()
             leaving.set()

@@ -99,7 +99,7 @@ class States:
         answer_seconds = self._settings.delivery.answer_seconds
         publishing = Publishing(name, store, link, config.window_events, answer_seconds)
         renewal = Renewal(name, config, self._secret_files)
-        await keep(link, partial(_connected, renewal, plugin), publishing.run)
+        await keep(link, partial(_connected, renewal, plugin), publishing.run, renewal.changed)
 
 
 @asynccontextmanager

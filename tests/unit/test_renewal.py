@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -158,6 +158,40 @@ async def test_a_secret_that_is_gone_disturbs_no_connection(
     assert len(place.delivered) == 5
 
 
+async def looked_at(files: Renewal) -> str:
+    """Ask what has changed as often as it takes."""
+    return next(filter(None, [await files.changed() for _ in range(5)]), "")
+
+
+async def test_a_file_that_is_corrected_is_a_reason_to_try_at_once(password: Path) -> None:
+    """Whatever became of the last attempt; what was tried already is none."""
+    place, files = Place(), renewed(password)
+
+    for content in (b"first-4711", b"\xff", b"second-4712"):
+        write(password, content)
+        with suppress(Unavailable):
+            async with files.connect(place.connect):
+                pass
+        assert await looked_at(files) == ""
+        write(password, b"third-4713")
+        assert await looked_at(files) == f"{PREFIX}PASSWORD"
+
+    assert place.passwords == ["first-4711", "second-4712"]
+
+
+async def test_a_file_that_is_being_written_is_no_reason_yet(password: Path) -> None:
+    """What is found is to stand until the next look."""
+    place, files = Place(), renewed(password)
+    async with files.connect(place.connect):
+        pass
+
+    for content in ("s", "sec", "second"):
+        write(password, content)
+        assert await files.changed() == ""
+
+    assert await files.changed() == f"{PREFIX}PASSWORD"
+
+
 async def test_a_rotated_secret_is_kept_out_of_the_log(password: Path) -> None:
     """So is the one before it, which may still be in an error."""
     place, files = Place(), renewed(password)
@@ -176,3 +210,5 @@ async def test_a_sink_without_files_is_left_alone() -> None:
 
     async with Renewal("example", Config(), {}).connect(place.connect) as sink:
         assert sink is place
+
+    assert await looked_at(Renewal("example", Config(), {})) == ""

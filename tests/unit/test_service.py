@@ -4,14 +4,17 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import msgspec
 import pytest
+from aiohttp import web
+from pydantic import SecretStr
 
-from bridge import audit, reload, service
+from bridge import audit, pausing, reload, service
 from bridge.blind import Sight
 from bridge.errors import Unavailable
 from bridge.journal import Journal, Limits, Previous, open_journal
@@ -250,6 +253,62 @@ async def test_the_ledger_is_checked_once_more_at_the_stop(
         await asyncio.wait_for(task, 10)
 
     assert "the ledger of intake does not balance" in caplog.text
+
+
+class Guarded(SinkConfig):
+    """Settings of a sink with a password."""
+
+    password: SecretStr
+
+
+async def test_a_corrected_password_ends_every_hold_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the hub, and of a sink with its states and its copies: none of them waits for the rest of its pause."""
+    monkeypatch.setattr(pausing, "_LOOK_SECONDS", 0.02)
+    opened: list[str] = []
+
+    def locked(kind: str) -> Any:
+        @asynccontextmanager
+        async def connect(config: Guarded) -> AsyncIterator[Any]:
+            if config.password.get_secret_value() != "right":
+                raise Unavailable("a wrong password", reason="unauthorized", hold=True)
+            opened.append(kind)
+            raise Unavailable("that will do", reason="network", hold=True)
+            yield
+
+        return connect
+
+    async def judge(request: web.Request) -> web.StreamResponse:
+        if (await request.json())["Password"] != "right":
+            return web.json_response({"errorCode": 1}, status=401)
+        opened.append("hub")
+        return await answer(request)
+
+    plugin: SinkPlugin[Guarded] = SinkPlugin(
+        Guarded,
+        locked("sink"),
+        copies=lambda config: partial(locked("copies"), config),
+        state=lambda config: StateTopics("a broker", partial(locked("states"), config)),
+    )
+    names = {"hub": "PORTOS_BRIDGE_AUTH__PASSWORD", "sink": "PORTOS_BRIDGE_SINK__OTHER__PASSWORD"}
+    files = {variable: tmp_path / name for name, variable in names.items()}
+    for file in files.values():
+        file.write_text("wrong")
+    async with scripted_hub() as hub:
+        answer, hub.login = hub.login, judge
+        own = {"journal": core.Journal(path=tmp_path / "j.db"), "admin": core.Admin(host="127.0.0.1", port=0)}
+        parts = bridge(hub, drain_seconds=0.05)._settings.model_copy(update=own)
+        sinks = {"other": (plugin, Guarded(password=SecretStr("wrong")))}
+        running, stop = _Bridge(Configuration(parts, sinks, secret_files=files)), asyncio.Event()
+        task = asyncio.create_task(running.run(stop))
+        links = [running._source_link, *running._sink_links.values(), *running._states.links.values()]
+        await until(lambda: all(link.failures for link in links) and running._source_link.held, 20, "all are held")
+
+        for file in files.values():
+            file.write_text("right")
+
+        await until(lambda: {"hub", "sink", "states", "copies"} <= set(opened), 5, "all try again")
+        stop.set()
+        await asyncio.wait_for(task, 10)
 
 
 class Live:
