@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Literal, TextIO
 from urllib.parse import quote, quote_plus
 
-__all__ = ["configure", "configured", "one_line", "redact", "redact_for", "redacted", "set_level"]
+__all__ = ["configure", "configured", "hush_libraries", "one_line", "redact", "redact_for", "redacted", "set_level"]
 
 _MASK = "**********"
 _FOREIGN = ("SignalRCoreClient", "aiohttp", "aiokafka", "amqtt", "asyncio", "kafka", "paho", "transitions")
@@ -122,6 +122,12 @@ def configure(
     logging.captureWarnings(capture=True)
     threading.excepthook = _thread_failed
     sys.unraisablehook = _unraisable
+
+
+def hush_libraries() -> None:
+    """Log nothing of foreign libraries from now on: for a command that says itself what has failed, and why."""
+    for name in _FOREIGN:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def set_level(level: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from bridge import log
 from bridge.commands.configuration import configured
 from bridge.settings.effective import effective
 
@@ -20,6 +21,7 @@ def check(*, connect: bool, create_topics: bool = False) -> int:
     print("ok: the configuration is valid")  # noqa: T201 - the command's output
     if not connect and not create_topics:
         return 0
+    log.hush_libraries()
     from bridge.commands.connect import try_everything  # noqa: PLC0415 - without it, no client library is needed
 
     return asyncio.run(try_everything(configuration, create=create_topics))

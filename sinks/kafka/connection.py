@@ -17,6 +17,7 @@ from aiokafka.conn import AIOKafkaConnection, OAuthAuthenticator
 from aiokafka.errors import AuthenticationFailedError, KafkaError
 
 from bridge.errors import Rejected, Unavailable
+from sinks.kafka.damping import LOGGERS, Damping
 from sinks.kafka.meaning import meaning, no_connection
 
 __all__ = ["Connection", "Failures", "at_its_cause", "explained", "noting_failures"]
@@ -147,6 +148,7 @@ async def _create_conn(host: str, port: int, **options: Any) -> AIOKafkaConnecti
     return connection
 
 
-# A password in plaintext is said once at start, not with each connection.
-logging.getLogger("aiokafka.conn").addFilter(lambda record: "in the clear" not in str(record.msg))
+_damping = Damping()
+for _name in LOGGERS:
+    logging.getLogger(_name).addFilter(_damping)
 vars(aiokafka.client)["create_conn"] = _create_conn

@@ -4,6 +4,7 @@ aiokafka 0.14.0; used by `sinks.kafka.sink`.
 """
 
 import asyncio
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from aiokafka.errors import KafkaConnectionError
@@ -21,12 +22,13 @@ __all__ = ["protection", "start"]
 async def start(producer: Any, failures: Failures) -> None:
     """Start a producer, or raise `TimeoutError` as soon as no broker of the cluster can be used without an operator.
 
-    aiokafka would ask one after the other for a producer id, for ever. Later on the same ends all that is waiting.
+    aiokafka would ask one after the other for a producer id, for ever. Later on the same ends all that is waiting, and
+    so does a search for any broker that finds none and of each one why: aiokafka would search on until then.
     """
     async with asyncio.timeout(None) as limit:
 
         def stop_starting() -> None:
-            if _hopeless(producer, failures) and not limit.expired():
+            if _all_among(producer, failures.lasting()) and not limit.expired():
                 limit.reschedule(0)
 
         failures.noted = stop_starting
@@ -38,17 +40,33 @@ async def start(producer: Any, failures: Failures) -> None:
         finally:
             failures.noted = lambda: None
 
-    def stop_waiting() -> None:
-        if _hopeless(producer, failures):
+    def stop_waiting(unusable: Mapping[str, BaseException]) -> None:
+        if _all_among(producer, unusable):
             failures.given_up = True
             producer._message_accumulator.fail_all(KafkaConnectionError("no broker can be used"))  # noqa: SLF001 - as in `ending`
 
-    failures.noted = stop_waiting
+    failures.noted = lambda: stop_waiting(failures.lasting())
+    _when_none_answers(producer.client.cluster, lambda: stop_waiting(failures.by_address))
 
 
-def _hopeless(producer: Any, failures: Failures) -> bool:
-    brokers = {f"{broker.host}:{broker.port}" for broker in producer.client.cluster.brokers()}
-    return bool(brokers) and brokers <= failures.lasting().keys()
+def _when_none_answers(cluster: Any, do: Callable[[], None]) -> None:
+    """Do something each time that every broker was asked for metadata and none has answered.
+
+    One that is alive is among them, so that neither a leader that has moved nor a rolling restart is such a time.
+    """
+    failed_update = cluster.failed_update
+
+    def noting(error: BaseException | None) -> None:
+        failed_update(error)
+        if error is None:
+            do()
+
+    cluster.failed_update = noting
+
+
+def _all_among(producer: Any, addresses: Container[str]) -> bool:
+    brokers = [f"{broker.host}:{broker.port}" for broker in producer.client.cluster.brokers()]
+    return bool(brokers) and all(broker in addresses for broker in brokers)
 
 
 async def protection(config: KafkaConfig) -> dict[str, Any]:

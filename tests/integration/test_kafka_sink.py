@@ -19,6 +19,7 @@ from sinks.kafka.compression import COMPRESSIONS
 from sinks.kafka.sink import _KafkaSink
 from tests.brokers import KafkaBroker
 from tests.brokers.kafka import start_kafka
+from tests.delivery import delivering
 from tests.integration.test_kafka_contract import KafkaRig
 from tests.oracle.kafka import KafkaReader
 from tests.support import until, wait_until
@@ -239,13 +240,16 @@ async def test_a_frozen_broker_leaves_nothing_behind(own_kafka_broker: KafkaBrok
 
 
 async def test_a_dead_broker_leaves_nothing_behind(own_kafka_broker: KafkaBroker) -> None:
-    """After the broker is gone, a delivery given up closes quickly, and connecting says that nobody is there."""
+    """After the only broker is gone a delivery ends in seconds, and closing is quick."""
     config = config_for(own_kafka_broker, "dead")
     before, open_before = asyncio.all_tasks(), sockets()
     async with plugin.connect(config) as sink:
         assert list(await sink.deliver([sample(0)])) == [None]
         own_kafka_broker.kill()
-        await _given_up(sink, 1.5)
+        async with asyncio.timeout(5):
+            outcomes = await sink.deliver([sample(each, padding=50_000) for each in range(1000, 1200)])
+        with pytest.raises(Unavailable) as idle:
+            await sink.deliver([])
         started = time.perf_counter()
 
     closed_seconds = time.perf_counter() - started
@@ -253,10 +257,33 @@ async def test_a_dead_broker_leaves_nothing_behind(own_kafka_broker: KafkaBroker
         async with plugin.connect(config):
             pass
 
+    assert {one.reason for one in (*outcomes, idle.value) if isinstance(one, Unavailable)} == {"network"}
+    assert None not in outcomes
+    assert "Connect call failed" in str(idle.value)
     assert closed_seconds < 2
     assert nobody.value.reason == "network"
     assert asyncio.all_tasks() == before
     await until(lambda: sockets() <= open_before, 2, "all sockets closed")
+
+
+@pytest.mark.parametrize("busy", [False, True])
+async def test_a_killed_broker_is_told_in_seconds_and_in_few_lines(
+    own_kafka_broker: KafkaBroker, tmp_path: Path, caplog: pytest.LogCaptureFixture, *, busy: bool
+) -> None:
+    """Also where there is nothing to deliver; aiokafka tries on dozens of times a second, and does not fill the log."""
+    async with delivering(tmp_path, plugin, config_for(own_kafka_broker, f"killed-{busy}")) as run:
+        await run.append([sample(number) for number in range(100)])
+        await run.settled(20)
+        own_kafka_broker.kill()
+        if busy:
+            await run.append([sample(number) for number in range(100, 200)])
+        await until(lambda: not run.link.connected, 6, "the broker is missed")
+        await until(lambda: run.link.failures > 3, 20, "it is tried again")
+
+    assert set(run.lost) == {"network"}
+    assert "Connect call failed" in run.link.last_error
+    theirs = [record for record in caplog.records if record.name.startswith("aiokafka")]
+    assert len(theirs) <= 8, [record.getMessage() for record in theirs]
 
 
 async def _given_up(sink: Sink, seconds: float) -> None:

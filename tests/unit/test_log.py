@@ -103,6 +103,15 @@ def test_libraries_are_quiet_even_at_debug(name: str, stream: io.StringIO) -> No
     assert [entry["message"] for entry in entries(stream)] == ["trouble"]
 
 
+def test_libraries_can_be_silenced_altogether(stream: io.StringIO) -> None:
+    """Where a command says in its output what they say of a failure, and nothing else speaks."""
+    log.hush_libraries()
+    logging.getLogger("aiokafka.conn").error("Unable to connect")
+    logger.warning("ours")
+
+    assert [entry["message"] for entry in entries(stream)] == ["ours"]
+
+
 def test_requests_of_probes_are_not_logged(stream: io.StringIO) -> None:
     """A probe every few seconds is no event."""
     logging.getLogger("aiohttp.access").error("GET /livez")

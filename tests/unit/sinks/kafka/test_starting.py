@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaConnectionError, SaslAuthenticationFailed
+from aiokafka.errors import KafkaConnectionError, MetadataEmptyBrokerList, SaslAuthenticationFailed
 
 from bridge.errors import Unavailable
 from bridge.ports import SinkActivity
@@ -27,10 +27,9 @@ class Producer:
     brokers: tuple[str, ...] = ("a", "b")
     failed: list[BaseException] = field(default_factory=list)
 
-    @property
-    def client(self) -> Any:
+    def __post_init__(self) -> None:
         brokers = [SimpleNamespace(host=host, port=9093) for host in self.brokers]
-        return SimpleNamespace(cluster=SimpleNamespace(brokers=lambda: brokers))
+        self.client = SimpleNamespace(cluster=SimpleNamespace(brokers=lambda: brokers, failed_update=lambda _: None))
 
     @property
     def _message_accumulator(self) -> Any:
@@ -90,3 +89,41 @@ async def test_what_waits_ends_once_no_broker_is_left() -> None:
     with pytest.raises(Unavailable, match="bad password; check SASL_USERNAME and SASL_PASSWORD") as caught:
         await sink.deliver([])
     assert caught.value.hold
+
+
+REFUSED = ConnectionRefusedError(111, "Connection refused")
+
+
+async def test_a_cluster_in_which_no_broker_is_there_is_given_up() -> None:
+    """Once all were asked and none has answered: one that cannot be reached among others is no outage."""
+    failures, producer = lasting(), Producer(starts=True)
+    await start(producer, failures)
+    searched_in_vain = producer.client.cluster.failed_update
+
+    failures.note("a:9093", REFUSED)
+    searched_in_vain(None)
+    assert not failures.given_up, "b has told nothing: it may be slow"
+    failures.note("b:9093", REFUSED)
+    assert not failures.given_up, "a may be there again"
+    searched_in_vain(MetadataEmptyBrokerList())
+    assert not failures.given_up, "one has answered"
+
+    searched_in_vain(None)
+
+    assert failures.given_up
+    assert [type(error) for error in producer.failed] == [KafkaConnectionError]
+
+
+async def test_brokers_that_come_back_while_a_producer_starts_are_waited_for() -> None:
+    """A start has a deadline of its own."""
+    failures, producer = lasting(), Producer(starts=False)
+    starting = asyncio.create_task(start(producer, failures))
+    await asyncio.sleep(0)
+
+    for address in ("a:9093", "b:9093"):
+        failures.note(address, REFUSED)
+    producer.client.cluster.failed_update(None)
+    await asyncio.sleep(0.01)
+
+    assert not starting.done()
+    starting.cancel()
