@@ -78,7 +78,7 @@ class SourceActivity:
     abandoned: int = 0
     _clock_ahead: float | None = None
 
-    def clock_measured(self, offset_seconds: float | None, ahead: float) -> None:
+    def clock_measured(self, offset_seconds: float, ahead: float) -> None:
         """Take note of how far the hub's clock is ahead, measured while ours was so far `ahead` (`bridge.clock`)."""
         self.clock_offset_seconds, self._clock_ahead = offset_seconds, ahead
 

@@ -259,7 +259,7 @@ class _Login(_Streak):
         try:
             asked_at = time.time()
             async with self._http.post(f"{self._hub.url}{path}", json=request) as response:
-                if (offset := web.ahead_by(response, asked_at, time.time())) is not None:
+                if (offset := web.ahead_by(response.headers, asked_at, time.time())) is not None:
                     self._activity.clock_measured(offset, clock.ahead())
                 answer = granted(doing, await web.body(response))
                 if not response.ok and not (isinstance(answer, Unavailable) and answer.reason != "protocol"):

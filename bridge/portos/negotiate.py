@@ -74,7 +74,7 @@ async def _ask(http: web.Http, endpoint: Endpoint) -> tuple[_Answer, float | Non
     asked_at = time.time()
     try:
         async with http.post(url, headers=headers) as response:
-            offset = web.ahead_by(response, asked_at, time.time())
+            offset = web.ahead_by(response.headers, asked_at, time.time())
             if response.status != _SUCCESS:
                 raise web.refusal("negotiate", response.status)
             content = await web.body(response)

@@ -122,7 +122,8 @@ async def _upgraded(
     hub: core.Hub, http: web.Http, address: URL, token: str, activity: SourceActivity
 ) -> aiohttp.ClientWebSocketResponse[bool]:
     endpoint = await negotiate(http, address, token)
-    activity.clock_measured(endpoint.clock_offset_seconds, clock.ahead())
+    if endpoint.clock_offset_seconds is not None:
+        activity.clock_measured(endpoint.clock_offset_seconds, clock.ahead())
     try:
         return await http.open_socket(hub, endpoint.url, endpoint.token)
     except (aiohttp.ClientError, OSError) as error:

@@ -32,6 +32,7 @@ _PROXY_FORBIDS: Final = frozenset({403, 405})
 _TRY_LATER: Final = frozenset({408, 423, 425, 429})
 _SERVER_ERROR: Final = 500
 _NAME_SECONDS: Final = 8.0  # the C library asks once more after 5 s; an attempt to connect has 10 s
+_DATE_SECONDS: Final = 1.0  # the resolution of a `Date` header
 _NOT_PORTOS: Final = frozenset({404, 405, 501})  # what a web server says to a POST that it has no place for
 
 
@@ -140,13 +141,17 @@ async def body(response: aiohttp.ClientResponse) -> bytes:
     return bytes(parts)
 
 
-def ahead_by(response: aiohttp.ClientResponse, asked_at: float, answered_at: float) -> float | None:
-    """Say how far the clock of whoever answered is ahead of ours; its `Date` cuts off the fraction of its second."""
-    date = response.headers.get("Date")
+def ahead_by(headers: Mapping[str, str], asked_at: float, answered_at: float) -> float | None:
+    """Say how far the clock of whoever answered is ahead of ours; its `Date` cuts off the fraction of its second.
+
+    None where that is not known: there is no date, or the answer took so long that two equal clocks explain it too.
+    """
     try:
-        return None if date is None else parsedate_to_datetime(date).timestamp() + 0.5 - (asked_at + answered_at) / 2
-    except ValueError:
+        date = parsedate_to_datetime(headers["Date"]).timestamp()
+    except (KeyError, ValueError):
         return None
+    ahead, unsure = date + 0.5 - (asked_at + answered_at) / 2, (answered_at - asked_at) / 2
+    return None if unsure > _DATE_SECONDS and abs(ahead) <= unsure + _DATE_SECONDS else ahead
 
 
 def refusal(doing: str, status: int) -> Unavailable:

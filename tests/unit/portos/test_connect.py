@@ -543,12 +543,15 @@ async def test_the_hubs_clock_is_known_from_the_answer_to_negotiate(
         assert (activity.clocks_differ_by != 0) == differ
 
 
-async def test_a_hub_without_a_date_that_can_be_read_is_connected(hub: ScriptedHub) -> None:
+@pytest.mark.parametrize("known", [None, 90.0])
+async def test_a_hub_without_a_date_that_can_be_read_is_connected(hub: ScriptedHub, known: float | None) -> None:
+    """And what is known of its clock is not forgotten."""
+
     async def undated(_: web.Request) -> web.StreamResponse:
         return web.json_response(negotiated(), headers={"Date": "yesterday"})
 
     hub.negotiate = undated
-    activity = SourceActivity()
+    activity = SourceActivity(clock_offset_seconds=known)
 
     async with connected(hub, activity=activity):
-        assert activity.clock_offset_seconds is None
+        assert activity.clock_offset_seconds == known

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 
 import pytest
 from yarl import URL
@@ -110,3 +111,27 @@ async def test_a_name_server_that_does_not_answer_is_named(monkeypatch: pytest.M
     error = await refused(Hub(url="http://hub.example:3000"))
 
     assert str(error) == "negotiate: the name hub.example is not resolved: no name server answers"
+
+
+NOON = 1_774_958_400.0  # 2026-03-31T12:00:00Z
+
+
+@pytest.mark.parametrize(
+    ("asked", "date", "answered", "ahead"),
+    [
+        (0.5, 0, 0.5, 0.0),
+        (0.9, 1, 1.1, 0.5),
+        (0.5, 3600, 0.5, 3600.0),
+        (0.5, -90, 2.5, -91.0),
+        (0.5, 10, 10.5, None),  # a hub that stood still for 10 s, and then answered
+        (0.5, 0, 10.5, None),  # or answered, and its answer was on the way for 10 s
+        (0.5, 40, 10.5, 35.0),  # which equal clocks do not explain
+        (0.5, 2, 2.4, 1.05),  # too little for anybody to call it a difference
+    ],
+)
+def test_the_hubs_clock_is_not_wrong_for_an_answer_that_took_its_time(
+    asked: float, date: int, answered: float, ahead: float | None
+) -> None:
+    headers = {"Date": formatdate(NOON + date, usegmt=True)}
+
+    assert web.ahead_by(headers, NOON + asked, NOON + answered) == (None if ahead is None else pytest.approx(ahead))
