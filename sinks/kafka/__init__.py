@@ -53,7 +53,9 @@ async def _inspect(config: KafkaConfig, examples: Sequence[Message], *, create: 
 
 
 @asynccontextmanager
-async def _connect_states(observe: Observe, config: KafkaConfig, template: str) -> AsyncIterator[StateConnection]:
+async def _connect_states(
+    observe: Observe, config: KafkaConfig, template: str, identity: str
+) -> AsyncIterator[StateConnection]:
     from sinks.kafka.sink import connect  # noqa: PLC0415 - as above
 
     structured_mode, layout = config.ce_mode == "structured", config.layout
@@ -61,7 +63,7 @@ async def _connect_states(observe: Observe, config: KafkaConfig, template: str) 
     def to_record(message: Message) -> Record:
         return state_record(message, template, layout, structured_mode=structured_mode)
 
-    async with connect(config, observe(), to_record) as sink:
+    async with connect(config, observe(), to_record, identity) as sink:
         yield StateConnection(sink)
 
 
@@ -76,7 +78,8 @@ def _state(observe: Observe, config: KafkaConfig) -> StateTopics | None:
     }
     parts = (*config.bootstrap_servers, config.state_topic_template, config.key_template, config.site, config.ce_mode)
     target = f"{','.join(parts)},{config.max_request_bytes}"  # with another limit what was too large may no longer be
-    connect = partial(_connect_states, observe, config.model_copy(update=own), config.state_topic_template)
+    identity = "TRANSACTIONAL_ID" if config.transactional_id else "CLIENT_ID and SITE"
+    connect = partial(_connect_states, observe, config.model_copy(update=own), config.state_topic_template, identity)
     return StateTopics(target, connect)
 
 

@@ -4,7 +4,8 @@ Pure. The verbs are four, and one of them never follows: no answer of a broker s
 the other sinks too. A test holds the table against the library, so that a new error shows up there first.
 
 - `retry`: the cause ends by itself (a broker, a leader, an in-sync replica is away); `renew` is the same where only the
-  producer is of no more use, which needs no pause; `doubt` where nobody knows, which takes the longest pause.
+  producer is of no more use, which needs no pause; `doubt` where nobody knows, which takes the longest pause; so does
+  `suspect`, until it ends a second connection in a row, which is held.
 - `hold`: somebody must act; nothing is dropped, and the next attempt after that goes through.
 - `bury`: a broker will never take this record. It refuses a batch and does not name the record: a batch of one is to
   blame itself, a larger one is tried again in smaller ones.
@@ -19,13 +20,15 @@ from bridge.tls import trouble
 
 __all__ = ["FURTHER_CODES", "MEANINGS", "Meaning", "meaning", "no_connection", "not_connected"]
 
-Verb = Literal["retry", "renew", "doubt", "hold", "bury"]
+Verb = Literal["retry", "renew", "doubt", "suspect", "hold", "bury"]
+_HELD_AFTER = 1  # two bridges with one id fence each other with each connection; one that is replaced does it once
 
 
 class Meaning(NamedTuple):
     """What follows from an error, the word for it in the metrics, and what an operator can do.
 
-    In the advice `{login}` stands for the variables by which the bridge says who it is.
+    In the advice `{login}` stands for the variables by which the bridge says who it is, and `{identity}` for those that
+    make its transactional id.
     """
 
     verb: Verb
@@ -52,7 +55,7 @@ FURTHER_CODES: Mapping[int, str] = {
 _FENCED = frozenset({"ProducerFenced", "InvalidProducerEpoch", "ProducerFencedByCode"})
 """Without a transactional id nobody can be fenced: there they end a session, as any other error of its numbers."""
 # Coming back at once would fence the other one, and so on for ever.
-_TAKEN_OVER = Meaning("doubt", "taken_over", "another bridge has the same TRANSACTIONAL_ID")
+_TAKEN_OVER = Meaning("suspect", "taken_over", "another bridge has the same {identity}; give each its own")
 
 MEANINGS: Mapping[str, Meaning] = {
     # the library's own
@@ -176,15 +179,16 @@ MEANINGS: Mapping[str, Meaning] = {
 
 
 def meaning(  # noqa: PLR0913 - an error, where it was met, three facts that decide, and one for the text
-    kind: str, text: str, where: str, *, records: int, progress: bool, named: bool = False, login: str = "the login"
+    kind: str, text: str, where: str, *, records: int, progress: bool, identity: str = "", login: str = "the login"
 ) -> Rejected | Unavailable:
     """Say what an error of the client library means for a batch that met it, by the name of the error's class.
 
     `records` is how many records the batch held; `progress` says that a batch was confirmed before on this connection,
-    so that an attempt without a pause cannot go round in circles; `named` that the producer has a transactional id;
-    `login` names the variables by which the bridge says who it is. An error that is not in the table buries nothing.
+    so that an attempt without a pause cannot go round in circles; `identity` names the variables that make the
+    producer's transactional id, if it has one; `login` names those by which the bridge says who it is. An error that is
+    not in the table buries nothing.
     """
-    verb, reason, advice = _TAKEN_OVER if named and kind in _FENCED else MEANINGS.get(kind, _DOUBT)
+    verb, reason, advice = _TAKEN_OVER if identity and kind in _FENCED else MEANINGS.get(kind, _DOUBT)
     told = f"{where}: {text}"
     match verb:
         case "bury" if records == 1:
@@ -196,8 +200,9 @@ def meaning(  # noqa: PLR0913 - an error, where it was met, three facts that dec
             return Unavailable(f"{told}; {advice.format(login=login)}", reason=reason, hold=True)
         case "renew":
             return Unavailable(told, reason=reason, at_once=progress)
-        case "doubt":
-            return Unavailable(f"{told}; {advice or 'unexpected'}", reason=reason, slowly=True)
+        case "doubt" | "suspect":
+            told = f"{told}; {advice.format(identity=identity) or 'unexpected'}"
+            return Unavailable(told, reason=reason, slowly=True, hold_after=_HELD_AFTER if verb == "suspect" else None)
     return Unavailable(told, reason=reason)
 
 

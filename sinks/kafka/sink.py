@@ -64,11 +64,15 @@ _Item = tuple[int, Record]
 
 @asynccontextmanager
 async def connect(
-    config: KafkaConfig, observation: Observation, to_record: ToRecord | None = None
+    config: KafkaConfig,
+    observation: Observation,
+    to_record: ToRecord | None = None,
+    identity: str = "TRANSACTIONAL_ID",
 ) -> AsyncIterator[Sink]:
     """Connect to the first broker that answers and get a producer id; leave no task and no socket behind.
 
-    `to_record` makes the records, if not those of the events' own topics. Raises `Unavailable`. Waits as long as the
+    `to_record` makes the records, if not those of the events' own topics. `identity` names the variables that make the
+    transactional id, where there is one. Raises `Unavailable`. Waits as long as the
     brokers let it, so it is called under a deadline.
     """
     producer: Any = AIOKafkaProducer(  # type: ignore[no-untyped-call]  # aiokafka types its consumer only
@@ -99,7 +103,7 @@ async def connect(
         # The one sends, the other asks for metadata: without either no answer ever comes.
         workers = (producer._sender.sender_task, producer.client._sync_task)  # noqa: SLF001 - as in `abandon`
         with watched(workers[0], producer._message_accumulator):  # noqa: SLF001 - as in `abandon`
-            yield _KafkaSink(producer, config, observation, workers, to_record, failures)
+            yield _KafkaSink(producer, config, observation, workers, to_record, failures, identity)
     finally:
         await abandon(producer)
 
@@ -123,7 +127,9 @@ class _KafkaSink:
         workers: Sequence[asyncio.Task[Any]] = (),
         to_record: ToRecord | None = None,
         failures: Failures | None = None,
+        identity: str = "",
     ) -> None:
+        self._identity = identity if config.transactional_id else ""
         self._failures = failures or Failures(lambda *_: False)
         self._to_record = to_record or partial(
             record_of, layout=config.layout, structured_mode=config.ce_mode == "structured"
@@ -257,7 +263,7 @@ class _KafkaSink:
                 f"topic {place[0]}",
                 records=len(sent.numbers),
                 progress=self._progress,
-                named=self._config.transactional_id is not None,
+                identity=self._identity,
             )
             if isinstance(outcome, Unavailable):
                 outcome = at_its_cause(outcome, self._failures, self._config.login)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -10,14 +11,18 @@ import pytest
 from bridge.contract import sample
 from bridge.errors import Unavailable
 from bridge.message import Message
+from bridge.policy import Pauses
 from bridge.ports import Sink
 from sinks.kafka import KafkaConfig, plugin
 from tests.brokers import KafkaBroker, start_kafka
 from tests.brokers.stall import StallingProxy
+from tests.delivery import delivering
 from tests.oracle.kafka import KafkaReader
 from tests.support import free_port, until
 
 pytestmark = pytest.mark.kafka
+
+LONG_HOLD = Pauses(first_seconds=0.01, longest_seconds=0.02, hold_seconds=60)
 
 
 @pytest.fixture(scope="module")
@@ -115,15 +120,52 @@ async def test_what_arrives_before_the_next_connection_writes_is_a_repeat_in_its
     assert await versions(config) in ([1, 2, 3], [1, 2, 2, 3])
 
 
-async def test_two_bridges_with_one_transactional_id_are_told_of_each_other(proxy: StallingProxy) -> None:
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({"transactional_id": "SAME"}, "TRANSACTIONAL_ID"),
+        ({"state_topic_template": "portos.state.{resource}"}, "CLIENT_ID and SITE"),
+        ({"state_topic_template": "portos.state.{resource}", "transactional_id": "SAME"}, "TRANSACTIONAL_ID"),
+    ],
+    ids=["events", "states", "states of the events' id"],
+)
+async def test_two_bridges_with_one_transactional_id_are_told_of_each_other(
+    proxy: StallingProxy, settings: dict[str, str], names: str
+) -> None:
     """The older connection is refused, says why, and comes back slowly; nothing that it was refused is lost to it."""
-    config = config_for(proxy, transactional_id=f"id-{uuid4().hex}")
+    own = uuid4().hex
+    config = config_for(proxy, client_id=own, **{name: value.replace("SAME", own) for name, value in settings.items()})
     first, second = ([sample(version, resource_id="x") for version in pair] for pair in ((1, 2), (3, 4)))
 
-    async with plugin.connect(config) as older, plugin.connect(config) as newer:
+    async with connected(config) as older, connected(config) as newer:
         assert list(await newer.deliver(second)) == [None, None]
         refused = await older.deliver(first)
 
     assert {type(outcome) for outcome in refused} == {Unavailable}
     assert isinstance(refused[0], Unavailable)
-    assert (refused[0].reason, refused[0].slowly) == ("taken_over", True)
+    assert (refused[0].reason, refused[0].slowly, refused[0].hold_after) == ("taken_over", True, 1)
+    assert f"another bridge has the same {names}; give each its own" in str(refused[0])
+
+
+async def test_two_bridges_with_one_transactional_id_do_not_fence_each_other_in_turns(
+    proxy: StallingProxy, tmp_path: Path
+) -> None:
+    """The second connection in a row that ends like that is held, and the other bridge goes on."""
+    config = config_for(proxy, transactional_id=f"id-{uuid4().hex}")
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+
+    async with (
+        delivering(tmp_path / "one", plugin, config, pauses=LONG_HOLD) as one,
+        delivering(tmp_path / "other", plugin, config, pauses=LONG_HOLD) as other,
+    ):
+        runs, number = (one, other), 0
+        while not any(run.link.held for run in runs):
+            number += 1
+            for run in runs:
+                await run.append([sample(number)])
+            await asyncio.sleep(0.05)
+            assert number < 200, "neither is held"
+
+    assert max(run.lost["taken_over"] for run in runs) == 2
+    assert "connection in a row that ends like that" in next(run.link.last_error for run in runs if run.link.held)

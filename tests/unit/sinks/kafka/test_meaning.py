@@ -105,17 +105,17 @@ def test_an_unknown_error_buries_nothing() -> None:
     """What nobody has written down is tried again, slowly, for ever."""
     error = unavailable("BrandNewError", records=1)
 
-    assert (error.reason, error.slowly, error.hold) == ("unexpected", True, False)
+    assert (error.reason, error.slowly, error.hold, error.hold_after) == ("unexpected", True, False, None)
 
 
 @pytest.mark.parametrize("name", ["ProducerFenced", "InvalidProducerEpoch", "ProducerFencedByCode"])
 def test_who_is_fenced_by_another_bridge_comes_back_slowly(name: str) -> None:
     """With a transactional id it is another client with the same one; two must not fence each other in turns."""
-    error = meaning(name, "text", "topic t", records=1, progress=True, named=True)
+    error = meaning(name, "text", "topic t", records=1, progress=True, identity="CLIENT_ID and SITE")
 
     assert isinstance(error, Unavailable)
-    assert (error.reason, error.slowly, error.at_once) == ("taken_over", True, False)
-    assert "TRANSACTIONAL_ID" in str(error)
+    assert (error.reason, error.slowly, error.at_once, error.hold_after) == ("taken_over", True, False, 1)
+    assert "another bridge has the same CLIENT_ID and SITE" in str(error)
 
 
 @pytest.mark.parametrize(

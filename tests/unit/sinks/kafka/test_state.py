@@ -115,7 +115,7 @@ async def test_a_state_that_is_too_large_is_rejected_and_never_a_reference(monke
     producer.topics["portos.state.tickets"] = {0}
 
     @asynccontextmanager
-    async def connect(given: KafkaConfig, seen: Observation, to_record: ToRecord) -> AsyncIterator[Sink]:
+    async def connect(given: KafkaConfig, seen: Observation, to_record: ToRecord, _: str) -> AsyncIterator[Sink]:
         yield _KafkaSink(producer, given, seen, to_record=to_record)
 
     monkeypatch.setattr("sinks.kafka.sink.connect", connect)
