@@ -18,6 +18,7 @@ from bridge.blind import CORRUPTION, JOURNAL_LOST, Sight, Window, corruption
 from bridge.copying import Copying
 from bridge.document_routes import document_routes
 from bridge.door import Door
+from bridge.draining import drain
 from bridge.errors import Rejected, Unavailable
 from bridge.gauges import sink_gauges, source_gauges
 from bridge.health import Heartbeat, Workers
@@ -264,16 +265,9 @@ class _Bridge:
                 yield name, renewal, partial(renewal.connect, partial(_connect_copies, plugin))
 
     async def _drain(self, journal: Journal) -> None:
-        """Let all readers go on for a while with what is stored; what is left is delivered after the next start."""
-        seconds = self._settings.stop.drain_seconds
-        if journal.events:
-            _log.info("the hub is left; up to %d events are delivered yet, for at most %g s", journal.events, seconds)
-        try:
-            async with asyncio.timeout(seconds):
-                await journal.drained()
-        except TimeoutError:
-            left = {name: journal.lag(name).events for name in (*self._sink_links, *self._states.readers)}
-            _log.warning("not everything was delivered before the stop; it stays in the journal: %s", left)
+        """Let all readers go on for a while with what is stored."""
+        links = self._sink_links | dict.fromkeys(self._states.readers, self._states.feeder)
+        await drain(journal, links, self._settings.stop.drain_seconds)
 
 
 @asynccontextmanager

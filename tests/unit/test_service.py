@@ -1,6 +1,7 @@
 """The composition root: what only the parts together can promise."""
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
@@ -21,7 +22,8 @@ from bridge.journal import Journal, Limits, Previous, open_journal
 from bridge.journal.room import Room
 from bridge.ledger import Ledger
 from bridge.message import RESOURCES_CHANGED, Message
-from bridge.ports import Sink, SinkPlugin, StateTopics
+from bridge.ports import Outcome, Sink, SinkPlugin, StateTopics
+from bridge.presence import Presence
 from bridge.reload import Sources
 from bridge.service import _Bridge
 from bridge.settings import Settings, SinkConfig, core
@@ -76,6 +78,13 @@ def never(*_: object) -> Any:
 async def away(_: SinkConfig) -> AsyncIterator[Sink]:
     raise Unavailable("there is no broker", reason="network")
     yield
+
+
+class Taker:
+    """A sink that takes everything."""
+
+    async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+        return [None] * len(batch)
 
 
 async def test_what_was_received_is_stored_before_an_orderly_stop() -> None:
@@ -148,6 +157,52 @@ async def test_a_stop_does_not_wait_for_a_sink_that_is_down(tmp_path: Path, capl
 
         assert journal.lag("kafka").events == 3
     assert "not everything was delivered" in caplog.text
+
+
+@pytest.mark.parametrize("mended", [True, False])
+async def test_a_stop_tries_a_held_sink_at_once_and_waits_no_longer_than_that_helps(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, mended: bool
+) -> None:
+    """Its next attempt was due long after the stop; where it fails, what stays is told with the cause."""
+    attempts = 0
+
+    @asynccontextmanager
+    async def connect(_: SinkConfig) -> AsyncIterator[Sink]:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1 or not mended:
+            raise Unavailable("a right is missing", reason="forbidden", hold=True)
+        yield Taker()
+
+    async with scripted_hub() as hub, open_journal(tmp_path / "j.db", ["other"], 2**22, LIMITS) as journal:
+        whole = bridge(hub, 20, other=SinkPlugin(SinkConfig, connect))
+        await journal.append(messages(1, 3))
+        presence = Presence("other", lambda: None, lambda: False)  # type: ignore[arg-type, return-value]  # never asked
+        delivering = asyncio.create_task(whole._deliver("other", journal, presence))
+        await until(lambda: whole._sink_links["other"].held, 5, "held")
+
+        await asyncio.wait_for(whole._drain(journal), 5)
+
+        assert (attempts, journal.lag("other").events) == (2, 0 if mended else 3)
+        delivering.cancel()
+    told = re.search("sink other has not got events 1 to 3; .* due in [45][0-9] s: a right is missing", caplog.text)
+    assert (told is None) == mended
+
+
+async def test_a_stop_waits_for_one_sink_though_another_is_held(tmp_path: Path) -> None:
+    async with scripted_hub() as hub, open_journal(tmp_path / "j.db", ["kafka", "mqtt"], 2**22, LIMITS) as journal:
+        whole = bridge(hub, 20, kafka=SinkPlugin(SinkConfig, never), mqtt=SinkPlugin(SinkConfig, never))
+        await journal.append(messages(1, 3))
+        draining = asyncio.create_task(whole._drain(journal))
+        await asyncio.sleep(0)
+        held = asyncio.create_task(whole._sink_links["kafka"].pausing.wait(60, pausing.unchanged))
+        page = await journal.read("mqtt", 3)
+        assert not draining.done()
+
+        await journal.settle("mqtt", page, 3, {})
+
+        await asyncio.wait_for(draining, 2)
+        held.cancel()
 
 
 async def test_a_stop_tells_what_the_state_store_has_not_taken(
