@@ -110,6 +110,10 @@ class Link:
         text = f"{error}; it is the {self._ended_soon}. connection in a row that ends like that"
         return Unavailable(text, reason=error.reason, hold=True)
 
+    def noted(self, error: Unavailable) -> None:
+        """Keep for the status what came to nothing beside a connection that stays."""
+        self.last_error, self.last_reason = str(error), error.reason
+
     def left(self) -> None:
         """Note that the connection is let go since the bridge stops, which is no failure."""
         self._set(connected=False, held=self.held)

@@ -170,6 +170,10 @@ class _Renewed:
     async def _look(self) -> None:
         """Raise `Unavailable` for a change that stands."""
         now = await self._renewal.contents()
+        if now == self._contents != self._useless:
+            text = "sink %s: %s as it was again: there is nothing that the connection has to take up"
+            _log.info(text, self._name, changed(self._useless, now))
+            self._useless = now
         if not self._watch.stands(now) or now in (self._contents, self._useless):
             return
         names = changed(self._contents, now)

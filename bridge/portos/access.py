@@ -6,6 +6,7 @@ files hold something else. Used by `bridge.portos.feed`, as `bridge.renewal` is 
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from bridge.settings.reference import PREFIX
 
 __all__ = ["Access"]
 
+_log = logging.getLogger(__name__)
 _LOOK_SECONDS: Final = 1.0
 _AUTH: Final = f"{PREFIX}AUTH__"
 
@@ -79,6 +81,14 @@ class Access:
             now = await asyncio.to_thread(self._files.contents)
             if watch.stands(now):
                 self._standing = now
+                if self._failed and now != self._failed:
+                    self._corrected(now)
+
+    def _corrected(self, now: Mapping[str, bytes]) -> None:
+        if self._good is not None and now == self._good.contents:
+            text = "%s: as it was again: there is nothing that the connection to the hub has to take up"
+            _log.info(text, changed(self._failed, now))
+        self._failed = {}
 
     @asynccontextmanager
     async def connect(self, leaving: asyncio.Event) -> AsyncIterator[Session]:

@@ -56,7 +56,7 @@ async def feed(  # noqa: PLR0913 - each is something of its own
         hold_seconds = settings.delivery.hold_pause_seconds
         access = Access(hub, auth, secret_files, http, login, open_one, hold_seconds)
         doubt = Doubt(Patience(hub.doubt_first_seconds, hub.doubt_longest_seconds, hub.doubt_closed_seconds))
-        open_source = partial(relay, access.connect, _rotation(settings, gauges, access), doubt, leaving)
+        open_source = partial(relay, access.connect, _rotation(settings, gauges, access, link), doubt, leaving)
         async with beside(hub_files=access.watch()), asyncio.TaskGroup() as group:
             source = group.create_task(keep(link, open_source, read_alone, access.changed_since_tried), name="hub")
             workers.add_task(source)
@@ -79,7 +79,7 @@ def hub_times(settings: Settings) -> Times:
     return Times(whole, hub.close_seconds + 1, hub.stable_seconds, pauses)
 
 
-def _rotation(settings: Settings, gauges: Gauges, access: Access) -> Rotation:
+def _rotation(settings: Settings, gauges: Gauges, access: Access, link: Link) -> Rotation:
     hub, auth = settings.hub, settings.auth
     return Rotation(
         renews=auth.scheme != "static",
@@ -90,4 +90,5 @@ def _rotation(settings: Settings, gauges: Gauges, access: Access) -> Rotation:
         close_seconds=hub.close_seconds + 0.5,
         attempt=gauges.attempt,
         lost=gauges.lost,
+        noted=link.noted,
     )

@@ -47,7 +47,8 @@ class Rotation:
     `renews`: a new token is another one, so that the expiry of the connection's is a reason. `changed` names what a new
     connection would take up, if anything. `recycle_seconds` is the
     longest life of a connection, 0 is any. `beside` is whether a second connection may be opened. `connect_seconds` is
-    the deadline of opening one, `close_seconds` that of closing one. `attempt` and `lost` count as a link does.
+    the deadline of opening one, `close_seconds` that of closing one. `attempt` and `lost` count as a link does; `noted`
+    gets why there was no successor.
     """
 
     renews: bool
@@ -58,6 +59,7 @@ class Rotation:
     close_seconds: float
     attempt: Callable[[str], None]
     lost: Callable[[str], None]
+    noted: Callable[[Unavailable], None] = lambda _: None
 
 
 @asynccontextmanager
@@ -198,7 +200,11 @@ class _Relay:
         except Unavailable as error:
             self._rotation.attempt(error.reason)
             if why not in (_RECYCLING, _DOUBT) or error.reason not in _REFUSED:
-                _log.warning("no second connection to the hub, though %s: %s (%s)", why, error, error.reason)
+                self._rotation.noted(error)
+                though = (
+                    f", though {why}" if why in (_TOKEN, _RECYCLING, _DOUBT) else ""
+                )  # else the error names the files
+                _log.warning("no second connection to the hub%s: %s (%s)", though, error, error.reason)
                 return False
             _log.warning("the hub is left and connected again, since %s and there is no second one: %s", why, error)
             self._doubt.found_nothing(self._clock())

@@ -50,6 +50,16 @@ def test_failures_in_a_row_are_counted_over_short_connections() -> None:
     assert state.outage_seconds > 0
 
 
+def test_what_fails_beside_a_connection_is_kept_and_ends_nothing() -> None:
+    state = link(Counts())
+    state.began()
+
+    state.noted(HELD)
+
+    assert (state.last_error, state.last_reason) == ("no such topic", "missing_topic")
+    assert (state.connected, state.held, state.failures) == (True, False, 0)
+
+
 def test_a_connection_that_lasted_ends_the_series() -> None:
     """The next outage begins anew, with short pauses."""
     state = link(Counts(), stable_seconds=0)

@@ -158,6 +158,21 @@ async def test_a_secret_that_is_gone_disturbs_no_connection(
     assert len(place.delivered) == 5
 
 
+async def test_a_file_that_is_as_it_was_again_is_told(password: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Once, after it was of no use; the connection goes on."""
+    caplog.set_level(logging.INFO)
+    place, files = Place(), renewed(password)
+
+    async with files.connect(place.connect) as sink:
+        write(password, b"\xff")
+        await deliver(sink)
+        write(password, "first-4711\n")
+        await deliver(sink)
+
+    told = [record.getMessage() for record in caplog.records if "as it was again" in record.getMessage()]
+    assert [line.split(":")[1] for line in told] == [f" {PREFIX}PASSWORD as it was again"]
+
+
 async def looked_at(files: Renewal) -> str:
     """Ask what has changed as often as it takes."""
     return next(filter(None, [await files.changed() for _ in range(5)]), "")

@@ -22,6 +22,7 @@ from bridge.journal import Journal, Limits, Previous, open_journal
 from bridge.journal.room import Room
 from bridge.ledger import Ledger
 from bridge.message import RESOURCES_CHANGED, Message
+from bridge.portos import access
 from bridge.ports import Outcome, Sink, SinkPlugin, StateTopics
 from bridge.presence import Presence
 from bridge.reload import Sources
@@ -364,6 +365,33 @@ async def test_a_corrected_password_ends_every_hold_at_once(tmp_path: Path, monk
         await until(lambda: {"hub", "sink", "states", "copies"} <= set(opened), 5, "all try again")
         stop.set()
         await asyncio.wait_for(task, 10)
+
+
+async def test_a_rotation_at_the_hub_that_comes_to_nothing_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the status, and in a line that says once which file it was; the connection stays."""
+    monkeypatch.setattr(access, "_LOOK_SECONDS", 0.02)
+    variable, file, stop = "PORTOS_BRIDGE_AUTH__PASSWORD", tmp_path / "password", asyncio.Event()
+    file.write_text("secret")
+    async with scripted_hub() as hub:
+        own = {"journal": core.Journal(path=tmp_path / "j.db"), "admin": core.Admin(host="127.0.0.1", port=0)}
+        parts = bridge(hub, drain_seconds=0.05)._settings.model_copy(update=own)
+        running = _Bridge(Configuration(parts, {}, secret_files={variable: file}))
+        task = asyncio.create_task(running.run(stop))
+        link = running._source_link
+        await until(lambda: link.connected, 10, "subscribed")
+
+        file.write_bytes(b"\xff")
+
+        await until(lambda: link.last_error, 10, "it is shown")
+        assert link.connected
+        stop.set()
+        await asyncio.wait_for(task, 10)
+
+    assert link.last_error.startswith(f"{variable} changed, and the bridge goes on with what it had, since now: ")
+    (line,) = (record.getMessage() for record in caplog.records if "no second connection" in record.getMessage())
+    assert line.count("changed") == 1
 
 
 class Live:

@@ -1,6 +1,7 @@
 """The files that let the bridge in at Portos: a change is taken up by a new connection, or takes none away."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -138,6 +139,26 @@ async def test_a_refused_password_takes_no_session_away(hub: ScriptedHub, file: 
     assert "wrong-4712" not in str(caught.value)
     assert passwords(hub) == ["first-4711", "wrong-4712"]
     assert hub.asked("POST", "/api/auth/refresh") == 0
+
+
+async def test_a_file_that_is_as_it_was_again_is_told(
+    hub: ScriptedHub, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a change that came to nothing there is one line more, once, and no new connection."""
+    caplog.set_level(logging.INFO)
+    async with accessing(hub, login(), {PASSWORD: file}) as access, access.connect(asyncio.Event()):
+        write(file, None)
+        with pytest.raises(Unavailable):
+            async with access.connect(asyncio.Event()):
+                pytest.fail("connected")
+        assert "as it was again" not in caplog.text
+
+        write(file, "first-4711\n")
+
+        await until(lambda: "as it was again" in caplog.text, 5, "it is told")
+        assert access.changed() == ""
+        await asyncio.sleep(0.1)
+    assert caplog.text.count(f"{PASSWORD}: as it was again") == 1
 
 
 async def test_a_login_that_was_taken_stays_though_the_connection_failed(hub: ScriptedHub, file: Path) -> None:
