@@ -61,6 +61,14 @@ class Topics:
         action = message.action or "unknown" if self._by_action else ""
         return self._of_a_resource(message.resource, resource_id, action)
 
+    def shown(self, message: Message) -> str:
+        """Name the topic of a message for the log, where no id belongs: its place is shown as in the template."""
+        if message.resource is None:
+            return self.of(message).decode()
+        names = {"resource": message.resource, "action": message.action or "unknown"}
+        encoded = {name: level(value) for name, value in names.items()}
+        return filled(self._template, encoded | {"resource_id": "{resource_id}"})
+
     def _filled(self, resource: str, resource_id: str, action: str) -> bytes:
         names = {"resource": level(resource), "resource_id": level(resource_id), "action": level(action)}
         topic = filled(self._template, names)

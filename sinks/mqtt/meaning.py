@@ -9,7 +9,7 @@ for somebody to act, and ends with the next attempt after that; `bury` is a mess
 """
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Literal, NamedTuple
 
 from bridge.errors import Rejected, TooLarge, Unavailable
@@ -141,12 +141,15 @@ DISCONNECT: Mapping[int, Meaning] = {
 bury."""
 
 
-def publish_outcome(code: int) -> Outcome:
-    """Say what the reason code of a PUBACK means for its message (5.0, 3.4.2.1; 3.1.1 has none, which is 0)."""
+def publish_outcome(code: int, topic: Callable[[], str]) -> Outcome:
+    """Say what the reason code of a PUBACK means for its message (5.0, 3.4.2.1; 3.1.1 has none, which is 0).
+
+    `topic` names where that was to go, without an id, where the code is a refusal.
+    """
     row = PUBACK.get(code, _FAULT)
-    text = f"the broker answered a PUBLISH with reason code {code:#04x}"
     if row.verb == "deliver":
         return None
+    text = f"the broker answered a PUBLISH to {topic()} with reason code {code:#04x}"
     if row.verb == "bury":
         return TooLarge(row.said(text)) if row.reason == "too_large" else Rejected(row.said(text), reason=row.reason)
     return _unavailable(row, text, blamed=True)

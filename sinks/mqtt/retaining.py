@@ -19,7 +19,7 @@ from bridge.ports import StateConnection, StateTopics
 from sinks.mqtt.config import MqttConfig
 from sinks.mqtt.sink import MqttSink
 from sinks.mqtt.starting import opened
-from sinks.mqtt.state import mark_of, mark_topic, state_packet_builder
+from sinks.mqtt.state import mark_of, mark_topic, shown_state_topic, state_packet_builder
 
 __all__ = ["state"]
 
@@ -49,6 +49,7 @@ class _RetainingMqttSink(MqttSink):
     """Publishes states, and has the mark."""
 
     packets_of = staticmethod(state_packet_builder)
+    shown_topic = staticmethod(shown_state_topic)
     text = ""
 
     async def look(self) -> None:

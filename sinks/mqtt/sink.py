@@ -9,6 +9,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
@@ -40,6 +41,10 @@ _LAST_PACKET_ID = 0xFFFF
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 
 
+def _shown_topic(config: MqttConfig, message: Message) -> str:
+    return config.topics.shown(message)
+
+
 class _Delivery:
     """One batch on its way: what is not in `outcomes` yet is either in flight or not sent."""
 
@@ -64,6 +69,8 @@ class MqttSink(asyncio.Protocol):
 
     packets_of: Callable[[MqttConfig, int], Callable[[Message, int, float], bytes]] = staticmethod(packet_builder)
     """Gives what turns messages into packets, for settings and the largest packet that both sides allow."""
+    shown_topic: Callable[[MqttConfig, Message], str] = staticmethod(_shown_topic)
+    """Names the topic of a message for the log."""
 
     def __init__(
         self, config: MqttConfig, loop: asyncio.AbstractEventLoop, activity: SinkActivity | None = None
@@ -160,7 +167,7 @@ class MqttSink(asyncio.Protocol):
             return  # not ours; a broker that acknowledges what was never sent does no harm
         if code == NO_SUBSCRIBERS:
             self._activity.unheard_events += 1
-        outcome = publish_outcome(code) if code else None
+        outcome = self._outcome(code, delivery.batch[index]) if code else None
         delivery.outcomes[index] = outcome or delivery.shed.get(index)
         if isinstance(outcome, TooLarge):  # it goes again, and the next of its resource must not be before it
             self._lose(Unavailable(f"not confirmed when {outcome}", reason="too_large", at_once=True))
@@ -173,6 +180,9 @@ class MqttSink(asyncio.Protocol):
             text = f"not confirmed when the connection was given up: {outcome}"
             # Only the message that was refused may be buried for it.
             self._lose(Unavailable(text, reason=outcome.reason, hold=outcome.hold, slowly=outcome.slowly))
+
+    def _outcome(self, code: int, message: Message) -> Outcome:
+        return publish_outcome(code, partial(self.shown_topic, self._config, message))
 
     def _blame(self, error: TooLarge) -> None:
         """Note the end of the connection for the size of the only message on its way."""

@@ -5,12 +5,13 @@ Pure. Beside the states a mark is retained, below the bridge's own topics: a bro
 
 from collections.abc import Callable
 
-from bridge.message import OWN_EVENTS, Message, structured
+from bridge.message import OWN_EVENTS, Message, percent_encoded, structured
+from bridge.template import filled
 from sinks.mqtt.config import MqttConfig
 from sinks.mqtt.records import STRUCTURED_PROPERTIES, lasting_properties, publication, with_length
 from sinks.mqtt.state_topic import state_topics
 
-__all__ = ["mark_of", "mark_topic", "state_packet_builder"]
+__all__ = ["mark_of", "mark_topic", "shown_state_topic", "state_packet_builder"]
 
 _MARK = f"{OWN_EVENTS}state.mark"
 _PLAIN_TEXT = b"\x01\x01"  # Payload Format Indicator: UTF-8 (5.0, 3.3.2.3.2)
@@ -24,6 +25,14 @@ def mark_topic(config: MqttConfig) -> str:
 def mark_of(text: str) -> Message:
     """Make what `state_packet_builder` writes as the mark; it is no event and never leaves as one."""
     return Message("", _MARK, None, None, None, None, None, None, 0.0, text.encode())
+
+
+def shown_state_topic(config: MqttConfig, message: Message) -> str:
+    """Name the topic of a state, or of the mark, for the log, where no id belongs."""
+    if message.event == _MARK:
+        return mark_topic(config)
+    names = {"base": config.base, "site": config.site, "resource": percent_encoded(message.resource or "")}
+    return filled(config.state_topic_template or "", names | {"resource_id": "{resource_id}"})
 
 
 def state_packet_builder(config: MqttConfig, max_packet_bytes: int) -> Callable[[Message, int, float], bytes]:

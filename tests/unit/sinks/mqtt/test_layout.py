@@ -41,6 +41,17 @@ def test_a_template_is_filled_in_once(template: str, topic: bytes) -> None:
     assert topics(topic_template=template).of(message("mPOS Link", "{site}")) == topic
 
 
+def test_the_log_sees_topics_without_ids() -> None:
+    """A topic of a resource is no secret, an id may be: its place stays as it is in the template."""
+    made = topics(topic_template="{base}/{resource}/{resource_id}/{action}")
+
+    assert made.shown(sample(1, resource="mPOS Link", resource_id="4711")) == (
+        "portos/mPOS%20Link/{resource_id}/updated"
+    )
+    assert topics().shown(sample(1, resource_id="4711")) == "portos/resources/tickets"
+    assert made.shown(message(None, None, GAP_DETECTED)) == "portos/bridge/gap"
+
+
 @pytest.mark.parametrize("name", ["bridge", "state", "licence", "other-events"])
 def test_a_name_that_leads_to_a_reserved_topic_is_rejected(name: str) -> None:
     """No resource can speak as the bridge, whatever the template."""

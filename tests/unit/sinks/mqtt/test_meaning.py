@@ -61,7 +61,7 @@ def test_every_reason_code_has_a_row(packet: str) -> None:
 )
 def test_a_puback_decides_what_becomes_of_its_message(code: int, verb: str) -> None:
     """Confirmed, buried, held, tried three times, or tried again slowly: MQTT 5, 3.4.2.1."""
-    match publish_outcome(code):
+    match publish_outcome(code, lambda: "a/topic"):
         case None:
             found = "deliver"
         case Rejected():
@@ -133,7 +133,7 @@ def test_only_over_mqtt_3_a_large_event_is_blamed_for_a_connection_that_just_end
 
 def test_what_no_specification_names_takes_the_longest_pause() -> None:
     """An unknown code buries nothing, holds nothing, and is not hammered at."""
-    for error in (connect_refused(0xFE, ""), disconnected(0xFE, "", alone=True), publish_outcome(0xFE)):
+    for error in (connect_refused(0xFE, ""), disconnected(0xFE, "", alone=True), publish_outcome(0xFE, str)):
         assert isinstance(error, Unavailable)
         assert (error.slowly, error.hold, error.bury_after) == (True, False, None)
 

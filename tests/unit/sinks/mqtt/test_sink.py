@@ -100,6 +100,14 @@ async def test_a_refused_publish_gives_up_what_is_not_sent_yet(code: int, hold: 
     assert len(broker.bodies) <= 10
 
 
+async def test_a_missing_right_is_named_with_its_topic() -> None:
+    async with FakeBroker(answer=lambda _, mid: puback(mid, 0x87)) as broker:
+        outcomes = await delivered(broker)
+
+    said = "answered a PUBLISH to portos/resources/tickets with reason code 0x87; not authorized; grant the topic"
+    assert said in str(outcomes[0])
+
+
 @pytest.mark.parametrize("code", [0x90, 0x99])
 async def test_a_publish_refused_for_good_costs_no_neighbour(code: int) -> None:
     """The refused message is rejected, all others are delivered over the same connection."""

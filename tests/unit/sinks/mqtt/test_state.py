@@ -20,7 +20,7 @@ from sinks.mqtt.config import MqttConfig
 from sinks.mqtt.records import LARGEST_PACKET_BYTES, packet_builder
 from sinks.mqtt.state import mark_of, mark_topic, state_packet_builder
 from sinks.mqtt.state_topic import state_topics
-from tests.unit.sinks.mqtt.fake_broker import FakeBroker
+from tests.unit.sinks.mqtt.fake_broker import FakeBroker, puback
 from tests.unit.sinks.mqtt.reading import read
 
 TEMPLATE = "{base}/state/{resource}/{resource_id}"
@@ -187,6 +187,19 @@ async def test_the_connection_for_states_has_a_name_of_its_own() -> None:
     """Else events and states would throw each other out."""
     async with Retaining(b"x:1") as broker, connection(broker):
         assert broker.connect.endswith(b"portos-bridge-default-state")
+
+
+@pytest.mark.parametrize(
+    ("message", "topic"),
+    [(sample(3, resource_id="4711"), "portos/state/tickets/{resource_id}"), (mark_of("x:1"), "portos/bridge/marker")],
+    ids=["state", "mark"],
+)
+async def test_a_state_that_is_refused_is_told_without_its_id(message: Message, topic: str) -> None:
+    async with Retaining(b"x:1") as broker, connection(broker) as connected:
+        broker.answer = lambda _, mid: puback(mid, 0x87)
+        (outcome,) = await connected.sink.deliver([message])
+
+    assert f"answered a PUBLISH to {topic} with reason code 0x87" in str(outcome)
 
 
 async def test_a_broker_that_refuses_the_subscription_is_held() -> None:
