@@ -7,6 +7,7 @@ from bridge.ports import SinkActivity, SinkPlugin
 from sinks.mqtt.config import MqttConfig
 from sinks.mqtt.description import describe
 from sinks.mqtt.explanation import explain
+from sinks.mqtt.inspection import inspect
 from sinks.mqtt.retaining import state
 from sinks.mqtt.starting import connect
 
@@ -18,5 +19,11 @@ def _observed(activity: SinkActivity) -> SinkPlugin[MqttConfig]:
 
 
 plugin = SinkPlugin(
-    config=MqttConfig, connect=connect, explain=explain, describe=describe, state=state, observed=_observed
+    config=MqttConfig,
+    connect=connect,
+    explain=explain,
+    inspect=inspect,
+    describe=describe,
+    state=state,
+    observed=_observed,
 )
