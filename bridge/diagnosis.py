@@ -59,6 +59,8 @@ class View:
     """Names of tasks and threads that have ended."""
     restart_needed: Sequence[str] = ()
     """Names of variables that are other than those in effect."""
+    rejected: Sequence[str] = ()
+    """What is wrong with settings that were read anew and not taken up."""
     stopping: bool = False
 
 
@@ -98,10 +100,13 @@ def _bridge(view: View) -> Iterator[Problem]:
         yield Problem(
             "critical", "bridge", text, "Restart it, and report it with the log.", detail=", ".join(view.dead)
         )
+    if view.rejected:
+        text = "Settings were changed, and something in them is wrong: they are not taken up, and a start would fail."
+        advice = "Correct what is named; `portos-bridge check` tries them."
+        yield Problem("warning", "bridge", text, advice, detail="; ".join(view.rejected))
     if view.restart_needed:
         text = "Settings were changed that take effect with the next start."
-        names = ", ".join(view.restart_needed)
-        yield Problem("warning", "bridge", text, "Restart the bridge when it suits.", detail=names)
+        yield Problem("warning", "bridge", text, "Restart when it suits.", detail=", ".join(view.restart_needed))
 
 
 _Words = tuple[str, str]

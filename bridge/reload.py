@@ -75,6 +75,7 @@ class Reload:
         except ConfigError as error:
             text = "the settings were read anew and are not taken up, so that everything stays as it is: %s"
             _log.error(text, "; ".join(error.problems))
+            self._effective.reject(error.problems)
             self._catalogue.reloads.labels("rejected").inc()
             return
         level = decision.configuration.settings.log.level

@@ -144,6 +144,7 @@ class Status:
             states={} if states is None else states.links,
             dead=self.workers.dead,
             restart_needed=() if self.effective is None else self.effective.restart_needed,
+            rejected=() if self.effective is None else self.effective.rejected,
             stopping=self.stopping(),
         )
 
@@ -184,4 +185,8 @@ def _hub_text(hub: Link) -> str:
 
 
 def _configuration(effective: Effective) -> Mapping[str, Any]:
-    return {"configuration": effective.fingerprint, "restartNeeded": list(effective.restart_needed)}
+    return {
+        "configuration": effective.fingerprint,
+        "restartNeeded": list(effective.restart_needed),
+        "rejected": list(map(redacted, effective.rejected)),
+    }

@@ -20,6 +20,7 @@ _FINGERPRINT_DIGITS = 16
 class Effective:
     """The configuration that is in effect just now, what tells it from others, and which variables wait for a restart.
 
+    `rejected` is all that is wrong with what was read last, where it was not taken up.
     Changed by `bridge.reload` alone; whoever reads it may do so at any time.
     """
 
@@ -31,6 +32,11 @@ class Effective:
         self.configuration = configuration
         self.fingerprint = fingerprint(configuration)
         self.restart_needed = restart_needed
+        self.rejected: Sequence[str] = ()
+
+    def reject(self, problems: Sequence[str]) -> None:
+        """Stay as it is, though something else was read."""
+        self.rejected = problems
 
 
 def effective(configuration: Configuration) -> Iterator[str]:

@@ -159,6 +159,13 @@ def sinks(kafka: Link) -> Mapping[str, Link]:
             "take effect with the next start",
             "when it suits",
         ),
+        (
+            lambda: replace(WELL, rejected=["PORTOS_BRIDGE_LOG__LEVEL: should be ..."]),
+            "bridge",
+            "warning",
+            "a start would fail",
+            "portos-bridge check",
+        ),
         (lambda: replace(WELL, open_gaps=3), "gaps", "warning", "Versions of resources are missing", "REST API"),
         (
             lambda: replace(WELL, store=lost("state store", "storage", hold=True)),

@@ -172,11 +172,13 @@ async def test_a_wrong_file_changes_nothing_and_is_told_in_one_line(
         await until(bridge.results, 5, "read")
         await looks(5)
         assert bridge.results() == {"rejected": 1}
+        assert len(bridge.effective.rejected) == 2
         assert (bridge.used, bridge.effective.fingerprint) == ([], before)
         assert logging.getLogger().level == logging.INFO
 
         bridge.swap({"portos_bridge_log__level": "debug"})
         await until(lambda: bridge.results().get("applied"), 5, "taken up")
+        assert bridge.effective.rejected == ()
 
     line, _ = [record.message for record in caplog.records if record.name == "bridge.reload"]
     assert "portos_bridge_filter__exclude_id in PORTOS_BRIDGE_SETTINGS_DIR: there is no such setting" in line

@@ -70,6 +70,24 @@ async def test_the_status_names_what_waits_for_a_restart(journal: Journal) -> No
     assert whole["configuration"] == effective.fingerprint
 
 
+async def test_the_status_says_what_is_wrong_with_settings_that_are_not_taken_up(journal: Journal) -> None:
+    """For as long as they are there: the alert on it ends after a quarter of an hour, and the next start fails."""
+    effective = Effective(Configuration(SETTINGS, {}))
+    hub = link("hub")
+    hub.began()
+    status = Status(
+        *(SETTINGS, 0.0, lambda: False, Heartbeat(), SourceActivity(), hub, {}, journal), effective=effective
+    )
+
+    effective.reject(["PORTOS_BRIDGE_LOG__LEVEL: should be ..."])
+
+    whole = status.whole()
+    assert whole["rejected"] == ["PORTOS_BRIDGE_LOG__LEVEL: should be ..."]
+    assert [problem["detail"] for problem in whole["problems"]] == whole["rejected"]
+    effective.turn_to(effective.configuration, [])
+    assert (status.whole()["rejected"], status.whole()["problems"]) == ([], [])
+
+
 def failing(checks: Sequence[Check]) -> dict[str, str]:
     return {name: text for name, ok, text in checks if not ok}
 
