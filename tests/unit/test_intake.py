@@ -545,6 +545,20 @@ async def test_what_is_left_out_is_on_disk_with_the_first_proof(
     assert list(WIDE.unheard(stored.scope)) == ["tickets"]
 
 
+async def test_what_is_left_out_is_on_disk_where_a_connection_ends_before_a_proof_is_due(
+    journal: Journal, catalogue: Catalogue
+) -> None:
+    """The last proof of a connection covers what was left out, so it says that it was."""
+    async with fed(journal, catalogue, WIDE) as (intake, feed):
+        turned(intake, NARROW)
+        await feed.said(Batch([changed("t1", 1)], proved_at=intake._recorded_at + 0.1))
+        before = await journal._writer.call(lambda store: store.load())
+
+    stored = await journal._writer.call(lambda store: store.load())
+    assert before.scope == WIDE.recorded()
+    assert stored.scope == NARROW.recorded()
+
+
 async def test_the_end_of_a_window_is_recorded_with_it_also_where_no_other_proof_is_due(
     journal: Journal, catalogue: Catalogue
 ) -> None:
