@@ -1,11 +1,13 @@
 """`portos-bridge healthcheck`: tell whether the bridge of this container is alive.
 
-Meant for a container's health check, so it starts fast: it imports no settings and reads the two variables it needs.
+Meant for a container's health check, so it starts fast: it imports no settings and reads the two variables it needs, or
+their files in the settings directory.
 """
 
 import os
 import sys
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 
 __all__ = ["healthcheck"]
 
@@ -15,8 +17,8 @@ _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 def healthcheck() -> int:
     """Ask the admin port for `/livez`: 0 when it answers 200, otherwise 1 with the reason on standard error."""
-    host = os.environ.get("PORTOS_BRIDGE_ADMIN__HOST", "")
-    port = os.environ.get("PORTOS_BRIDGE_ADMIN__PORT") or "8080"
+    host = _setting("PORTOS_BRIDGE_ADMIN__HOST")
+    port = _setting("PORTOS_BRIDGE_ADMIN__PORT") or "8080"
     if not port.isdecimal() or not 0 < int(port) < 65_536:  # noqa: PLR2004 - the range of ports
         return _unhealthy("PORTOS_BRIDGE_ADMIN__PORT: should be a fixed port from 1 to 65535")
     connection = HTTPConnection(_ANYWHERE.get(host, host), int(port), timeout=_DEADLINE_SECONDS)
@@ -28,6 +30,15 @@ def healthcheck() -> int:
     finally:
         connection.close()
     return 0 if status == 200 else _unhealthy(f"/livez answers {status}")  # noqa: PLR2004 - HTTP's own number
+
+
+def _setting(name: str) -> str:
+    """Read a variable as `bridge.settings.loading` does; a file that cannot be read keeps the bridge from starting."""
+    folder = os.environ.get("PORTOS_BRIDGE_SETTINGS_DIR") or "/etc/portos-bridge/settings"
+    try:
+        return os.environ.get(name) or Path(folder, name.lower()).read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _unhealthy(why: str) -> int:

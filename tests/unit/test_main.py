@@ -340,6 +340,18 @@ def test_healthcheck_passes_the_answer_on(
     assert __main__.main(["healthcheck"]) == status
 
 
+@pytest.mark.parametrize("given", ["", "1"], ids=["not set", "set"])
+def test_healthcheck_finds_the_port_where_the_bridge_does(
+    given: str, livez: http.server.HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the settings directory, unless the variable is set."""
+    monkeypatch.setenv("PORTOS_BRIDGE_SETTINGS_DIR", str(tmp_path))
+    monkeypatch.setenv("PORTOS_BRIDGE_ADMIN__PORT", given and str(livez.server_port))
+    (tmp_path / "portos_bridge_admin__port").write_text(str(free_port()) if given else f"{livez.server_port}\n")
+
+    assert __main__.main(["healthcheck"]) == 0
+
+
 @pytest.mark.parametrize("port", ["closed", "0", "http", "-1", "65536", "\u0661"])
 def test_healthcheck_fails_where_nobody_answers(port: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No bridge, or a port that cannot be one, is unhealthy and no traceback."""
