@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -55,6 +56,7 @@ __all__ = ["run"]
 
 _log = logging.getLogger(__name__)
 
+_MOST_THREADS = 64  # each name that is not resolved keeps one for up to a minute; Python's own limit is 6 on two cores
 _STORE_SECONDS = 5  # what is received and not stored is bounded by the source's memory: 20 commits
 
 
@@ -63,6 +65,7 @@ async def run(configuration: Configuration, read: Callable[[], Configuration]) -
 
     Raises `StorageFailed`, `JournalOwned` or `ConfigError` where the bridge has to stop, alone or in a group.
     """
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_MOST_THREADS, "helper"))
     with hangups() as hangup:
         await _Bridge(configuration).run(stop_signal(), Sources(read, hangup))
     return 0

@@ -2,7 +2,9 @@
 
 import asyncio
 import re
+import signal
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
@@ -86,6 +88,33 @@ class Taker:
 
     async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
         return [None] * len(batch)
+
+
+async def test_names_that_are_not_resolved_leave_threads_for_files_and_for_the_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A silent name server keeps a thread for each attempt; sinks that are connected look at their files meanwhile."""
+    answered, served = threading.Event(), []
+
+    async def run(*_: object) -> None:
+        asked = [asyncio.create_task(asyncio.to_thread(answered.wait)) for _ in range(40)]
+        await asyncio.sleep(0)  # they begin, and are first
+        try:
+            async with asyncio.timeout(5):
+                served.append(await asyncio.to_thread(lambda: "a file"))
+        finally:
+            answered.set()
+            await asyncio.wait(asked)
+
+    monkeypatch.setattr(_Bridge, "run", run)
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        async with scripted_hub() as hub:
+            assert await service.run(bridge(hub)._configuration, never) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+    assert served == ["a file"]
 
 
 async def test_what_was_received_is_stored_before_an_orderly_stop() -> None:
