@@ -7,11 +7,12 @@ aiokafka 0.14.0; `tests/unit/sinks/kafka/test_plugin.py` says if they change. Us
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from typing import Any
 
-from aiokafka.errors import ProducerClosed
+from aiokafka.errors import KafkaError, ProducerClosed
 
-__all__ = ["abandon", "close_first_connection", "watched"]
+__all__ = ["abandon", "close_first_connection", "fail_all", "watched"]
 
 _CLOSE_SECONDS = 2.0
 _CLOSE_ATTEMPTS = 10
@@ -28,6 +29,17 @@ def close_first_connection(cancelled: BaseException) -> None:
         trace = trace.tb_next
 
 
+def fail_all(accumulator: Any, error: KafkaError) -> None:
+    """Have everything fail that a producer has taken and not delivered.
+
+    aiokafka puts the error in futures too that nobody waits for, and that would complain of it at their end.
+    """
+    accumulator.fail_all(error)
+    for batch in (*chain.from_iterable(accumulator._batches.values()), *accumulator._pending_batches):  # noqa: SLF001 - see above
+        if batch._drain_waiter.done():  # noqa: SLF001 - see above
+            batch._drain_waiter.exception()  # noqa: SLF001 - see above
+
+
 @contextmanager
 def watched(sender: asyncio.Task[Any], accumulator: Any) -> Iterator[None]:
     """Have everything on its way fail as soon as the task that sends it has ended.
@@ -37,7 +49,7 @@ def watched(sender: asyncio.Task[Any], accumulator: Any) -> Iterator[None]:
 
     def give_up(ended: asyncio.Task[Any]) -> None:
         if ended.cancelled() or ended.exception() is None:
-            accumulator.fail_all(ProducerClosed("the task that sends has ended"))
+            fail_all(accumulator, ProducerClosed("the task that sends has ended"))
 
     sender.add_done_callback(give_up)
     try:

@@ -13,7 +13,7 @@ from bridge.errors import Unavailable
 from bridge.tls import UnusableFile
 from sinks.kafka.config import KafkaConfig
 from sinks.kafka.connection import Failures
-from sinks.kafka.ending import close_first_connection
+from sinks.kafka.ending import close_first_connection, fail_all
 from sinks.kafka.token import tokens
 
 __all__ = ["protection", "start"]
@@ -43,7 +43,7 @@ async def start(producer: Any, failures: Failures) -> None:
     def stop_waiting(unusable: Mapping[str, BaseException]) -> None:
         if _all_among(producer, unusable):
             failures.given_up = True
-            producer._message_accumulator.fail_all(KafkaConnectionError("no broker can be used"))  # noqa: SLF001 - as in `ending`
+            fail_all(producer._message_accumulator, KafkaConnectionError("no broker can be used"))  # noqa: SLF001 - as in `ending`
 
     failures.noted = lambda: stop_waiting(failures.lasting())
     _when_none_answers(producer.client.cluster, lambda: stop_waiting(failures.by_address))

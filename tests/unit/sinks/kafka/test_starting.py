@@ -33,7 +33,7 @@ class Producer:
 
     @property
     def _message_accumulator(self) -> Any:
-        return SimpleNamespace(fail_all=self.failed.append)
+        return SimpleNamespace(fail_all=self.failed.append, _batches={}, _pending_batches=set())
 
     async def start(self) -> None:
         if not self.starts:
