@@ -16,6 +16,7 @@ __all__ = ["UNCOUNTED", "Gauges", "Link", "Times"]
 
 _log = logging.getLogger(__name__)
 _SOON_SECONDS = 10.0
+_PLANNED = "planned"  # a connection that ends for a better one: no failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +95,10 @@ class Link:
             if now - self._began_at >= self.times.stable_seconds:
                 self.failures = 0
                 self._broken_at = None
-        self._broken_at = now if self._broken_at is None else self._broken_at
         self._began_at = None
-        self.failures += 1
+        if error.reason != _PLANNED:
+            self._broken_at = now if self._broken_at is None else self._broken_at
+            self.failures += 1
         self.last_error, self.last_reason = str(error), error.reason
         self._set(connected=False, held=error.hold)
         return error
@@ -121,7 +123,7 @@ class Link:
     def log_failure(self, error: Unavailable, seconds: float) -> None:
         """Say once an attempt what failed and what follows: an error when somebody must act, less when planned."""
         self.next_attempt_at = time.time() + seconds
-        level = logging.ERROR if error.hold else logging.INFO if error.reason == "planned" else logging.WARNING
+        level = logging.ERROR if error.hold else logging.INFO if error.reason == _PLANNED else logging.WARNING
         text = "%s: %s (%s); next attempt in %.1f s"
         _log.log(level, text, self.name, error, error.reason, seconds, extra={"failures": self.failures})
 

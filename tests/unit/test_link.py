@@ -75,6 +75,19 @@ def test_a_connection_that_lasted_ends_the_series() -> None:
     assert state.outage_seconds < before
 
 
+def test_a_connection_that_makes_room_for_another_has_not_failed() -> None:
+    """As for a changed password: it is counted as a loss by its reason, and begins no outage."""
+    counts = Counts()
+    state = link(counts)
+
+    state.began()
+    state.ended(Unavailable("a new password", reason="planned", at_once=True))
+
+    assert (state.failures, state.outage_seconds, counts.losses) == (0, 0.0, ["planned"])
+    state.ended(LOST)
+    assert state.failures == 1
+
+
 def test_an_attempt_and_a_loss_are_counted_apart() -> None:
     counts = Counts()
     state = link(counts)
