@@ -140,7 +140,7 @@ class Intake:
         if self._journal.room.takes(size):
             return
         text = "the journal is full: the hub has to wait, and what it sends after 5 s is lost; %s"
-        _log.error(text, _WHAT_TO_DO)
+        _log.error(text, self._journal.room.lacking or _WHAT_TO_DO)
         await self._journal.until_room(size)
         _log.warning("the journal takes notifications again")
 
@@ -229,7 +229,9 @@ class Intake:
     def _tell(self, *, overflowing: bool, shedding: bool) -> None:
         if overflowing != self._overflowing:
             self._overflowing = overflowing
-            if overflowing:
+            if overflowing and (lacking := self._journal.room.lacking):  # of which the journal says what to do
+                _log.error("the journal takes nothing, since %s: notifications are lost until there is room", lacking)
+            elif overflowing:
                 text = "the journal is full: notifications are lost until a sink has drained it; %s"
                 _log.error(text, _WHAT_TO_DO)
             else:

@@ -16,6 +16,7 @@ from bridge.blind import Sight, Window
 from bridge.errors import Unavailable
 from bridge.intake import Intake
 from bridge.journal import Journal, Limits, Previous, open_journal
+from bridge.journal.store import NoRoom, Store
 from bridge.ledger import Ledger
 from bridge.link import Link
 from bridge.message import GAP_DETECTED, LICENCE_ACTIVATED, RESYNC_REQUIRED, Message, rfc3339
@@ -241,6 +242,28 @@ async def test_what_the_full_journal_does_not_take_is_counted_and_told_once(
     assert value(catalogue, "events_dropped_total", site="default", reason="journal_full") == 15
     assert value(catalogue, "events_dropped_total", site="default", reason="memory_full") == 4
     assert sum("the journal is full" in record.message for record in caplog.records) == 1
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+async def test_a_full_file_system_is_not_blamed_on_the_sinks(
+    tmp_path: Path, catalogue: Catalogue, caplog: pytest.LogCaptureFixture, *, blocks: bool
+) -> None:
+    """Neither they nor a larger journal would help; what would is said by the journal."""
+    limits = Limits(2**20, 2**20, 100, 0.02, blocks)
+    async with open_journal(tmp_path / "j.db", ["kafka"], 4 * 2**20, limits) as journal:
+        with pytest.MonkeyPatch.context() as disk:
+            disk.setattr(Store, "write", _full)
+            hub = Hub([Batch(messages(1, 5)), Batch(messages(6, 5))], journal)
+            async with taking_in(journal, catalogue, hub, SourceActivity()):
+                said = "the hub has to wait" if blocks else "notifications are lost"
+                await until(lambda: said in caplog.text, 5, "it is told")
+
+    assert "file system is full: notifications are lost until there is room" in caplog.text
+    assert "look at the sinks" not in caplog.text
+
+
+def _full(*_: object) -> None:
+    raise NoRoom(disk=True)
 
 
 async def test_what_the_full_journal_refused_is_no_repeat_when_it_comes_again(
