@@ -162,7 +162,7 @@ def refusal(doing: str, status: int) -> Unavailable:
     if status == _FORBIDDEN:
         return Unavailable(f"{text}: the bridge's user lacks a right", reason="forbidden", hold=True)
     if status in _NOT_PORTOS:
-        text += "; is PORTOS_BRIDGE_HUB__URL the address of a Portos API?"
+        text += f"; is {HUB}URL the address of a Portos API{_its_hub(doing)}?"
     if status in _TRY_LATER or status >= _SERVER_ERROR:
         return Unavailable(text, reason="refused")
     return Unavailable(text, reason="protocol")
@@ -188,7 +188,20 @@ def failure(doing: str, error: aiohttp.ClientError | OSError) -> Unavailable:
         case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError() | aiohttp.InvalidURL():
             return Unavailable(f"{doing}: no proper HTTP ({type(error).__name__})", reason="protocol")
         case _:
-            return Unavailable(f"{doing}: {_words(cause)}", reason="refused")
+            return Unavailable(f"{doing}: {_place(error, cause)}", reason="refused")
+
+
+def _place(error: BaseException, cause: BaseException) -> str:
+    """Say what the operating system said, with the host where it did not say that."""
+    words, host = _words(cause), getattr(error, "host", "")
+    if not host or host in words:
+        return words
+    advice = f"; is {HUB}URL right?" if isinstance(cause, socket.gaierror) else ""
+    return f"{host}:{getattr(error, 'port', '')}: {words}{advice}"
+
+
+def _its_hub(doing: str) -> str:
+    return "" if doing.startswith("POST ") else f", and {HUB}PATH the path of its hub"  # a login knows no such path
 
 
 def _barred(proxy: str, status: int | None, words: str) -> Unavailable:

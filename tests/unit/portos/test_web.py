@@ -1,6 +1,7 @@
 """How Portos is reached: what a request is given for the settings, and what a proxy that bars the way is said to be."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.utils import formatdate
@@ -111,6 +112,33 @@ async def test_a_name_server_that_does_not_answer_is_named(monkeypatch: pytest.M
     error = await refused(Hub(url="http://hub.example:3000"))
 
     assert str(error) == "negotiate: the name hub.example is not resolved: no name server answers"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            socket.gaierror(-2, "Name or service not known"),
+            "negotiate: hub.example:3000: Name or service not known; is PORTOS_BRIDGE_HUB__URL right?",
+        ),
+        (OSError(113, "No route to host"), "negotiate: hub.example:3000: No route to host"),
+    ],
+)
+async def test_a_hub_that_is_not_reached_is_named(error: OSError, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", fail)
+
+    assert str(await refused(Hub(url="http://hub.example:3000"))) == said
+
+
+@pytest.mark.parametrize(("doing", "path"), [("negotiate", True), ("POST /api/auth", False)])
+def test_a_server_that_has_no_hub_there_is_told_with_what_leads_to_it(doing: str, path: bool) -> None:  # noqa: FBT001
+    said = str(web.refusal(doing, 405))
+
+    assert "PORTOS_BRIDGE_HUB__URL" in said
+    assert ("PORTOS_BRIDGE_HUB__PATH" in said) == path
 
 
 NOON = 1_774_958_400.0  # 2026-03-31T12:00:00Z
