@@ -222,7 +222,9 @@ def ended(error: Exception | None, *, answered: bool, version: str = "5", alone_
         case None | ConnectionError() if not answered:
             return Unavailable(f"the broker closed the connection before it answered; {_SCHEME}", reason="network")
         case None:  # also where it is a takeover, of which neither MQTT 3.1.1 nor Mosquitto 2.0.11 tells
-            text = "the broker closed the connection without a word; has another client the same CLIENT_ID?"
+            text = (
+                "the broker closed the connection without a word; was it stopped, or has another client our CLIENT_ID?"
+            )
             return Unavailable(text, reason="server_close", hold_after=_HELD_AFTER)
     return Unavailable(f"the connection to the broker broke: {error!r}", reason="network")
 
