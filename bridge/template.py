@@ -25,6 +25,7 @@ ENCODED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _REST = "*"
+_WILDCARDS_OF_MQTT = frozenset("+#")  # which people write where ours is meant
 
 
 def placeholders(template: str) -> list[str]:
@@ -78,6 +79,8 @@ def problem_of_allowed(allowed: Sequence[str]) -> str | None:
     for place, item in enumerate(allowed, start=1):
         if item == _REST:
             return f"item {place} would allow everything"
+        if set(item) & _WILDCARDS_OF_MQTT:
+            return f"item {place} holds {' or '.join(sorted(_WILDCARDS_OF_MQTT))}; the wildcard here is * at the end"
         if _REST in item[:-1]:
             return f"item {place} holds a * that is not its end"
     return None

@@ -24,7 +24,7 @@ __all__ = ["cautions", "contradictions", "unusable_files", "without_a_topic"]
 
 _NO_TOPIC = {
     "reserved_topic": "a topic that is kept for the bridge; change its templates",
-    "topic_not_allowed": "a topic that is not among those allowed",
+    "topic_not_allowed": "a topic that is not among those allowed; see its TOPIC_ALLOW",
 }
 _ASCENDING = (
     ("HUB__FIRST_PAUSE_SECONDS", "HUB__LONGEST_PAUSE_SECONDS"),

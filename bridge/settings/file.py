@@ -53,7 +53,10 @@ def listed(path: Path) -> Sequence[Path]:
 
 
 def read_secret(path: Path) -> str:
-    """Read a secret; only a newline at the very end is not part of it. Raises `UnreadableFile`, also for nothing."""
+    """Read a secret; only a newline (LF or CRLF) at the very end is not part of it.
+
+    Raises `UnreadableFile`, also for nothing.
+    """
     secret = _read(path)
     if not secret:
         raise UnreadableFile("is empty")
@@ -73,4 +76,4 @@ def _read(path: Path) -> str:
         raise UnreadableFile(f"cannot be read: {error.strerror}") from error
     if len(content) > _LARGEST_BYTES:
         raise UnreadableFile(f"is larger than {_LARGEST_BYTES} bytes")
-    return text.removesuffix("\n")
+    return text.removesuffix("\r\n") if text.endswith("\r\n") else text.removesuffix("\n")

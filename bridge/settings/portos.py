@@ -128,7 +128,7 @@ class Subscribe(Part):
         if len(names) < len(value):
             raise ValueError("a name occurs twice, whatever its letter case")
         if LICENCE in names:
-            raise ValueError("licence is no resource: its events are switched on by LICENCE")
+            raise ValueError("licence is no resource: its events are switched on by SUBSCRIBE__LICENCE")
         if EVERYTHING in value and len(value) > 1:
             raise ValueError("`*` is everything, so that no name has a place beside it")
         return value

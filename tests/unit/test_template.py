@@ -87,6 +87,7 @@ def test_a_list_of_topics_with_other_signs_is_found() -> None:
     assert problem_of_allowed(("a", "b*")) is None
     assert problem_of_allowed(("a", "*")) == "item 2 would allow everything"
     assert problem_of_allowed(("a*b",)) == "item 1 holds a * that is not its end"
+    assert problem_of_allowed(("a", "a/#")) == "item 2 holds # or +; the wildcard here is * at the end"
 
 
 def test_two_names_of_two_never_give_the_same() -> None:

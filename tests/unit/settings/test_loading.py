@@ -61,10 +61,13 @@ def test_a_sinks_sections_are_nested(good: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("content", ["plain", " spaced ", "two\n\n", '{"a": 1}', "12345", "null", "a,b", "ž€"])
-def test_a_secret_file_loses_one_newline_and_nothing_else(content: str, good: dict[str, str], tmp_path: Path) -> None:
-    """Only the newline at the very end is no part of a secret."""
+@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_a_secret_file_loses_one_newline_and_nothing_else(
+    content: str, newline: str, good: dict[str, str], tmp_path: Path
+) -> None:
+    """Only the newline at the very end is no part of a secret, whichever editor wrote it."""
     file = tmp_path / "token"
-    file.write_text(f"{content}\n", encoding="utf-8", newline="")
+    file.write_text(f"{content}{newline}", encoding="utf-8", newline="")
 
     token = example(good | {f"{TOKEN}_FILE": str(file)}).token
 
@@ -497,7 +500,10 @@ def test_a_subscribed_resource_that_a_sink_has_no_topic_for_is_refused(good: dic
 
     assert refusal.value.problems == tuple(
         f"PORTOS_BRIDGE_SUBSCRIBE__RESOURCES: item {item} leads sink example to a topic that is {why}"
-        for item, why in ((2, "kept for the bridge; change its templates"), (3, "not among those allowed"))
+        for item, why in (
+            (2, "kept for the bridge; change its templates"),
+            (3, "not among those allowed; see its TOPIC_ALLOW"),
+        )
     )
 
 
