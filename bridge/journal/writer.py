@@ -127,6 +127,7 @@ class Writer:
         self._commit([job for job in jobs if isinstance(job, _Write)])
         for job in jobs:
             if isinstance(job, _Call):
+                self._busy_since = time.monotonic()
                 self._answer(job)
         self._busy_since = None
         return None not in jobs

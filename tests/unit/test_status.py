@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -161,6 +162,23 @@ async def test_a_disk_that_does_not_answer_is_not_writable(journal: Journal, mon
     mended.set()
     await asking
     await until(lambda: not failing(status.ready()), 5, "the disk is back")
+
+
+async def test_a_disk_that_answers_one_after_another_is_no_disk_that_does_not_answer(journal: Journal) -> None:
+    """Many are served in one go, and each of them is an answer."""
+    ends = [threading.Event() for _ in range(3)]
+    asking = [journal._ask(lambda _, end=end: end.wait(10)) for end in ends]
+    for end, ask in zip(ends[:2], asking[:2], strict=True):
+        await until(lambda: journal.busy_seconds > 0.1, 5, "the disk works")
+        last_ended_at = time.monotonic()
+        end.set()
+        await ask
+
+    busy_seconds = journal.busy_seconds
+
+    ends[2].set()
+    assert busy_seconds <= time.monotonic() - last_ended_at
+    await asking[2]
 
 
 def status(journal: Journal, **further: Any) -> Mapping[str, Any]:
