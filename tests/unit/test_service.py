@@ -279,7 +279,10 @@ async def test_a_lost_event_is_told_with_site_and_resources_and_counted(tmp_path
 
 @pytest.mark.parametrize(
     "name",
-    ["heartbeat", "clock watch", "journal watch", "journal shrinking", "audit", "dead letters", "sink other", "hub"],
+    [
+        *("heartbeat", "clock watch", "journal watch", "journal shrinking", "audit", "dead letters", "settings"),
+        *("sink other", "state store", "states other", "hub"),
+    ],
 )
 async def test_no_task_that_lasts_ends_without_the_liveness_probe(name: str, tmp_path: Path) -> None:
     """One that is cancelled by a library's mistake leaves no error behind, and an orderly stop fails no probe."""
@@ -293,9 +296,10 @@ async def test_no_task_that_lasts_ends_without_the_liveness_probe(name: str, tmp
         hub.script = talk
         parts = bridge(hub, drain_seconds=0.05)._settings
         own = {"journal": core.Journal(path=tmp_path / "j.db"), "admin": core.Admin(host="127.0.0.1", port=0)}
-        sinks = {"other": (SinkPlugin(SinkConfig, away), SinkConfig())}
+        topics = StateTopics("a broker", partial(away, SinkConfig()))
+        sinks = {"other": (SinkPlugin(SinkConfig, away, state=lambda _: topics), SinkConfig())}
         running = _Bridge(Configuration(parts.model_copy(update=own), sinks))
-        task = asyncio.create_task(running.run(stop))
+        task = asyncio.create_task(running.run(stop, Sources(never, asyncio.Event())))
         await until(lambda: running._source_link.connected, 10, "subscribed")
         assert running._workers.dead == []
 
@@ -305,6 +309,24 @@ async def test_no_task_that_lasts_ends_without_the_liveness_probe(name: str, tmp
         await until(lambda: running._workers.dead == [f"task {name}"], 5, "the task is missed")
         stop.set()
         await asyncio.wait_for(task, 10)
+
+
+async def test_the_thread_that_keeps_states_does_not_end_without_the_liveness_probe(tmp_path: Path) -> None:
+    """As that of the journal; where no sink has states there is none."""
+    plugin = SinkPlugin(SinkConfig, never, state=lambda _: StateTopics("a broker", never))
+    async with scripted_hub() as hub:
+        whole = bridge(hub, kafka=plugin)
+        whole._settings = whole._states._settings = whole._settings.model_copy(
+            update={"journal": core.Journal(path=tmp_path / "j.db")}
+        )
+        async with whole._journal() as journal, whole._states.jobs(journal):
+            whole._watch(journal, [])
+            before = whole._workers.dead
+            assert whole._states._store is not None
+
+            whole._states._store._worker = threading.Thread()  # as one that has ended
+
+            assert (before, whole._workers.dead) == ([], ["thread state"])
 
 
 async def test_the_ledger_is_checked_once_more_at_the_stop(
