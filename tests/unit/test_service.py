@@ -90,7 +90,7 @@ class Taker:
         return [None] * len(batch)
 
 
-async def test_names_that_are_not_resolved_leave_threads_for_files_and_for_the_stop(
+async def test_names_that_are_not_resolved_leave_threads_for_files(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A silent name server keeps a thread for each attempt; sinks that are connected look at their files meanwhile."""
