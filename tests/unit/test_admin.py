@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
+from bridge import health
 from bridge.admin import Check, admin
 from bridge.errors import ConfigError
 from bridge.health import Heartbeat
@@ -68,6 +70,22 @@ async def test_the_heartbeat_measures_how_late_the_loop_is() -> None:
     assert calm < 0.3
     assert heartbeat.alive
     assert block is not None
+
+
+def test_a_loop_that_has_not_run_for_ten_seconds_is_dead_and_one_that_is_late_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A restart costs a blind window, so it is for what does not heal by itself."""
+    now = 100.0
+    monkeypatch.setattr(health, "time", SimpleNamespace(monotonic=lambda: now))
+    heartbeat = Heartbeat()
+
+    now += 9.9
+    late = heartbeat.alive
+    now += 0.2
+
+    assert late
+    assert not heartbeat.alive
 
 
 def _block(seconds: float) -> None:
