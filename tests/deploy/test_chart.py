@@ -150,6 +150,11 @@ def test_a_changed_setting_restarts_the_pod(helm: str) -> None:
     assert before["checksum/config"] != after["checksum/config"]
 
 
+def test_a_pod_that_never_gets_ready_is_not_waited_for(helm: str) -> None:
+    """With the default, OrderedReady, no upgrade and no rollback would reach it (seen on a node)."""
+    assert one(rendered(helm, DEFAULT), "StatefulSet")["spec"]["podManagementPolicy"] == "Parallel"
+
+
 def test_a_setting_that_is_hot_leaves_the_pod_alone(helm: str) -> None:
     """What the bridge takes up while it runs is a file, nothing else of it is anywhere, and the pod stays the same."""
     settings = [each.name for prefix, model in models() for each in variables(model, prefix) if each.hot]

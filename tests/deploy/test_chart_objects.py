@@ -108,12 +108,16 @@ def test_a_network_policy_lets_helm_test_in(helm: str) -> None:
 
 def test_a_disruption_budget_keeps_no_node_from_being_drained(helm: str) -> None:
     spec = one(rendered(helm, OPERATIONS), "PodDisruptionBudget")["spec"]
-    least = one(rendered(helm, OPERATIONS, "podDisruptionBudget.minAvailable=1"), "PodDisruptionBudget")["spec"]
+    least, none = (
+        one(rendered(helm, OPERATIONS, f"podDisruptionBudget.minAvailable={number}"), "PodDisruptionBudget")["spec"]
+        for number in (1, 0)
+    )
 
     assert spec["maxUnavailable"] == 1
     assert "minAvailable" not in spec
     assert spec["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
     assert (least["minAvailable"], "maxUnavailable" in least) == (1, False)
+    assert (none["minAvailable"], "maxUnavailable" in none) == (0, False)
 
 
 def test_terms_about_pods_are_about_this_release_unless_they_say_otherwise(helm: str) -> None:
