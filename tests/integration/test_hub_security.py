@@ -10,6 +10,7 @@ import pytest
 
 from tests.brokers import Hub
 from tests.brokers.certificates import Authority, server_context
+from tests.brokers.kafka import WIRED_HOST
 from tests.chaos.bridge_process import BridgeProcess
 from tests.chaos.proxy import ConnectProxy
 from tests.chaos.secured_wire import SecuredWire
@@ -38,7 +39,7 @@ class Place:
 
     @property
     def wire_host(self) -> str:
-        return SecuredWire.host
+        return WIRED_HOST
 
     def trust(self, authority: Authority) -> None:
         shutil.copy(authority.ca_file, self.ca_file)
