@@ -90,7 +90,10 @@ class Reload:
         self._catalogue.reloads.labels(decision.result).inc()
 
     def _decide(self) -> Decision:
-        read = self._sources.read()
+        try:
+            read = self._sources.read()
+        except OSError as error:  # of a disk that a check looks at, such as the journal's
+            raise ConfigError([f"what the settings name cannot be looked at: {error}"]) from error
         log.redact_for("settings", read.secrets())
         return decided(self._effective.configuration, read)
 

@@ -5,13 +5,14 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from bridge import reload
 from bridge.metrics import Catalogue
 from bridge.reload import Reload, Sources
-from bridge.settings import Settings
+from bridge.settings import Settings, check
 from bridge.settings.effective import Effective
 from bridge.settings.file import Folder
 from bridge.settings.loading import Configuration, load
@@ -160,6 +161,22 @@ async def test_a_change_that_is_going_on_is_waited_for(bridge: Running, monkeypa
         await asyncio.wait_for(gone_on.wait(), 5)
 
     assert bridge.reads == reads
+
+
+async def test_a_disk_that_cannot_be_looked_at_changes_nothing(
+    bridge: Running, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start would end with it; a bridge that runs does not."""
+
+    def fail(_: Path) -> NoReturn:
+        raise OSError(5, "Input/output error")
+
+    async with bridge.running():
+        monkeypatch.setattr(check.shutil, "disk_usage", fail)
+        await bridge.hang_up()
+
+        assert bridge.results() == {"rejected": 1}
+    assert "cannot be looked at: [Errno 5] Input/output error" in caplog.text
 
 
 async def test_a_wrong_file_changes_nothing_and_is_told_in_one_line(
