@@ -27,15 +27,14 @@ class Project:
         command = ("docker", "compose", "--env-file", "/dev/null", "--project-name", self.name)
         return output(*command, *words, env=self.env, seconds=seconds)
 
-    def up(self, profiles: Sequence[str], *files: str, without: Iterable[str] = ()) -> None:
+    def up(self, profiles: Sequence[str], without: Iterable[str] = ()) -> None:
         """Start every service of some profiles, but for some, and wait until all are healthy."""
         services = [
             name
             for name, service in compose_file()["services"].items()
             if set(profiles) & set(service["profiles"]) and name not in set(without)
         ]
-        words = [word for file in files for word in ("--file", file)]
-        words += [word for profile in profiles for word in ("--profile", profile)]
+        words = [word for profile in profiles for word in ("--profile", profile)]
         self(*words, "up", "--detach", "--wait", "--no-build", *services, seconds=180)
 
     def get(self, port: str, path: str) -> str:
