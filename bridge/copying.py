@@ -7,23 +7,58 @@ remembers that it was copied; after a kill a copy may come twice. Used by `bridg
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
 
 import msgspec
 
 from bridge import __version__
 from bridge.deadline import Deadline
+from bridge.errors import Unavailable
 from bridge.journal import Edits, Journal, Letter
-from bridge.link import Link
+from bridge.link import UNCOUNTED, Link, Times
 from bridge.message import Message, rfc3339
+from bridge.pipeline import keep
 from bridge.policy import judge
-from bridge.ports import DLQ_FLAGS, Outcome, Sink
+from bridge.ports import DLQ_FLAGS, Outcome, Sink, SinkPlugin
+from bridge.renewal import Renewal
+from bridge.settings import SinkConfig
 
-__all__ = ["Copying"]
+__all__ = ["Copying", "copies"]
 
 _log = logging.getLogger(__name__)
 _IDLE_SECONDS = 2.0
 _PAGE_LETTERS = 50
 _LONGEST_HEADER = 1_000
+
+
+def copies(
+    sinks: Mapping[str, tuple[SinkPlugin[Any], SinkConfig]],
+    secret_files: Mapping[str, Path],
+    journal: Journal,
+    times: Times,
+    answer_seconds: float,
+) -> Iterator[tuple[str, Coroutine[Any, Any, NoReturn]]]:
+    """Give what copies the dead letters of each sink that says where to, by name; to be run as long as the bridge."""
+    for name, (plugin, config) in sinks.items():
+        if plugin.copies is not None and plugin.copies(config) is not None:
+            link = Link(f"copies of dead letters of sink {name}", times, UNCOUNTED)
+            renewal = Renewal(name, config, secret_files)
+            copying = Copying(name, journal, link, answer_seconds)
+            connect = partial(renewal.connect, partial(_connect, plugin))
+            yield f"copies {name}", keep(link, connect, copying.run, renewal.changed)
+
+
+@asynccontextmanager
+async def _connect(plugin: SinkPlugin[Any], config: SinkConfig) -> AsyncIterator[Sink]:
+    connect = None if plugin.copies is None else plugin.copies(config)
+    if connect is None:  # what its files hold does not make it so
+        raise Unavailable("there is nowhere to copy dead letters to", reason="unexpected")
+    async with connect() as sink:
+        yield sink
 
 
 class Copying:

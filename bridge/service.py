@@ -16,17 +16,17 @@ from bridge import clock
 from bridge.admin import admin
 from bridge.audit import Audit
 from bridge.blind import CORRUPTION, JOURNAL_LOST, Sight, Window, corruption
-from bridge.copying import Copying
+from bridge.copying import copies
 from bridge.document_routes import document_routes
 from bridge.door import Door
 from bridge.draining import drain
-from bridge.errors import Rejected, Unavailable
+from bridge.errors import Rejected
 from bridge.gauges import sink_gauges, source_gauges
 from bridge.health import Heartbeat, Workers
 from bridge.intake import Intake
 from bridge.journal import Journal, Limits, Lost, capacity, open_journal, within_volume
 from bridge.letter_routes import expire, letter_routes
-from bridge.link import UNCOUNTED, Link, Times
+from bridge.link import Link, Times
 from bridge.message import Message
 from bridge.metrics import Catalogue
 from bridge.notices import Notices
@@ -37,7 +37,7 @@ from bridge.portos.feed import feed, hub_times
 from bridge.portos.gaps import change_of
 from bridge.portos.memory import VersionMemory
 from bridge.portos.minimisation import minimisation, scope
-from bridge.ports import Connect, Sink, SinkPlugin
+from bridge.ports import SinkPlugin
 from bridge.presence import Presence
 from bridge.reload import Reload, Sources
 from bridge.renewal import Renewal
@@ -98,13 +98,12 @@ class _Bridge:
         self._memory = VersionMemory(settings.version.mode, settings.site, settings.journal.dedupe_seconds)
         self._catalogue.gaps_open.set_function(lambda: self._memory.open_gaps)
         self._catalogue.loop_lag.set_function(lambda: self._heartbeat.worst_lag_seconds)
+        self._times = _delivery_times(settings)
         self._source_link = Link("hub", hub_times(settings), source_gauges(self._catalogue))
         self._sink_links = {
-            name: Link(f"sink {name}", _delivery_times(settings), sink_gauges(self._catalogue, name))
-            for name in configuration.sinks
+            name: Link(f"sink {name}", self._times, sink_gauges(self._catalogue, name)) for name in configuration.sinks
         }
-        times = _delivery_times(settings)
-        self._states = States(settings, self._sinks, configuration.secret_files, times, change_of)
+        self._states = States(settings, self._sinks, configuration.secret_files, self._times, change_of)
 
     async def run(self, stop: asyncio.Event, sources: Sources | None = None) -> None:
         admin_port = self._settings.admin
@@ -180,8 +179,8 @@ class _Bridge:
         yield "dead letters", expire(journal, self._settings.dlq.keep_seconds)
         for name, presence in presences.items():
             yield f"sink {name}", self._deliver(name, journal, presence)
-        for name, renewal, connect in self._copies():
-            yield f"copies {name}", self._copy(name, renewal, connect, journal)
+        seconds = self._settings.delivery.answer_seconds
+        yield from copies(self._sinks, self._configuration.secret_files, journal, self._times, seconds)
 
     @asynccontextmanager
     async def _journal(self) -> AsyncIterator[Journal]:
@@ -255,31 +254,10 @@ class _Bridge:
         connect = partial(renewal.connect, partial(presence.connect, plugin.connect))
         await keep(link, connect, delivery.run, renewal.changed)
 
-    async def _copy(self, name: str, renewal: Renewal, connect: Connect[Sink], journal: Journal) -> None:
-        link = Link(f"copies of dead letters of sink {name}", _delivery_times(self._settings), UNCOUNTED)
-        copying = Copying(name, journal, link, self._settings.delivery.answer_seconds)
-        await keep(link, connect, copying.run, renewal.changed)
-
-    def _copies(self) -> Iterator[tuple[str, Renewal, Connect[Sink]]]:
-        """Give the sinks whose dead letters are copied, and how to connect to where."""
-        for name, (plugin, config) in self._sinks.items():
-            if plugin.copies is not None and plugin.copies(config) is not None:
-                renewal = Renewal(name, config, self._configuration.secret_files)
-                yield name, renewal, partial(renewal.connect, partial(_connect_copies, plugin))
-
     async def _drain(self, journal: Journal) -> None:
         """Let all readers go on for a while with what is stored."""
         links = self._sink_links | dict.fromkeys(self._states.readers, self._states.feeder)
         await drain(journal, links, self._settings.stop.drain_seconds)
-
-
-@asynccontextmanager
-async def _connect_copies(plugin: SinkPlugin[Any], config: SinkConfig) -> AsyncIterator[Sink]:
-    connect = None if plugin.copies is None else plugin.copies(config)
-    if connect is None:  # what its files hold does not make it so
-        raise Unavailable("there is nowhere to copy dead letters to", reason="unexpected")
-    async with connect() as sink:
-        yield sink
 
 
 def _target(plugin: SinkPlugin[Any], config: SinkConfig, message: Message) -> str | None:
