@@ -32,17 +32,19 @@ def vitals(pid: int, at: float, tasks: int) -> Vitals:
 
 
 def growth(looks: Sequence[Vitals], most_bytes: int) -> tuple[str, list[str]]:
-    """Tell how it went, and what has grown from the second quarter of the looks to the last one.
+    """Tell how it went, and what has grown up to the last quarter of the looks.
 
-    The first quarter is for warming up. A count has grown where even its least is more than its most was; of the
-    memory the medians are compared, and may differ by `most_bytes`.
+    The first quarter is for warming up. A count has grown where even its least is more than its most was ever before,
+    since it comes and goes with what happens to be connected; of the memory the medians of the second quarter and of
+    the last one are compared, and may differ by `most_bytes`.
     """
     quarter = len(looks) // 4
     assert quarter, f"{len(looks)} looks are too few"
     early, late = looks[quarter : 2 * quarter], looks[-quarter:]
     found = []
     for name in _COUNTS:
-        most, least = max(getattr(one, name) for one in early), min(getattr(one, name) for one in late)
+        most = max(getattr(one, name) for one in looks[quarter:-quarter])
+        least = min(getattr(one, name) for one in late)
         if least > most:
             found.append(f"{name} have grown from {most} to {least}")
     before, after = (median(one.rss_bytes for one in part) for part in (early, late))
