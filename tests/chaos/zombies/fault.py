@@ -96,11 +96,7 @@ def _own_hub(**options: object) -> Iterator[Hub]:
 @contextmanager
 def _wired(hub: Hub, number: int) -> Iterator[Wire]:
     """Put a wire before the hub, on a loopback address of its own."""
-
-    class Numbered(Wire):
-        host = f"127.0.0.{number}"
-
-    with Numbered(hub.port) as wire:
+    with Wire(hub.port, f"127.0.0.{number}") as wire:
         yield wire
 
 
