@@ -34,7 +34,6 @@ class _Pile:
     the start.
     """
 
-    events: int = 0
     data_bytes: int = 0
     shed: int = 0
     expired: int = 0
@@ -44,9 +43,13 @@ class _Pile:
     marked: set[int] = field(default_factory=set)
     reasons: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def events(self) -> int:
+        """How many letters there are."""
+        return self.reasons.total()
+
     def count(self, reason: str, events: int) -> None:
         """Count letters more, or less, that are there for a reason."""
-        self.events += events
         self.reasons[known(reason, LETTER_REASONS)] += events
 
     def know(self, resource: str, resource_id: str, version: int, seq: int) -> None:

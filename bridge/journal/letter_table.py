@@ -6,7 +6,7 @@ Used by `bridge.journal.store`, whose connection it is given, and for what is wr
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from bridge.journal.chunk import decode
@@ -63,10 +63,14 @@ class Kept:
     `reasons` are as they are on the disk, and how many letters have each.
     """
 
-    events: int
     data_bytes: int
-    marked: Sequence[int] = ()
-    reasons: Mapping[str, int] = field(default_factory=dict)
+    marked: Sequence[int]
+    reasons: Mapping[str, int]
+
+    @property
+    def events(self) -> int:
+        """How many there are."""
+        return sum(self.reasons.values())
 
 
 MOST_KEYS = 20_000
@@ -153,7 +157,7 @@ def kept(db: sqlite3.Connection) -> dict[str, Kept]:
     ):
         sizes[sink] += int(size)
         reasons[sink][reason] = reasons[sink].get(reason, 0) + count
-    return {sink: Kept(sum(reasons[sink].values()), size, marked[sink], reasons[sink]) for sink, size in sizes.items()}
+    return {sink: Kept(size, marked[sink], reasons[sink]) for sink, size in sizes.items()}
 
 
 def keys(db: sqlite3.Connection) -> list[Key]:
