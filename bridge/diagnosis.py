@@ -11,6 +11,7 @@ from typing import Literal
 from bridge.journal.room import Room
 from bridge.labels import JOURNAL, SOURCE
 from bridge.link import Link
+from bridge.policy import YOUNG_OUTAGE_SECONDS
 from bridge.scrape import LagReading
 
 __all__ = ["Level", "Problem", "View", "diagnosis", "headline", "level"]
@@ -18,7 +19,6 @@ __all__ = ["Level", "Problem", "View", "diagnosis", "headline", "level"]
 Level = Literal["ok", "warning", "critical"]
 """As severities of alerts: `warning` heals, or can wait; with `critical` somebody has to act now."""
 
-_YOUNG_OUTAGE_SECONDS = 30.0  # as of `bridge.policy`: whoever restarts a peer finds it connected again by then
 _LATE_SECONDS = 10.0  # a broker that died is believed to be there for as long as its answers are waited for
 _VERY_LATE_SECONDS = 300.0  # as the alert on `sink_lag_seconds`
 
@@ -175,7 +175,7 @@ def _sink_lost(part: str, link: Link, waits: str = _WAITS) -> Problem:
 def _lost(part: str, link: Link, text: str, advice: str) -> Problem:
     if link.held:
         advice = f"{advice} {_AGAIN}"
-    elif link.outage_seconds < _YOUNG_OUTAGE_SECONDS:
+    elif link.outage_seconds < YOUNG_OUTAGE_SECONDS:
         return Problem("warning", part, text, f"Nothing yet. {_AGAIN}", link.since, link.last_error)
     return Problem("critical", part, text, advice, link.since, link.last_error)
 

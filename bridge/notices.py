@@ -16,11 +16,12 @@ from bridge import __version__
 from bridge.labels import JOURNAL, SOURCE
 from bridge.message import rfc3339
 from bridge.metrics import Catalogue
+from bridge.notation import lag_reading
 from bridge.payload import Health, HubHealth, Info, SinkHealth, State, Subscriptions
 from bridge.ports import Notice
 from bridge.presence import Report
 from bridge.settings.effective import Effective
-from bridge.status import Status, lag_reading
+from bridge.status import Status
 
 __all__ = ["Notices"]
 

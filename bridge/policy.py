@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from bridge.errors import Rejected, Unavailable
 from bridge.ports import Outcome, Shed
 
-__all__ = ["Pauses", "Verdict", "judge", "pause"]
+__all__ = ["YOUNG_OUTAGE_SECONDS", "Pauses", "Verdict", "judge", "pause"]
 
-_YOUNG_OUTAGE_SECONDS = 30
+YOUNG_OUTAGE_SECONDS = 30
+"""Whoever restarts a peer finds it connected again by then: pauses are short, and nobody is called."""
 _LONGEST_PAUSE_OF_A_YOUNG_OUTAGE_SECONDS = 2
 
 
@@ -72,7 +73,7 @@ def pause(error: Unavailable, failures: int, outage_seconds: float, dice: float,
     """
     if error.at_once:
         return 0.0
-    young = outage_seconds < _YOUNG_OUTAGE_SECONDS
+    young = outage_seconds < YOUNG_OUTAGE_SECONDS
     longest = min(pauses.longest_seconds, _LONGEST_PAUSE_OF_A_YOUNG_OUTAGE_SECONDS) if young else pauses.longest_seconds
     if error.hold:
         return pauses.hold_seconds * (0.75 + dice / 4)

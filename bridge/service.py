@@ -29,6 +29,7 @@ from bridge.letter_routes import expire, letter_routes
 from bridge.link import Link, Times
 from bridge.message import Message
 from bridge.metrics import Catalogue
+from bridge.notation import lag_reading
 from bridge.notices import Notices
 from bridge.page import page_routes
 from bridge.pipeline import Delivery, keep
@@ -49,7 +50,7 @@ from bridge.settings.loading import Configuration
 from bridge.settings.privacy import EVERYTHING
 from bridge.source import SourceActivity
 from bridge.state import States
-from bridge.status import Status, journal_numbers, lag_reading
+from bridge.status import Status, journal_numbers
 from bridge.stopping import hangups, stop_signal
 
 __all__ = ["run"]

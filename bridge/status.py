@@ -35,7 +35,7 @@ from bridge.settings.effective import Effective
 from bridge.source import SourceActivity
 from bridge.state import States
 
-__all__ = ["Status", "journal_numbers", "lag_reading"]
+__all__ = ["Status", "journal_numbers"]
 
 _STALLED_SECONDS = 10.0  # as long as the event loop may stand still
 
@@ -136,7 +136,7 @@ class Status:
             {name: lag_reading(journal, name) for name in self.sinks},
             journal.room,
             failure="" if journal.failure is None else str(journal.failure),
-            stalled=journal.busy_seconds >= _STALLED_SECONDS,
+            stalled=_stalled(journal),
             corrupt_rows=journal.corrupt_rows,
             letters={name: journal.letters.reasons(name) for name in self._holders},
             open_gaps=open_gaps,
@@ -163,7 +163,7 @@ def _journal(journal: Journal) -> tuple[bool, str]:
     """Say whether it takes events, and what that means."""
     if journal.failure is not None:
         return False, str(journal.failure)
-    if journal.busy_seconds >= _STALLED_SECONDS:
+    if _stalled(journal):
         text = (
             "the disk has not answered for {:.0f} s: what the hub sends waits in memory, and is lost when that is full"
         )
@@ -174,6 +174,10 @@ def _journal(journal: Journal) -> tuple[bool, str]:
     if journal.room.full:
         return False, f"full, {used}: what the hub sends is lost, and told as a gap, until the sinks have caught up"
     return True, f"writable, {used}"
+
+
+def _stalled(journal: Journal) -> bool:
+    return journal.busy_seconds >= _STALLED_SECONDS
 
 
 def _hub_text(hub: Link) -> str:

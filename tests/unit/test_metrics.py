@@ -10,8 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.distribution import Distribution
 from bridge.journal import Journal, Limits, open_journal
+from bridge.notation import lag_reading
 from bridge.sieve import Jump, Sifted
-from bridge.status import journal_numbers, lag_reading
+from bridge.status import journal_numbers
 from tests.reference import metrics as page
 from tests.reference.metrics import catalogue
 from tests.unit.journal.conftest import messages
