@@ -6,11 +6,13 @@ Indentation is the shutdown order: leaving a block is the step. Called by the co
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
+
+from aiohttp import web
 
 from bridge import clock
 from bridge.admin import admin
@@ -108,25 +110,10 @@ class _Bridge:
 
     async def run(self, stop: asyncio.Event, sources: Sources | None = None) -> None:
         admin_port = self._settings.admin
-        door = Door(admin_port.token)
         async with self._journal() as journal, self._states.jobs(journal) as state_jobs:
             audit = Audit(journal, self._catalogue)
             sight = _sight(journal)
-            status = Status(
-                self._settings,
-                self._started_at,
-                stop.is_set,
-                self._heartbeat,
-                self._activity,
-                self._source_link,
-                self._sink_links,
-                journal,
-                self._states,
-                self._effective,
-                self._workers,
-                sight,
-                lambda: ((self._catalogue.resource(name), at) for name, at in self._memory.told_gaps()),
-            )
+            status = self._status(journal, sight, stop)
             notices = Notices(self._effective, status, self._catalogue, lambda: self._memory.open_gaps)
             async with (
                 admin(
@@ -136,12 +123,7 @@ class _Bridge:
                     status.alive,
                     status.ready,
                     status.whole,
-                    [
-                        *letter_routes(journal, self._catalogue, door),
-                        *row_routes(journal.inspection, str(self._settings.journal.path), door),
-                        *document_routes(self._configuration),
-                        *page_routes(),
-                    ],
+                    self._routes(journal),
                 ),
                 asyncio.TaskGroup() as group,
             ):
@@ -159,6 +141,33 @@ class _Bridge:
                 for task in eternal:
                     task.cancel()
         _log.info("stopped in order")
+
+    def _status(self, journal: Journal, sight: Sight, stop: asyncio.Event) -> Status:
+        return Status(
+            self._settings,
+            self._started_at,
+            stop.is_set,
+            self._heartbeat,
+            self._activity,
+            self._source_link,
+            self._sink_links,
+            journal,
+            self._states,
+            self._effective,
+            self._workers,
+            sight,
+            lambda: ((self._catalogue.resource(name), at) for name, at in self._memory.told_gaps()),
+        )
+
+    def _routes(self, journal: Journal) -> Sequence[web.RouteDef]:
+        """Give what the admin port serves beside probes, metrics and status."""
+        door = Door(self._settings.admin.token)
+        return [
+            *letter_routes(journal, self._catalogue, door),
+            *row_routes(journal.inspection, str(self._settings.journal.path), door),
+            *document_routes(self._configuration),
+            *page_routes(),
+        ]
 
     def _watch(self, journal: Journal, eternal: Iterable["asyncio.Task[object]"]) -> None:
         """Have `/livez` fail where one of these ends before the bridge does."""
