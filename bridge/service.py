@@ -25,6 +25,7 @@ from bridge.draining import drain
 from bridge.errors import Rejected
 from bridge.gauges import sink_gauges, source_gauges
 from bridge.health import Heartbeat, Workers
+from bridge.heap import keep_trimmed
 from bridge.intake import Intake
 from bridge.journal import Journal, Limits, Lost, capacity, open_journal, within_volume
 from bridge.letter_routes import expire, letter_routes
@@ -186,6 +187,7 @@ class _Bridge:
         yield "journal watch", journal.failed()
         yield "journal shrinking", journal.shrink()
         yield "audit", audit.run()
+        yield "heap trimming", keep_trimmed()
         yield "dead letters", expire(journal, self._settings.dlq.keep_seconds)
         for name, presence in presences.items():
             yield f"sink {name}", self._deliver(name, journal, presence)

@@ -280,7 +280,16 @@ async def test_a_lost_event_is_told_with_site_and_resources_and_counted(tmp_path
 @pytest.mark.parametrize(
     "name",
     [
-        *("heartbeat", "clock watch", "journal watch", "journal shrinking", "audit", "dead letters", "settings"),
+        *(
+            "heartbeat",
+            "clock watch",
+            "journal watch",
+            "journal shrinking",
+            "audit",
+            "heap trimming",
+            "dead letters",
+            "settings",
+        ),
         *("sink other", "state store", "states other", "hub"),
     ],
 )
