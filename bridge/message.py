@@ -31,11 +31,12 @@ __all__ = [
     "attributes",
     "event_id",
     "example",
-    "ordinary_attributes",
+    "is_ordinary",
     "own_attributes",
     "percent_encoded",
     "rfc3339",
     "shared_attributes",
+    "short_subject",
     "structured",
 ]
 
@@ -147,22 +148,30 @@ def own_attributes(message: Message) -> list[tuple[str, str]]:
     return pairs
 
 
-def ordinary_attributes(message: Message) -> tuple[str, str, str, str, str, str] | None:
-    """Give the same of an ordinary change of a resource, so that a sink can write them in one go; None of any other.
+def is_ordinary(message: Message) -> bool:
+    """Say whether a message is an ordinary change of a resource, so that a sink can write `own_attributes` in one go.
 
-    The six are `id`, `recordedtime`, `time`, `subject`, `resourceid` and `resourceversion`; all are ASCII, the id has
-    36 characters, the times have 24, and the rest at most 63.
+    Those are `id`, `recordedtime`, `time`, `subject`, `resourceid` and `resourceversion` then, all ASCII; the id has 36
+    characters, the times have 24. Whether the rest is short says `short_subject`.
     """
-    resource, resource_id, version = message.resource, message.resource_id, message.version
-    created_at = message.created_at
-    if resource is None or resource_id is None or version is None or created_at is None:
+    return (
+        message.version is not None
+        and message.created_at is not None
+        and message.expires_at is None
+        and not message.flags
+        and len(message.id) == _ID_CHARACTERS
+    )
+
+
+def short_subject(resource: str | None, resource_id: str | None) -> str | None:
+    """Give the `subject` of a resource, where neither it nor its `resourceid` has more than 63 characters, all ASCII.
+
+    None of any other.
+    """
+    if resource is None or resource_id is None or not resource_id.isascii() or not resource_id.isprintable():
         return None
     subject = f"{percent_encoded(resource)}/{percent_encoded(resource_id)}"
-    if len(subject) > _SHORT_CHARACTERS or len(resource_id) > _SHORT_CHARACTERS or len(message.id) != _ID_CHARACTERS:
-        return None
-    if message.flags or message.expires_at is not None or not resource_id.isascii() or not resource_id.isprintable():
-        return None
-    return message.id, rfc3339(message.received_at), rfc3339(created_at), subject, resource_id, str(version)
+    return subject if max(len(subject), len(resource_id)) <= _SHORT_CHARACTERS else None
 
 
 STRUCTURED_CONTENT_TYPE = "application/cloudevents+json"

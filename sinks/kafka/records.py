@@ -17,9 +17,11 @@ from bridge.message import (
     STRUCTURED_CONTENT_TYPE,
     TOLD,
     Message,
-    ordinary_attributes,
+    is_ordinary,
     own_attributes,
+    rfc3339,
     shared_attributes,
+    short_subject,
     structured,
 )
 from bridge.ports import DLQ_FLAGS
@@ -38,6 +40,8 @@ __all__ = [
 _TOPICS = {LICENCE_ACTIVATED: LICENCE_TOPIC, **dict.fromkeys(TOLD, GAPS_TOPIC)}
 _LENGTHS = tuple(chr(2 * length) for length in range(64))  # of short values; longer ones take two bytes
 _CONTENT_TYPE = ("content-type", "application/json")
+_OWN_HEADERS = 6
+"""How many an ordinary change has of its own."""
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -88,21 +92,41 @@ def letter_record(message: Message, topic: str, layout: Layout) -> Record:
 
 
 def _ordinary_headers(message: Message, site: str) -> bytes | None:
-    """Write the headers of an ordinary change in one go; None where `_any_headers` has to, in three times the time.
+    """Write the headers of an ordinary change in one go; None where `_any_headers` has to, in four times the time.
 
     Lengths below 64 are one byte below 0x80, which is the same as text: so the whole is one string of ASCII.
     """
-    found = ordinary_attributes(message)
-    if found is None:
+    if not is_ordinary(message) or (about := _about(message.resource, message.resource_id)) is None:
         return None
-    identity, recorded, created, subject, resource_id, version = found
-    count, shared = _shared_headers(site, message.event, message.resource, message.action)
+    version = str(message.version)
     own = (
-        f"\x0ace_id\x48{identity}\x1ece_recordedtime\x30{recorded}\x0ece_time\x30{created}"
-        f"\x14ce_subject{_LENGTHS[len(subject)]}{subject}\x1ace_resourceid{_LENGTHS[len(resource_id)]}{resource_id}"
+        f"\x0ace_id\x48{message.id}{_times(message.received_at, message.created_at or 0.0)}{about}"
         f"\x24ce_resourceversion{_LENGTHS[len(version)]}{version}"
     )
-    return varint(count + len(found)) + shared + own.encode("ascii")
+    return _ordinary_head(site, message.event, message.resource, message.action) + own.encode("ascii")
+
+
+@lru_cache(maxsize=1024)
+def _ordinary_head(site: str, event: str, resource: str | None, action: str | None) -> bytes:
+    """Give the number of the headers of an ordinary change, and those that all of its kind share."""
+    count, shared = _shared_headers(site, event, resource, action)
+    return varint(count + _OWN_HEADERS) + shared
+
+
+@lru_cache(maxsize=1024)
+def _times(received_at: float, created_at: float) -> str:
+    """Write the headers of the two times, which many messages of a burst have in common."""
+    return f"\x1ece_recordedtime\x30{rfc3339(received_at)}\x0ece_time\x30{rfc3339(created_at)}"
+
+
+@lru_cache(maxsize=8192)
+def _about(resource: str | None, resource_id: str | None) -> str | None:
+    """Write the headers that tell which resource it is, where these are short."""
+    subject = short_subject(resource, resource_id)
+    if subject is None or resource_id is None:
+        return None
+    of_id = f"\x1ace_resourceid{_LENGTHS[len(resource_id)]}{resource_id}"
+    return f"\x14ce_subject{_LENGTHS[len(subject)]}{subject}{of_id}"
 
 
 def _any_headers(message: Message, site: str, further: Sequence[tuple[str, str]] = ()) -> bytes:

@@ -14,9 +14,11 @@ from bridge.errors import Rejected
 from bridge.message import (
     STRUCTURED_CONTENT_TYPE,
     Message,
-    ordinary_attributes,
+    is_ordinary,
     own_attributes,
+    rfc3339,
     shared_attributes,
+    short_subject,
     structured,
 )
 from bridge.ports import Shed
@@ -131,15 +133,29 @@ def expiry_seconds(expires_at: float, now: float) -> int:
 
 def _ordinary_properties(message: Message) -> bytes | None:
     """Write the properties of an ordinary change in one go; None where `_user_properties` has to."""
-    found = ordinary_attributes(message)
-    if found is None:
+    if not is_ordinary(message) or (about := _about(message.resource, message.resource_id)) is None:
         return None
-    identity, recorded, created, subject, resource_id, version = found
+    version = str(message.version)
     return (
-        f"&\0\x02id\0\x24{identity}&\0\x0crecordedtime\0\x18{recorded}&\0\x04time\0\x18{created}"
-        f"&\0\x07subject\0{_SHORT[len(subject)]}{subject}&\0\x0aresourceid\0{_SHORT[len(resource_id)]}{resource_id}"
+        f"&\0\x02id\0\x24{message.id}{_times(message.received_at, message.created_at or 0.0)}{about}"
         f"&\0\x0fresourceversion\0{_SHORT[len(version)]}{version}"
     ).encode("ascii")
+
+
+@lru_cache(maxsize=1024)
+def _times(received_at: float, created_at: float) -> str:
+    """Write the properties of the two times, which many messages of a burst have in common."""
+    return f"&\0\x0crecordedtime\0\x18{rfc3339(received_at)}&\0\x04time\0\x18{rfc3339(created_at)}"
+
+
+@lru_cache(maxsize=8192)
+def _about(resource: str | None, resource_id: str | None) -> str | None:
+    """Write the properties that tell which resource it is, where these are short."""
+    subject = short_subject(resource, resource_id)
+    if subject is None or resource_id is None:
+        return None
+    of_id = f"&\0\x0aresourceid\0{_SHORT[len(resource_id)]}{resource_id}"
+    return f"&\0\x07subject\0{_SHORT[len(subject)]}{subject}{of_id}"
 
 
 @lru_cache(maxsize=1024)

@@ -12,7 +12,7 @@ from bridge.message import (
     Message,
     attributes,
     event_id,
-    ordinary_attributes,
+    is_ordinary,
     percent_encoded,
     rfc3339,
 )
@@ -118,8 +118,8 @@ def test_flags_are_attributes() -> None:
     flagged = message(flags=(("gapfrom", "3"),))
 
     assert dict(attributes(flagged, "shop-1")) == {**dict(attributes(message(), "shop-1")), "gapfrom": "3"}
-    assert ordinary_attributes(message()) is not None
-    assert ordinary_attributes(flagged) is None
+    assert is_ordinary(message())
+    assert not is_ordinary(flagged)
 
 
 def test_an_attribute_that_is_not_set_is_absent() -> None:
