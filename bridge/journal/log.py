@@ -190,7 +190,8 @@ class Journal:
         while True:
             self._recorder.check()
             # The send gate: no more is given out than a crash may repeat, a window and what is not yet recorded.
-            room = reader.durable + limit + self.limits.cursor_every_events - reader.cursor
+            reader.unrecorded = self.limits.cursor_every_events or limit
+            room = reader.durable + limit + reader.unrecorded - reader.cursor
             if room <= 0:
                 await self._recorder.moved_on(reader)
                 continue

@@ -56,14 +56,15 @@ class Ahead:
 class Reader:
     """See the module; `body_bytes` is what is unsettled, `oldest_at` when the first of it was received, if known.
 
-    `asked` is the last cursor that is on its way to the disk. `settled_at` is when the message at the cursor was
-    received. `skipped` are, for each run of lost rows in front of the cursor, its last number and how many of its rows
-    no message stands for.
+    `asked` is the last cursor that is on its way to the disk, and `unrecorded` is how far it may be behind.
+    `settled_at` is when the message at the cursor was received. `skipped` are, for each run of lost rows in front
+    of the cursor, its last number and how many of its rows no message stands for.
     """
 
     cursor: int
     durable: int
     asked: int = 0
+    unrecorded: int = 1
     body_bytes: int = 0
     oldest_at: float | None = None
     settled_at: float | None = None

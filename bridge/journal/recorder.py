@@ -34,11 +34,14 @@ _FULL_FILE = (
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much the journal may hold and how far a cursor on disk may lag behind the one in memory."""
+    """How much the journal may hold and how far a cursor on disk may lag behind the one in memory.
+
+    `cursor_every_events` is None for as many events as the sink asks for at once.
+    """
 
     capacity_bytes: int
     memory_max_bytes: int
-    cursor_every_events: int
+    cursor_every_events: int | None
     cursor_every_seconds: float
     blocks_when_full: bool = False
 
@@ -101,7 +104,7 @@ class Recorder:
         reader = self._readers[sink]
         reader.cursor = seq
         self._moved[sink] = seq
-        if seq - reader.asked >= self._limits.cursor_every_events:
+        if seq - reader.asked >= reader.unrecorded:
             self.write(Change())
         elif self._flush is None:
             self._flush = asyncio.get_running_loop().call_later(self._limits.cursor_every_seconds, self._flush_now)

@@ -57,8 +57,9 @@ class Delivery(Part):
     """Upper bound of all pauses; 2 seconds while an outage is younger than 30 seconds."""
     hold_pause_seconds: Positive = 60
     """Pause between attempts while an operator must act: a missing right, a missing topic."""
-    cursor_every_events: int = Field(default=100, ge=1)
-    """At most this many confirmed events may be unrecorded on disk; as many more may be repeated after a crash."""
+    cursor_every_events: int | None = Field(default=None, ge=1)
+    """At most this many confirmed events may be unrecorded on disk; as many more may be repeated after a crash. Not
+    set, it is each sink's `WINDOW_EVENTS`."""
     cursor_every_seconds: Positive = 0.1
     """Confirmed events are recorded on disk at least this often."""
 

@@ -13,10 +13,10 @@ from itertools import accumulate, pairwise, product, takewhile
 from random import Random
 
 from tests.brokers import KafkaBroker, MqttBroker, start_hub
-from tests.chaos.faults import CURSOR_LAG, WINDOW
 from tests.chaos.trial import QUICK, Report, Trial, trial
 from tests.chaos.wire import Wire
 from tests.chaos.wires import Wires, quiet, wired
+from tests.chaos.world import CURSOR_LAG, WINDOW
 from tests.oracle.repeats import repeats_by_life
 from tests.support import wait_until
 

@@ -12,15 +12,13 @@ from itertools import pairwise
 from random import Random
 
 from tests.brokers import Change
-from tests.chaos.world import FIRST, SECOND, Load, World
+from tests.chaos.world import CURSOR_LAG, FIRST, SECOND, WINDOW, Load, World
 from tests.oracle import journal
 from tests.oracle.record import identities, identity_of_change
 from tests.support import wait_until
 
 __all__ = ["FAULTS", "Fault"]
 
-WINDOW = {"kafka": 200, "mqtt": 100}
-CURSOR_LAG = 100
 _CRASH = {sink: window + CURSOR_LAG for sink, window in WINDOW.items()}
 _NONE = dict.fromkeys(WINDOW, 0)
 _KILLS = 5

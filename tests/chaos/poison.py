@@ -15,8 +15,7 @@ from confluent_kafka.admin import (
 )
 
 from tests.brokers import Hub, KafkaBroker, MqttBroker, start_hub
-from tests.chaos.faults import WINDOW
-from tests.chaos.world import FIRST, World, opened
+from tests.chaos.world import FIRST, WINDOW, World, opened
 from tests.oracle.kafka import KafkaReader
 from tests.oracle.record import Identity, Received, created_at, identity_of, identity_of_change
 from tests.support import wait_until

@@ -21,11 +21,10 @@ from signal import SIGKILL
 
 from tests.brokers import KafkaBroker, MqttBroker, start_hub
 from tests.chaos.bridge_process import BridgeProcess
-from tests.chaos.faults import CURSOR_LAG, WINDOW
 from tests.chaos.trial import imbalances
 from tests.chaos.volume import Volume, volume
 from tests.chaos.wires import Wires, quiet, wired
-from tests.chaos.world import FIRST, World, opened
+from tests.chaos.world import CURSOR_LAG, FIRST, WINDOW, World, opened
 from tests.oracle import journal
 from tests.oracle.judge import judge_accepted
 from tests.oracle.record import Identity, identities, identity_of_change

@@ -13,10 +13,10 @@ from random import Random
 
 from tests.brokers import KafkaBroker, MqttBroker, start_hub
 from tests.chaos import outages
-from tests.chaos.faults import WINDOW
 from tests.chaos.trial import QUICK, Trial, imbalances, trial
 from tests.chaos.vitals import Vitals, growth, vitals
 from tests.chaos.wires import Wires, wired
+from tests.chaos.world import WINDOW
 from tests.oracle.tally import Tally
 from tests.support import wait_until
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 from tests.brokers import Hub, KafkaBroker, MqttBroker
-from tests.chaos.faults import CURSOR_LAG, WINDOW
 from tests.chaos.load import SteadyLoad, Trickle
 from tests.chaos.wire import Wire
-from tests.chaos.world import World, opened
+from tests.chaos.world import CURSOR_LAG, WINDOW, World, opened
 from tests.oracle import journal
 from tests.oracle.coverage import Coverage, judge_coverage
 from tests.oracle.judge import Judgement, judge_accepted

@@ -16,11 +16,14 @@ from tests.oracle.mqtt import MqttReader
 from tests.oracle.record import Identity, identities, identity_of_change
 from tests.support import wait_until
 
-__all__ = ["FIRST", "SECOND", "Load", "World", "opened"]
+__all__ = ["CURSOR_LAG", "FIRST", "SECOND", "WINDOW", "Load", "World", "opened"]
 
 FIRST = ("tickets", "orders", "stocks")
 SECOND = ("articles", "devices", "customers")
 """What the hub changes in its second life: it begins again with version 1, which must not look like a repeat."""
+WINDOW = {"kafka": 200, "mqtt": 100}
+CURSOR_LAG = 100
+"""Less than the bridge has unless told otherwise, so that a repeat too many shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,9 @@ def opened(
         "SINK__MQTT__URL": mqtt.url,
         "SINK__MQTT__BASE_TOPIC": name,
         "SINK__MQTT__CLIENT_ID": name,
+        "SINK__KAFKA__WINDOW_EVENTS": str(WINDOW["kafka"]),
+        "SINK__MQTT__WINDOW_EVENTS": str(WINDOW["mqtt"]),
+        "DELIVERY__CURSOR_EVERY_EVENTS": str(CURSOR_LAG),
     }
     bridge = BridgeProcess(folder, usual | dict(settings or {}), script)
     contents = [(settings or {}).get("EVENT__CONTENT", "notification")]

@@ -41,7 +41,7 @@ def opening(path: Path) -> Opening:
         *sinks: str,
         max_bytes: int = 64 * 2**20,
         memory_max_bytes: int = 2**20,
-        cursor_every_events: int = 100,
+        cursor_every_events: int | None = 100,
         cursor_every_seconds: float = 0.05,
         memory: Memory | None = None,
         on_lost: Callable[[Lost], None] = lambda _: None,
