@@ -52,6 +52,8 @@ __all__ = ["connect"]
 _METADATA_SECONDS = 5.0
 """How long brokers get to create a topic by themselves before it counts as missing."""
 _LARGEST_BATCH_RECORDS = 65_536
+_TURN_RECORDS = 250
+"""After so many records made, a few milliseconds' work, all else in the process has its turn."""
 
 for _number, _name in FURTHER_CODES.items():  # else the library gives them all as one error without a number
     _named = type(_name, (BrokerResponseError,), {"errno": _number, "message": _name})
@@ -172,6 +174,8 @@ class _KafkaSink:
         """
         lanes: dict[_Place, deque[_Item]] = defaultdict(deque)
         for number, message in enumerate(batch):
+            if number % _TURN_RECORDS == _TURN_RECORDS - 1:
+                await asyncio.sleep(0)
             record, shed = fitted(message, self._to_record, self._config)
             if shed is not None:
                 self._shed[number] = shed
