@@ -137,7 +137,7 @@ class Delivery:
         self._journal = journal
         self._catalogue = catalogue
         self._link = link
-        self._window_events = window_events
+        self._window_events = self._page_events = window_events
         self._answer_seconds = answer_seconds
         self._target = target
         self._presence = presence
@@ -171,12 +171,20 @@ class Delivery:
             self._count(page, verdict, time.perf_counter() - started)
             buried = self._buried(page, verdict, refusals) if verdict.buried else {}
             await self._journal.settle(self._name, page, verdict.settled, buried)
+            self._fit(page, verdict)
             if verdict.settled:
                 self._shedding.settled(page.seqs[verdict.settled - 1])
             if verdict.error is not None:
                 self._remember(page, verdict, verdict.error, refusals)
                 raise verdict.error
             self._link.proved()
+
+    def _fit(self, page: Page, verdict: Verdict) -> None:
+        """Halve the page that was not confirmed in time, or a slow broker would get the same one for ever."""
+        if verdict.error is None:
+            self._page_events = min(2 * self._page_events, self._window_events)
+        elif verdict.error.reason == "timeout" and not verdict.settled:
+            self._page_events = max(len(page.messages) // 2, 1)
 
     async def _read(self, sink: Sink, deadline: Deadline) -> Page:
         """Wait for a page; ask the sink now and then whether its connection still stands, so that a loss is seen.
@@ -186,7 +194,7 @@ class Delivery:
         while True:
             try:
                 async with asyncio.timeout(_IDLE_SECONDS):
-                    return await self._journal.read(self._name, self._window_events)
+                    return await self._journal.read(self._name, self._page_events)
             except TimeoutError:
                 with deadline.within(self._answer_seconds, "answering"):
                     await sink.deliver([])

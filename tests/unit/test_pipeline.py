@@ -132,6 +132,31 @@ async def test_after_a_failure_everything_behind_it_is_sent_again(journal: Journ
     assert broker.held == ["id-1", "id-2", "id-4", "id-5", "id-3", "id-4", "id-5"]
 
 
+async def test_a_broker_that_is_too_slow_for_a_page_gets_smaller_ones(journal: Journal, catalogue: Catalogue) -> None:
+    """And larger ones again once it is quick."""
+    sizes: list[int] = []
+    slow = True
+
+    class Slow(Broker):
+        async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+            if batch:
+                sizes.append(len(batch))
+                await asyncio.sleep(0.05 * len(batch) if slow else 0)
+            return await super().deliver(batch)
+
+    broker = Slow()
+    await journal.append(messages(1, 30))
+    async with delivering(journal, catalogue, broker, window=16):
+        await until(lambda: len(broker.held) == 30, 20, "all is there")
+        slow = False
+        await journal.append(messages(31, 60))
+        await until(lambda: len(broker.held) == 90, 5, "the rest as well")
+
+    assert broker.held == ids(1, 90)
+    assert sizes[:3] == [16, 8, 4]
+    assert sizes.count(16) > 1
+
+
 async def test_a_rejected_message_is_buried_and_its_neighbours_are_delivered(
     journal: Journal, catalogue: Catalogue
 ) -> None:
