@@ -49,8 +49,9 @@ class MqttConfig(TlsFiles, Address, SinkConfig):
     filled in as well. None publishes no states."""
     keepalive_seconds: int = Field(default=30, ge=1, le=65_535)
     """A connection without any answer from the broker is dead after at most twice this time."""
-    window_events: int = Field(default=100, ge=1, le=65_535)
-    """How many events may be on their way to the broker at once; this many may be repeated after a lost connection."""
+    window_events: int = Field(default=500, ge=1, le=65_535)
+    """How many events may be on their way to the broker at once, if it does not ask for less; this many may be repeated
+    after a lost connection. Over MQTT 3.1.1, where a broker cannot ask, at most 100 are on their way."""
     max_packet_bytes: int = Field(default=0, ge=0, le=268_435_455)
     """Largest packet to send, if the broker does not ask for less; 0 leaves it to the broker."""
 

@@ -38,6 +38,8 @@ __all__ = ["MqttSink"]
 _TICK_SECONDS = 1.0
 _WRITE_BYTES = 65_536
 _LAST_PACKET_ID = 0xFFFF
+_LARGEST_WINDOW_OF_3_1_1 = 100
+"""Of what is not confirmed yet many brokers take no more of a client, and over 3.1.1 they cannot say so."""
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 
 
@@ -89,6 +91,8 @@ class MqttSink(asyncio.Protocol):
         self._paused = False
         self._window = 1
         self._largest_window = config.window_events
+        if config.version != "5":
+            self._largest_window = min(self._largest_window, _LARGEST_WINDOW_OF_3_1_1)
         self._largest_packet_bytes = LARGEST_PACKET_BYTES
         self._retains = True
         self._packet: Callable[[Message, int, float], bytes]

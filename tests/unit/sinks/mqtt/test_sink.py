@@ -141,6 +141,17 @@ async def test_the_window_bounds_what_is_in_flight() -> None:
     assert broker.peak <= 4
 
 
+async def test_a_broker_that_cannot_name_a_limit_gets_a_hundred_at_once() -> None:
+    """Over MQTT 3.1.1, whatever the window is."""
+    batch = [sample(number, resource_id=str(number)) for number in range(1000)]
+    older = FakeBroker(connack=b"\x20\x02\x00\x00")
+    async with asyncio.timeout(10), older as broker, connection(broker, version="3.1.1", window_events=500) as sink:
+        outcomes = await sink.deliver(batch)
+
+    assert outcomes == [None] * 1000
+    assert 50 < broker.peak <= 100
+
+
 async def test_the_window_slides() -> None:
     """One missing acknowledgement does not keep the rest of the window from being used."""
     held: list[int] = []
