@@ -27,7 +27,7 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo first-event test test-servers test-kubernetes screenshots nightly damage simulate-long lint bench chaos figures chart-tools audit-tools audit sbom wheel image docs example-sinks hivemq lock reference clean
+.PHONY: help install demo first-event test test-servers test-kubernetes screenshots nightly damage simulate-long lint bench profile chaos figures chart-tools audit-tools audit sbom wheel image docs example-sinks hivemq lock reference clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ lint: install ## Check style, types, imports and packaging
 
 bench: install ## Measure throughput, latency and memory, beside other bridges where they are there; what TLS and compression cost
 	@$(BIN)/python -m tests.bench
+
+profile: install ## Show where a message's CPU time goes, stage by stage, with flame graphs in docs/performance (needs ptrace)
+	@$(BIN)/python -m tests.bench.profile $(PROFILE_OPTIONS)
 
 chaos: install ## Ten rounds of every fault and of random outages, then the long runs: rotations, power cuts, ... (ROUNDS=10)
 	@$(BIN)/python -m tests.chaos --rounds $(or $(ROUNDS),10)

@@ -1,5 +1,6 @@
 """Who is measured: our bridge and other people's, each as a process with one sink, and what the kernel says of it."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -32,6 +33,7 @@ __all__ = [
     "ours",
     "port_80_is_free",
     "running",
+    "thread_seconds",
     "usage",
 ]
 
@@ -45,12 +47,19 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a contender works: the hub, the one broker it fills, and the resource that this round changes."""
+    """Where a contender works: the hub, the one broker it fills, and the resources that this round changes."""
 
     hub: Hub
     broker: KafkaBroker | MqttBroker
     sink: str
-    resource: str
+    resources: tuple[str, ...]
+
+    @property
+    def address(self) -> Settings:
+        """Give the settings by which our bridge finds the broker."""
+        if self.sink == "kafka":
+            return {"SINK__KAFKA__BOOTSTRAP_SERVERS": self.broker.bootstrap}
+        return {"SINK__MQTT__URL": self.broker.url}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,21 +146,16 @@ def _start_peer(command: Sequence[str], place: Place, folder: Path) -> tuple[int
 
 
 def _start_ours(script: str, further: Settings, place: Place, folder: Path) -> tuple[int, Callable[[], object]]:
-    hub, broker = place.hub, place.broker
-    sink = (
-        {"SINK__KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap}
-        if place.sink == "kafka"
-        else {"SINK__MQTT__URL": broker.url}
-    )
+    hub = place.hub
     settings = {
         "SINKS": place.sink,
         "HUB__URL": hub.url,
         "AUTH__USERNAME": hub.username,
         "AUTH__PASSWORD": hub.password,
         "AUTH__DEVICE_NAME": "BENCH",
-        "SUBSCRIBE__RESOURCES": place.resource,
+        "SUBSCRIBE__RESOURCES": ",".join(place.resources),
     }
-    bridge = BridgeProcess(folder, settings | sink | dict(further), script)
+    bridge = BridgeProcess(folder, settings | dict(place.address) | dict(further), script)
     bridge.start()
     return bridge.pid, bridge.kill9
 
@@ -194,6 +198,16 @@ def usage(session: int) -> Usage:
         resident += _kib("VmRSS", status)
         peak += _kib("VmHWM", status)
     return Usage(cpu / _TICKS, resident / 1024, peak / 1024)
+
+
+def thread_seconds(pid: int) -> dict[int, float]:
+    """Give the CPU time of each thread of a process that is there now."""
+    found: dict[int, float] = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended while we looked
+            fields = (task / "stat").read_text().rpartition(") ")[2].split()
+            found[int(task.name)] = sum(map(int, fields[11:13])) / _TICKS
+    return found
 
 
 def _kib(name: str, status: str) -> int:

@@ -3,8 +3,11 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,40 +20,60 @@ from tests.bench.subscriber import STALL_SECONDS, Seen
 from tests.brokers.process import Program
 from tests.support import wait_until
 
-__all__ = ["KafkaWatch", "MqttWatch", "Watch", "burst", "watching"]
+__all__ = ["PLAIN", "KafkaWatch", "Load", "MqttWatch", "Watch", "burst", "watching"]
 
 PARTITIONS = 6
 _POLL_SECONDS = 0.02
 
 
-def burst(place: Place, count: int, rate: float) -> int:
-    """Begin a burst of 1 KB notifications for 1,000 ids."""
-    return place.hub.burst(count, rate=rate, ids=1000, size=1000, resources=[place.resource])
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the notifications of a burst are like."""
+
+    size: int = 1000
+    ids: int = 1000
+
+
+PLAIN = Load()
+
+
+def burst(place: Place, count: int, rate: float, load: Load = PLAIN) -> int:
+    """Begin a burst of notifications, in turn over the resources."""
+    return place.hub.burst(count, rate=rate, ids=load.ids, size=load.size, resources=place.resources)
 
 
 class KafkaWatch:
-    """Looks at the ends of a topic's partitions, or reads it where latency is sampled."""
+    """Looks at the ends of the topics' partitions, or reads them where latency is sampled.
 
-    def __init__(self, bootstrap: str, topic: str, warm: int, count: int, *, sampled: bool) -> None:
-        quiet = {"bootstrap.servers": bootstrap, "log_level": 0}
-        self._admin = AdminClient(quiet)
-        self._places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-        self._create(topic)
-        self._begin = wait_until(self._ends, 10, f"the leaders of {topic} answer")
+    Where it is `stamped`, the broker puts its own clock on each record, for `arrivals` to be exact.
+    """
+
+    def __init__(
+        self, bootstrap: str, topics: Sequence[str], warm: int, count: int, *, sampled: bool, stamped: bool = False
+    ) -> None:
+        self._quiet = {"bootstrap.servers": bootstrap, "log_level": 0}
+        self._admin = AdminClient(self._quiet)
+        self._places = [TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)]
+        self._create(topics, {"message.timestamp.type": "LogAppendTime"} if stamped else {})
+        self._begin = wait_until(self._ends, 10, f"the leaders of {topics[0]} answer")
         self._warm, self._events = warm, count
-        self._consumer: Consumer | None = None
-        if sampled:
-            self._consumer = Consumer(quiet | {"group.id": "bench", "enable.auto.commit": False})
-            begin = zip(self._places, self._begin, strict=True)
-            self._consumer.assign([TopicPartition(at.topic, at.partition, offset) for at, offset in begin])
-            self._consumer.poll(1)  # it connects now, not when the first record comes
+        self._consumer = self._reader(self._begin) if sampled else None
 
-    def _create(self, topic: str) -> None:
-        try:
-            self._admin.create_topics([NewTopic(topic, num_partitions=PARTITIONS)])[topic].result(10)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise
+    def _reader(self, begin: Sequence[int]) -> Consumer:
+        consumer = Consumer(self._quiet | {"group.id": "bench", "enable.auto.commit": False})
+        places = zip(self._places, begin, strict=True)
+        consumer.assign([TopicPartition(at.topic, at.partition, offset) for at, offset in places])
+        consumer.poll(1)  # it connects now, not when the first record comes
+        return consumer
+
+    def _create(self, topics: Sequence[str], settings: dict[str, str]) -> None:
+        wanted = [NewTopic(topic, num_partitions=PARTITIONS, config=settings) for topic in topics]
+        for answer in self._admin.create_topics(wanted).values():
+            try:
+                answer.result(10)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise
 
     def _ends(self) -> list[int]:
         """Give the end of each partition; nothing while one has no leader."""
@@ -85,6 +108,7 @@ class KafkaWatch:
                 if not seen.first_at:
                     seen.first_at, first = now, count
                 seen.count, last_at = count, now
+                seen.note(now)
             time.sleep(_POLL_SECONDS)
         seen.last_at = last_at
         # The rate is (count - 1) over the time: put the first moment back by what came before the first look.
@@ -103,7 +127,24 @@ class KafkaWatch:
                 seen.count += 1
                 seen.first_at, seen.last_at = seen.first_at or last_at, last_at
                 seen.latencies.append(last_at - created_at(message.value()))
+                seen.note(last_at)
         return seen
+
+    def arrivals(self, seconds: float) -> list[tuple[float, int]]:
+        """Read all, the warm-up too, and give how many the broker had at each millisecond by its own clock."""
+        consumer = self._reader(self._begin)
+        wanted, moments, deadline = self._count(), Counter[int](), time.monotonic() + seconds
+        try:
+            while moments.total() < wanted and time.monotonic() < deadline:
+                moments.update(
+                    message.timestamp()[1] for message in consumer.consume(10_000, 0.1) if not message.error()
+                )
+        finally:
+            consumer.close()
+        return [
+            (moment / 1000, count)
+            for moment, count in zip(sorted(moments), accumulate(n for _, n in sorted(moments.items())), strict=True)
+        ]
 
     def close(self) -> None:
         if self._consumer:
@@ -115,9 +156,10 @@ class MqttWatch:
 
     def __init__(self, place: Place, warm: int, count: int, folder: Path, *, sampled: bool) -> None:
         broker = place.broker
-        words = (broker.host, broker.port, f"portos/resources/{place.resource}", warm, count, int(sampled))
+        filters = f"portos/resources/{place.resources[0] if len(place.resources) == 1 else '+'}"
+        words = (broker.host, broker.port, filters, warm, count, int(sampled))
         command = [sys.executable, "-m", "tests.bench.subscriber", *map(str, words)]
-        self._seconds = STALL_SECONDS + 120
+        self._seconds = STALL_SECONDS + 600
         self._program = Program(command, folder / "subscriber.log")
         self._program.start(lambda: "subscribed" in self._program.output(), 15)
 
@@ -138,11 +180,12 @@ Watch = KafkaWatch | MqttWatch
 
 
 @contextmanager
-def watching(place: Place, warm: int, count: int, *, sampled: bool) -> Iterator[Watch]:
+def watching(place: Place, warm: int, count: int, *, sampled: bool, stamped: bool = False) -> Iterator[Watch]:
     """Have a watch at the broker, ready before the first message is sent."""
+    topics = [f"portos.{resource}" for resource in place.resources]
     with TemporaryDirectory(prefix="bench-watch-") as folder:
         watch: Watch = (
-            KafkaWatch(place.broker.bootstrap, f"portos.{place.resource}", warm, count, sampled=sampled)
+            KafkaWatch(place.broker.bootstrap, topics, warm, count, sampled=sampled, stamped=stamped)
             if place.sink == "kafka"
             else MqttWatch(place, warm, count, Path(folder), sampled=sampled)
         )

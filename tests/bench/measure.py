@@ -1,18 +1,31 @@
 """One contender, one broker, one round: what it gives, as figures by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from uuid import uuid4
 
 from confluent_kafka import KafkaException
 
 from tests.bench.contender import Contender, Place, running, usage
-from tests.bench.load import burst, watching
+from tests.bench.load import PLAIN, Load, burst, watching
 from tests.bench.report import Figures, percentile
 from tests.brokers import Hub, KafkaBroker, MqttBroker
 from tests.support import wait_until
 
-__all__ = ["RATES", "WARM_EVENTS", "Run", "latency", "noted", "throughput"]
+__all__ = [
+    "RATES",
+    "WARM_EVENTS",
+    "Broker",
+    "Run",
+    "at_rate",
+    "flood",
+    "latency",
+    "new_place",
+    "noted",
+    "throughput",
+]
 
+Broker = KafkaBroker | MqttBroker
 Run = Callable[[Contender], dict[str, float]]
 
 RATES = (100, 1000)
@@ -22,39 +35,53 @@ _LATENCY_SECONDS = 10
 _LATENCY_WARM_SECONDS = 1
 
 
-def throughput(who: Contender, hub: Hub, broker: KafkaBroker | MqttBroker, sink: str, events: int) -> dict[str, float]:
+def throughput(who: Contender, hub: Hub, broker: Broker, sink: str, events: int) -> dict[str, float]:
     """Send events as fast as the bridge takes them, after a warm-up; measure at the broker and in the kernel."""
-    place = _place(hub, broker, sink)
-    with watching(place, WARM_EVENTS, events, sampled=False) as watch, running(who, place) as pid:
-        burst(place, WARM_EVENTS, 0)
-        wait_until(watch.warm, _WARM_SECONDS, f"the warm-up of {who.name} has arrived")
+    return flood(who, [new_place(hub, broker, sink)], events)
+
+
+def flood(
+    who: Contender, places: Sequence[Place], events: int, load: Load = PLAIN, warm: int = WARM_EVENTS
+) -> dict[str, float]:
+    """Do so with notifications of any kind, for a bridge with one sink or more; the CPU time is that of all of them."""
+    with ExitStack() as stack:
+        watches = [stack.enter_context(watching(place, warm, events, sampled=False)) for place in places]
+        pid = stack.enter_context(running(who, places[0]))
+        burst(places[0], warm, 0, load)
+        for watch in watches:
+            wait_until(watch.warm, _WARM_SECONDS, f"the warm-up of {who.name} has arrived")
         before = usage(pid).cpu_seconds
-        burst(place, events, 0)
-        seen = watch.result()
-        cpu_seconds = usage(pid).cpu_seconds - before
-    if seen.count < 2:
-        raise AssertionError(f"{seen.count} of {events} messages arrived")
-    return {
-        f"{sink}: messages/s": (seen.count - 1) / (seen.last_at - seen.first_at),
-        f"{sink}: CPU us a message": cpu_seconds / seen.count * 1e6,
-        f"{sink}: missing": events - seen.count,
-    }
+        burst(places[0], events, 0, load)
+        seen = {place.sink: watch.result() for place, watch in zip(places, watches, strict=True)}
+        used = usage(pid)
+    figures: dict[str, float] = {}
+    for sink, found in seen.items():
+        if found.count < 2:
+            raise AssertionError(f"{found.count} of {events} messages arrived")
+        figures |= {
+            f"{sink}: messages/s": (found.count - 1) / (found.last_at - found.first_at),
+            f"{sink}: CPU us a message": (used.cpu_seconds - before) / found.count * 1e6,
+            f"{sink}: peak RSS under full load, MiB": used.peak_mib,
+            f"{sink}: missing": events - found.count,
+        }
+    return figures
 
 
-def latency(who: Contender, hub: Hub, broker: KafkaBroker | MqttBroker, sink: str) -> dict[str, float]:
+def latency(who: Contender, hub: Hub, broker: Broker, sink: str) -> dict[str, float]:
     """Send at a few rates and take the time from the hub's stamp to a subscriber; memory at the highest of them."""
     figures: dict[str, float] = {}
-    place = _place(hub, broker, sink)
+    place = new_place(hub, broker, sink)
     with running(who, place) as pid:
         for rate in RATES:
-            figures |= _at_rate(place, rate)
+            figures |= at_rate(place, rate)
         used = usage(pid)
     figures[f"{sink}: RSS at {RATES[-1]:,}/s, MiB"] = used.resident_mib
     figures[f"{sink}: peak RSS, MiB"] = used.peak_mib
     return figures
 
 
-def _at_rate(place: Place, rate: int) -> dict[str, float]:
+def at_rate(place: Place, rate: int) -> dict[str, float]:
+    """Send at a rate and give the percentiles of the latency."""
     warm, events = rate * _LATENCY_WARM_SECONDS, rate * _LATENCY_SECONDS
     with watching(place, warm, events, sampled=True) as watch:
         burst(place, warm + events, rate)
@@ -86,6 +113,6 @@ def noted(title: str, who: Contender, run: Run, figures: Figures) -> bool:
     return True
 
 
-def _place(hub: Hub, broker: KafkaBroker | MqttBroker, sink: str) -> Place:
-    """Take a resource of its own for every round, and so topics of its own: the peers' names cannot be set."""
-    return Place(hub, broker, sink, f"bench{uuid4().hex[:8]}")
+def new_place(hub: Hub, broker: Broker, sink: str, resources: int = 1) -> Place:
+    """Take resources of its own for every round, and so topics of its own: the peers' names cannot be set."""
+    return Place(hub, broker, sink, tuple(f"bench{uuid4().hex[:8]}" for _ in range(resources)))

@@ -15,6 +15,7 @@ from tests.bench.packets import connect, created_at, publications, publish, subs
 __all__ = ["Seen", "ceiling", "main"]
 
 _READ_BYTES = 1 << 20
+_APART_SECONDS = 0.001
 STALL_SECONDS = 10.0
 
 
@@ -26,6 +27,13 @@ class Seen:
     first_at: float = 0.0
     last_at: float = 0.0
     latencies: list[float] = field(default_factory=list)
+    curve: list[tuple[float, int]] = field(default_factory=list)
+    """How many had come at a moment, taken at most once a millisecond."""
+
+    def note(self, now: float, *, last: bool = False) -> None:
+        """Add a point to the curve if it is time for one, or if it is the last."""
+        if last or not self.curve or now - self.curve[-1][0] >= _APART_SECONDS:
+            self.curve.append((now, self.count))
 
 
 def main() -> int:
@@ -71,6 +79,9 @@ def _watch(link: socket.socket, warm: int, count: int, *, sampled: bool) -> Seen
             seen.count += len(fresh)
             if sampled:
                 seen.latencies += [now - created_at(data, start, end) for start, end in fresh]
+            seen.note(now)
+    if seen.count:
+        seen.note(seen.last_at, last=True)
     return seen
 
 
