@@ -27,7 +27,7 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo first-event test test-servers test-kubernetes screenshots nightly damage simulate-long lint bench profile chaos figures chart-tools audit-tools audit sbom wheel image docs example-sinks hivemq lock reference clean
+.PHONY: help install demo first-event test test-servers test-kubernetes screenshots nightly damage simulate-long lint bench profile performance endurance plots chaos figures chart-tools audit-tools audit sbom wheel image docs example-sinks hivemq lock reference clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,7 +82,17 @@ bench: install ## Measure throughput, latency and memory, beside other bridges w
 	@$(BIN)/python -m tests.bench
 
 profile: install ## Show where a message's CPU time goes, stage by stage, with flame graphs in docs/performance (needs ptrace)
-	@$(BIN)/python -m tests.bench.profile $(PROFILE_OPTIONS)
+	@$(BIN)/python -m tests.bench.profile $(OPTIONS)
+	@$(BIN)/python -m tests.bench.performance.page
+
+performance: install ## Measure how cost grows with the work into docs/performance, and write the page (PARTS="sizes limits", OPTIONS="--rounds 1 --scale 0.1")
+	@$(BIN)/python -m tests.bench.performance $(PARTS) $(OPTIONS); status=$$?; $(BIN)/python -m tests.bench.performance.page && exit $$status
+
+endurance: install ## Measure the memory over a million messages and a thousand reconnects (OPTIONS="--scale 0.1")
+	@$(MAKE) --no-print-directory performance PARTS=endurance
+
+plots: install ## Write docs/performance.md and its pictures anew, from what is recorded in docs/performance
+	@$(BIN)/python -m tests.bench.performance.page
 
 chaos: install ## Ten rounds of every fault and of random outages, then the long runs: rotations, power cuts, ... (ROUNDS=10)
 	@$(BIN)/python -m tests.chaos --rounds $(or $(ROUNDS),10)

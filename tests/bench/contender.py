@@ -33,6 +33,7 @@ __all__ = [
     "ours",
     "port_80_is_free",
     "running",
+    "settings_of",
     "thread_seconds",
     "usage",
 ]
@@ -146,18 +147,22 @@ def _start_peer(command: Sequence[str], place: Place, folder: Path) -> tuple[int
 
 
 def _start_ours(script: str, further: Settings, place: Place, folder: Path) -> tuple[int, Callable[[], object]]:
-    hub = place.hub
+    bridge = BridgeProcess(folder, settings_of(place) | dict(further), script)
+    bridge.start()
+    return bridge.pid, bridge.kill9
+
+
+def settings_of(place: Place) -> dict[str, str]:
+    """Give the settings of our bridge where it has one sink."""
     settings = {
         "SINKS": place.sink,
-        "HUB__URL": hub.url,
-        "AUTH__USERNAME": hub.username,
-        "AUTH__PASSWORD": hub.password,
+        "HUB__URL": place.hub.url,
+        "AUTH__USERNAME": place.hub.username,
+        "AUTH__PASSWORD": place.hub.password,
         "AUTH__DEVICE_NAME": "BENCH",
         "SUBSCRIBE__RESOURCES": ",".join(place.resources),
     }
-    bridge = BridgeProcess(folder, settings | dict(place.address) | dict(further), script)
-    bridge.start()
-    return bridge.pid, bridge.kill9
+    return settings | dict(place.address)
 
 
 def _subscribed(hub: Hub) -> bool:

@@ -131,7 +131,7 @@ class KafkaWatch:
         return seen
 
     def arrivals(self, seconds: float) -> list[tuple[float, int]]:
-        """Read all, the warm-up too, and give how many the broker had at each millisecond by its own clock."""
+        """Read all, and give how many the broker had of what comes after the warm-up, by its own clock."""
         consumer = self._reader(self._begin)
         wanted, moments, deadline = self._count(), Counter[int](), time.monotonic() + seconds
         try:
@@ -141,10 +141,8 @@ class KafkaWatch:
                 )
         finally:
             consumer.close()
-        return [
-            (moment / 1000, count)
-            for moment, count in zip(sorted(moments), accumulate(n for _, n in sorted(moments.items())), strict=True)
-        ]
+        counts = accumulate(count for _, count in sorted(moments.items()))
+        return [(moment / 1000, count - self._warm) for moment, count in zip(sorted(moments), counts, strict=True)]
 
     def close(self) -> None:
         if self._consumer:

@@ -1,0 +1,68 @@
+"""One part while it is measured: what it is measured on, how much of everything, and what it has come to so far."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import pytest
+from confluent_kafka import KafkaException
+
+from tests.bench.contender import Place
+from tests.bench.ground import Ground
+from tests.bench.measure import new_place
+from tests.bench.report import Figures
+
+__all__ = ["Session"]
+
+_TROUBLE = (
+    *(AssertionError, KafkaException, OSError, RuntimeError, ValueError),
+    *(pytest.skip.Exception, pytest.fail.Exception),
+)
+
+
+@dataclass(slots=True)
+class Session:
+    """Collects the figures of a part; `scale` makes all counts smaller for a try, `rounds` is 0 for the part's own."""
+
+    ground: Ground
+    scale: float = 1.0
+    rounds: int = 0
+    figures: Figures = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def events(self, number: int, least: int = 20) -> int:
+        """Give how many events to send where that many are meant."""
+        return max(least, int(number * self.scale))
+
+    def turns(self, own: int) -> range:
+        """Give the rounds of what is measured so often by itself."""
+        return range(self.rounds or own)
+
+    def place(self, sink: str, resources: int = 1) -> Place:
+        """Take new resources, and so new topics."""
+        return new_place(self.ground.hub, self.ground.broker(sink), sink, resources)
+
+    def take(self, title: str, column: str, run: Callable[[], Mapping[str, float]]) -> None:
+        """Measure once, print what it gave and keep it; a run that fails is told and is not the end of the part."""
+        try:
+            values = run()
+        except _TROUBLE as error:
+            print(f"{title}: no figures: {error!r}", flush=True)
+            self.failed.append(f"{title}: {str(error) or type(error).__name__}"[:300])
+            return
+        self.keep(column, values)
+        if not values:
+            return
+        shown = ", ".join(f"{name} {value:,.4g}" for name, value in values.items())
+        print(f"{title}: {shown}", flush=True)
+
+    def keep(self, column: str, values: Mapping[str, float]) -> None:
+        """Add a round to a column."""
+        for name, value in values.items():
+            self.figures.setdefault(name, {}).setdefault(column, []).append(value)
+
+    def warm_up(self, runs: Iterable[tuple[str, Callable[[], Mapping[str, float]]]]) -> None:
+        """Run without keeping: a broker just started is slow for whoever comes first."""
+        for title, run in runs:
+            beside = Session(self.ground, self.scale)
+            beside.take(f"not counted: {title}", "", run)
