@@ -57,13 +57,15 @@ class KafkaWatch:
         self._create(topics, {"message.timestamp.type": "LogAppendTime"} if stamped else {})
         self._begin = wait_until(self._ends, 10, f"the leaders of {topics[0]} answer")
         self._warm, self._events = warm, count
-        self._consumer = self._reader(self._begin) if sampled else None
+        self._consumer: Consumer | None = None
+        if sampled:
+            self._consumer = self._reader()
+            self._consumer.poll(1)  # it connects now, not when the first record comes
 
-    def _reader(self, begin: Sequence[int]) -> Consumer:
+    def _reader(self) -> Consumer:
         consumer = Consumer(self._quiet | {"group.id": "bench", "enable.auto.commit": False})
-        places = zip(self._places, begin, strict=True)
+        places = zip(self._places, self._begin, strict=True)
         consumer.assign([TopicPartition(at.topic, at.partition, offset) for at, offset in places])
-        consumer.poll(1)  # it connects now, not when the first record comes
         return consumer
 
     def _create(self, topics: Sequence[str], settings: dict[str, str]) -> None:
@@ -132,7 +134,7 @@ class KafkaWatch:
 
     def arrivals(self, seconds: float) -> list[tuple[float, int]]:
         """Read all, and give how many the broker had of what comes after the warm-up, by its own clock."""
-        consumer = self._reader(self._begin)
+        consumer = self._reader()
         wanted, moments, deadline = self._count(), Counter[int](), time.monotonic() + seconds
         try:
             while moments.total() < wanted and time.monotonic() < deadline:

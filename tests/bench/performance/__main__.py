@@ -26,12 +26,12 @@ PARTS: dict[str, Part] = {
     "start": start,
     "sinks": sinks,
     "sustained": sustained,
-    "sizes": sizes,
-    "ids": ids,
-    "resources": resources,
-    "limits": limits,
     "drain": drain,
     "backlog": backlog,
+    "sizes": sizes,
+    "limits": limits,
+    "ids": ids,
+    "resources": resources,
     "endurance": endurance,
 }
 """In the order in which they are measured; without names all but the last are."""

@@ -15,7 +15,7 @@ SIZES = {300: 60_000, 1_000: 60_000, 20_000: 10_000, 3_000_000: 100}
 IDS = (1, 1_000, 100_000)
 RESOURCES = (1, 3, 20)
 _EVENTS = 60_000
-_ROUNDS = 3
+_ROUNDS, _FEW_ROUNDS = 3, 2
 _LARGE = {"SINK__KAFKA__MAX_REQUEST_BYTES": "8388608"}
 _WARM_SHARE, _WARM_MOST = 5, 5_000
 
@@ -33,7 +33,7 @@ def sizes(session: Session) -> None:
 def ids(session: Session) -> None:
     """Measure 1 to 100,000 ids into each sink alone."""
     _prepare(session)
-    for turn in session.turns(_ROUNDS):
+    for turn in session.turns(_FEW_ROUNDS):
         for sink in SINKS:
             for number in IDS:
                 _one(session, turn, sink, f"{number}", _EVENTS, Load(ids=number))
@@ -42,7 +42,7 @@ def ids(session: Session) -> None:
 def resources(session: Session) -> None:
     """Measure 1 to 20 resources, each with a topic of its own, into each sink alone."""
     _prepare(session)
-    for turn in session.turns(_ROUNDS):
+    for turn in session.turns(_FEW_ROUNDS):
         for sink in SINKS:
             for number in RESOURCES:
                 _one(session, turn, sink, f"{number}", _EVENTS, PLAIN, resources=number)

@@ -86,13 +86,19 @@ def _targets(records: Records) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _where(measured: Measured) -> str:
-    machine = ", ".join(f"{name} {value}" for name, value in measured.machine.items())
-    notes = "".join(f" {name}: {value}." for name, value in measured.notes.items())
+def _machines(records: Records) -> str:
+    """Say what each part was measured on, once for all that were measured on the same."""
+    found: dict[str, list[str]] = {}
+    for part, measured in records.items():
+        found.setdefault(", ".join(f"{name} {value}" for name, value in measured.machine.items()), []).append(part)
     return (
-        f"`{measured.command}` at {measured.commit}, {measured.date}, {measured.seconds:.0f} s.{notes}"
-        f" <small>{machine}.</small>"
+        "\n".join(f"- {machine}: {', '.join(parts)}" for machine, parts in found.items()) + "\n" if found else _NOT_YET
     )
+
+
+def _where(measured: Measured) -> str:
+    notes = "".join(f" {name}: {value}." for name, value in measured.notes.items())
+    return f"`{measured.command}` at {measured.commit}, {measured.date}, {measured.seconds:.0f} s.{notes}"
 
 
 def _failures(measured: Measured) -> list[str]:
@@ -115,6 +121,7 @@ _PARTS = (
 _SECTIONS: Mapping[str, Callable[[Records], str]] = {
     "targets": _targets,
     "budget": _budget,
+    "machines": _machines,
     **{name: _part(name) for name in _PARTS},
 }
 NAMES = frozenset(_SECTIONS)

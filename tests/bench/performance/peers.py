@@ -10,7 +10,7 @@ from tests.bench.performance.session import Session
 __all__ = ["peers"]
 
 _EVENTS = 60_000
-_ROUNDS = 5
+_ROUNDS, _LATENCY_ROUNDS = 5, 3
 _PAIR = 2
 
 
@@ -21,7 +21,7 @@ def peers(session: Session) -> None:
     session.notes |= {f"without {PEER}": each for each in found if isinstance(each, str)}
     hub = session.ground.hub
     runs = {sink: partial(latency, hub=hub, broker=session.ground.broker(sink), sink=sink) for sink in SINKS}
-    for turn in session.turns(_ROUNDS):
+    for turn in session.turns(_LATENCY_ROUNDS):
         for sink, run in runs.items():
             for each in who[:: -1 if turn % _PAIR else 1]:
                 session.take(f"round {turn + 1}: {sink} latency, {each.name}", each.name, lambda w=each, r=run: r(w))

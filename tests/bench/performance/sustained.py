@@ -26,7 +26,6 @@ def _round(session: Session, sink: str) -> dict[str, float]:
     rate = int(SHARE * highest[f"{sink}: messages/s"])
     place = session.place(sink)
     with running(who, place) as pid:
-        at_rate(place, 100)  # connected, imported, warm
         found = at_rate(place, rate)
         resident = usage(pid).resident_mib
     named = {name.partition("/s ")[2]: value for name, value in found.items()}
