@@ -108,8 +108,14 @@ def _command(options: argparse.Namespace, rest: Sequence[str]) -> Callable[[], i
         case command:
             name = command or "run"
             if name == "run":
-                signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it asks for something that is to come, and ends nothing
+                _hold_hangups()
             return _imported(f"bridge.commands.{name}", name)
+
+
+def _hold_hangups() -> None:
+    """Have SIGHUP wait, in all threads to come, until `bridge.stopping` asks for it: it interrupts and ends nothing."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # for a thread that a library lets receive it after all
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))  # what is held back is kept, ignored or not (Linux)
 
 
 def _imported(module: str, function: str) -> Callable[..., int]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 __all__ = ["STOP_SIGNALS", "hangups", "stop_signal"]
 
 _log = logging.getLogger(__name__)
+_LOOK_SECONDS = 0.2
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -33,13 +34,22 @@ def stop_signal(signals: Sequence[signal.Signals] = STOP_SIGNALS) -> asyncio.Eve
 
 @contextmanager
 def hangups() -> Iterator[asyncio.Event]:
-    """Turn each SIGHUP into an event as long as the block lasts, and have no effect of it from then on.
+    """Turn SIGHUP into an event as long as the block lasts, for a process that holds it back as `bridge.__main__` does.
 
-    The loop's own handlers are not for that: with the loop the signal would get its default back, which ends a process.
+    It is looked for, and handled by nothing: a handler runs between any two instructions, within itself too, so that
+    signals which come faster than it runs leave no time for anything else, or end in a RecursionError.
     """
     loop, came = asyncio.get_running_loop(), asyncio.Event()
-    signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(came.set))
+    next_look: asyncio.Handle
+
+    def look() -> None:
+        nonlocal next_look
+        if signal.sigtimedwait((signal.SIGHUP,), 0) is not None:
+            came.set()
+        next_look = loop.call_later(_LOOK_SECONDS, look)
+
+    next_look = loop.call_soon(look)
     try:
         yield came
     finally:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        next_look.cancel()

@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -27,10 +28,13 @@ CANARY = "C4nary-5e6f"
 
 @pytest.fixture(autouse=True)
 def untouched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let a command set the log up, and put it back as it was."""
+    """Let a command set the log up and the signals, and put all back as it was."""
+    handled, held = signal.getsignal(signal.SIGHUP), signal.pthread_sigmask(signal.SIG_BLOCK, ())
     with restored(monkeypatch) as root:
         root.handlers[:] = []
         yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, held)
+    signal.signal(signal.SIGHUP, handled)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import signal
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Sequence
@@ -107,12 +106,8 @@ async def test_names_that_are_not_resolved_leave_threads_for_files(
             await asyncio.wait(asked)
 
     monkeypatch.setattr(_Bridge, "run", run)
-    before = signal.getsignal(signal.SIGHUP)
-    try:
-        async with scripted_hub() as hub:
-            assert await service.run(bridge(hub)._configuration, never) == 0
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    async with scripted_hub() as hub:
+        assert await service.run(bridge(hub)._configuration, never) == 0
 
     assert served == ["a file"]
 
