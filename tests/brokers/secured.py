@@ -20,6 +20,7 @@ from confluent_kafka.admin import (
 from cryptography import x509
 
 from tests.brokers.certificates import Authority
+from tests.brokers.kafka import start_by_script
 from tests.brokers.process import OnProgram, Program
 from tests.support import free_port, require, wait_until
 
@@ -65,7 +66,7 @@ class SecuredKafka(OnProgram):
         self._start()
 
     def _start(self) -> None:
-        self.program.start(lambda: "Kafka Server started" in self.program.output(), 120)
+        start_by_script(self.program, lambda: "Kafka Server started" in self.program.output(), 120)
 
     @property
     def _admin(self) -> AdminClient:
