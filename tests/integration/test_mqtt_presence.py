@@ -116,9 +116,13 @@ def test_a_killed_bridge_is_told_to_be_offline_by_the_broker(shop: Hub, broker: 
 
 
 def test_a_broker_that_does_not_answer_does_not_hold_up_the_stop(shop: Hub, broker: MqttBroker, tmp_path: Path) -> None:
-    """The last word has the deadline of closing; what the broker then says is for it to say, by the will."""
+    """The last word has the deadline of closing; what the broker then says is for it to say, by the will.
+
+    That is for a bridge that has nothing else to say: an event that waits is worth STOP__DRAIN_SECONDS.
+    """
     base = name()
     with online(tmp_path, shop, broker, base, DELIVERY__CLOSE_SECONDS="1") as (reader, process):
+        wait_until(lambda: _has_delivered_all(process), 20, "the window of the first start is confirmed")
         broker.pause()
         try:
             begun = time.monotonic()
@@ -219,6 +223,11 @@ def test_two_bridges_of_one_client_id_are_an_alarm_and_no_storm(shop: Hub, broke
     assert max(connects) <= 3
     assert sum(connects) >= 2
     assert any("CLIENT_ID" in text for process in both for text in _errors(process))
+
+
+def _has_delivered_all(process: BridgeProcess) -> bool:
+    accepted = process.metric("portos_bridge_events_accepted_total")
+    return accepted > 0 and process.metric("portos_bridge_sink_lag_events", sink="mqtt") == 0
 
 
 def _errors(process: BridgeProcess) -> list[str]:
