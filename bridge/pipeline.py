@@ -178,6 +178,7 @@ class Delivery:
                 self._remember(page, verdict, verdict.error, refusals)
                 raise verdict.error
             self._link.proved()
+            await asyncio.sleep(0)  # a page costs milliseconds before and after it is delivered: all else has its turn
 
     def _fit(self, page: Page, verdict: Verdict) -> None:
         """Halve the page that was not confirmed in time, or a slow broker would get the same one for ever."""

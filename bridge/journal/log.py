@@ -201,6 +201,7 @@ class Journal:
                 return page
             if reader.cursor < self.head:
                 await self._read_ahead(reader)
+                await asyncio.sleep(0)  # a thousand rows have been decoded: all else has its turn
             else:
                 self._arrived.clear()
                 await self._arrived.wait()
