@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from tests.oracle.record import Identity, identities, identity_of_change
 from tests.support import wait_until
 
 CHANGES, RATE, BURST = 20, 200, 5_400
+_READ_SECONDS = 30.0
 READ, RELOADS = "portos_bridge_events_received_total", "portos_bridge_config_reloads_total"
 WRONG = {"portos_bridge_log__level": "loud", "portos_bridge_filter__exclude_id": "*"}
 
@@ -100,8 +102,9 @@ class Running:
         self._mount.swap(files)
         if signalled:
             os.kill(self._world.bridge.pid, signal.SIGHUP)
-        last = before
+        last, deadline = before, time.monotonic() + _READ_SECONDS
         while (now := self._look(result))[0] == before[0]:
+            assert time.monotonic() < deadline, f"not {result} within {_READ_SECONDS:g} s"
             last = now
             self.load()
         assert now[0] == before[0] + 1, "read once"

@@ -1,5 +1,7 @@
 """A journal that fills the smallest volume it may be on leaves room for what its sinks settle."""
 
+import asyncio
+
 import pytest
 
 from bridge.journal import Limits, capacity, open_journal, within_volume
@@ -18,11 +20,12 @@ async def test_what_fills_a_small_volume_is_delivered_and_the_end_recorded() -> 
         limits = Limits(capacity(most), 2**20, 100, 0.05)
         async with open_journal(path, ["kafka"], most, limits) as journal:
             first = 1
-            while await journal.append(messages(first, 20, b"x" * 200)):
-                first += 20
-            while journal.lag("kafka").events:
-                page = await journal.read("kafka", 100)
-                await journal.settle("kafka", page, len(page.messages), {})
+            async with asyncio.timeout(60):
+                while await journal.append(messages(first, 20, b"x" * 200)):
+                    first += 20
+                while journal.lag("kafka").events:
+                    page = await journal.read("kafka", 100)
+                    await journal.settle("kafka", page, len(page.messages), {})
 
         async with open_journal(path, ["kafka"], most, limits) as journal:
             assert journal.previous.clean

@@ -133,8 +133,7 @@ async def test_a_silent_hub_keeps_its_connections_and_says_nothing() -> None:
         ClientSession() as session,
     ):
         simulator.fall_silent()
-        while not await talk.is_quiet(0.3):
-            pass
+        await until(lambda: talk.is_quiet(0.3), 10, "all that was on its way has come")
         login = asyncio.create_task(log_in(session, simulator.url))
         await talk.say(
             json.dumps({"type": 1, "target": "Unsubscribe", "arguments": [ALL], "invocationId": "9"}) + "\x1e"
