@@ -11,14 +11,14 @@ function showBlind({ at, startedAt, hub: { blind } }) {
   const from = Math.max(Math.min(began, at - SHORTEST_SECONDS), at - DAY_SECONDS);
   drawTimeline(windows, from, Math.max(began, from), at);
   put(byId("axis-from"), `${distance(from)} ago`);
-  put(byId("blind-summary"), summaryOf(blind));
-  byId("timeline").setAttribute("aria-label", `The last ${distance(from)}: ${summaryOf(blind)}`);
+  const summary = summaryOf(blind, told.length + blind.windows - blind.recent.length);
+  put(byId("blind-summary"), summary);
+  byId("timeline").setAttribute("aria-label", `The last ${distance(from)}: ${summary}`);
   fill(byId("windows"), [windows], () => listed(windows.toReversed()));
 }
 
-function summaryOf(blind) {
+function summaryOf(blind, windows) {
   if (blind.now) return "blind now";
-  const windows = blind.windows - blind.recent.filter((window) => window.cause === "first_start").length;
   return windows ? `${count(windows, "window")}, ${duration(blind.seconds)} in all` : "none";
 }
 
