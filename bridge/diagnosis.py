@@ -221,21 +221,19 @@ def _states(view: View) -> Iterator[Problem]:
 
 def _letters(letters: Mapping[str, Mapping[str, int]]) -> Iterator[Problem]:
     for name, reasons in letters.items():
-        count = sum(reasons.values())
-        if not count:
+        if not any(reasons.values()):
             continue
-        events = "1 event is" if count == 1 else f"{count:,} events are"
         if name == SOURCE:
-            text = f"{events} kept as dead letters: Portos sent what cannot be read."
+            why = "Portos sent what cannot be read"
         elif name == JOURNAL:
-            text = f"{events} kept as dead letters: they were damaged on the disk."
+            why = "they were damaged on the disk"
         else:
-            text = f"{events} kept as dead letters: the broker of {name} will never take them."
+            why = f"the broker of {name} will never take them"
         see = f"`portos-bridge dlq list --sink {name}`"
         advice = f"See {see}, remove the cause, then send them again (`dlq retry`) or drop them (`dlq purge`)."
         if name in {SOURCE, JOURNAL}:
             advice = f"See {see}, then drop them (`dlq purge`)."
-        yield Problem("warning", f"dead letters of {name}", text, advice)
+        yield Problem("warning", f"dead letters of {name}", f"Events are kept as dead letters: {why}.", advice)
 
 
 def _gaps(count: int) -> Iterator[Problem]:

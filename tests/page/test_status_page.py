@@ -103,7 +103,7 @@ async def test_dead_letters_are_shown_by_reason_with_what_to_do(page: Page, part
     parts.refuse("mqtt", 2)
     await page.says("#letters-summary", "2 events kept")
 
-    assert await page.text("#headline") == "2 events are kept as dead letters: the broker of mqtt will never take them."
+    assert await page.text("#headline") == "Events are kept as dead letters: the broker of mqtt will never take them."
     assert "portos-bridge dlq list --sink mqtt" in await page.text("#advice")
     assert (await page.text("#letters tbody")).split("\t") == ["mqtt", "larger than the broker takes", "2"]
 

@@ -133,14 +133,14 @@ def sinks(kafka: Link) -> Mapping[str, Link]:
             lambda: replace(WELL, letters={"kafka": {"too_large": 1, "refused": 2}, "mqtt": {}}),
             "dead letters of kafka",
             "warning",
-            "3 events are kept",
+            "dead letters: the broker of kafka will never take them",
             "dlq list --sink kafka",
         ),
         (
             lambda: replace(WELL, letters={"source": {"json": 1}}),
             "dead letters of source",
             "warning",
-            "1 event is kept as dead letters: Portos sent what cannot be read",
+            "dead letters: Portos sent what cannot be read",
             "dlq purge",
         ),
         (
@@ -236,3 +236,28 @@ def test_a_journal_that_waits_for_room_loses_nothing_yet() -> None:
     (problem,) = diagnosis(replace(WELL, room=waiting))
 
     assert problem.text == "The journal is full: Portos has to wait."
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            lambda: replace(WELL, letters={"kafka": {"refused": 1}, "source": {"json": 1}}),
+            lambda: replace(WELL, letters={"kafka": {"refused": 2, "too_large": 9}, "source": {"json": 2000}}),
+        ),
+        (lambda: replace(WELL, open_gaps=1), lambda: replace(WELL, open_gaps=2)),
+        (lambda: replace(WELL, corrupt_rows=1), lambda: replace(WELL, corrupt_rows=2)),
+        (
+            lambda: replace(WELL, lags={**WELL.lags, "kafka": (9, 90, 11.0)}),
+            lambda: replace(WELL, lags={**WELL.lags, "kafka": (90, 900, 12.0)}),
+        ),
+        (lambda: replace(WELL, room=room(0.8)), lambda: replace(WELL, room=room(0.81))),
+    ],
+    ids=["letters", "gaps", "damaged rows", "lag", "room"],
+)
+def test_what_gets_more_is_said_in_the_same_words(before: Callable[[], View], after: Callable[[], View]) -> None:
+    """So that a screen reader does not read it out again at every look."""
+    first = diagnosis(before())
+
+    assert first
+    assert diagnosis(after()) == first
