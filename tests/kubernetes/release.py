@@ -159,6 +159,8 @@ class Release:
         """
         (process,) = self.node.processes(self.uid(), "portos-bridge")
         os.kill(process, signal.SIGSTOP)
-        held = list(journal.bodies(journal.copy(self.node.volume(self.claim()[1]) / "journal.db", folder)))
-        os.kill(process, signal.SIGKILL)
+        try:
+            held = list(journal.bodies(journal.copy(self.node.volume(self.claim()[1]) / "journal.db", folder)))
+        finally:
+            os.kill(process, signal.SIGKILL)
         return time.time(), held
