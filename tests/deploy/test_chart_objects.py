@@ -88,7 +88,10 @@ def test_a_network_policy_lets_out_to_hub_and_brokers_and_in_to_the_admin_port(h
 
     assert spec["policyTypes"] == ["Ingress", "Egress"]
     assert [port["port"] for rule in spec["ingress"] for port in rule["ports"]] == ["http"]
-    assert {(port["port"], port["protocol"]) for port in names["ports"]} == {(53, "UDP"), (53, "TCP")}
+    assert [(port["port"], port["protocol"]) for port in names["ports"]] == [
+        *((53, "UDP"), (53, "TCP")),
+        *((5353, "UDP"), (5353, "TCP")),
+    ]
     assert {port["port"] for port in peers["ports"]} == {443, 8883, 9092, 19092}
     assert peers["to"] == [{"ipBlock": {"cidr": "192.168.1.0/24"}}]
     assert further["ports"] == [{"port": 3128, "protocol": "TCP"}]
