@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Self
 
 from tests.brokers import Change, Hub
+from tests.chaos.background import Background
 from tests.chaos.world import Load
 
 __all__ = ["SteadyLoad", "Trickle"]
@@ -16,7 +17,31 @@ _POLL_SECONDS = 0.02
 _LEAST_SHARE = 0.5
 
 
-class SteadyLoad:
+class _Changes(Background):
+    """Changes things until it is left, or cannot."""
+
+    _error: BaseException | None = None
+
+    def end(self) -> None:
+        """Let what is under way end, and begin nothing further; raises what has ended it before."""
+        self.__exit__()
+        if self._error is not None:
+            raise RuntimeError("the load failed") from self._error
+        if self._thread.is_alive():
+            raise RuntimeError("the load does not end")
+
+    def _run(self) -> None:
+        try:
+            while not self._ended.is_set():
+                self._change()
+        except Exception as error:  # noqa: BLE001 - whatever it is, `end` raises it in the run's own thread
+            self._error = error
+
+    def _change(self) -> None:
+        raise NotImplementedError
+
+
+class SteadyLoad(_Changes):
     """Bursts one after another, in a thread of its own, until it is left.
 
     Each burst changes every id of every resource once, so that a hub's whole life is one `Load`. Whoever pauses or
@@ -25,25 +50,21 @@ class SteadyLoad:
     """
 
     def __init__(self, hub: Hub, lives: Sequence[Sequence[str]], rate: float = 200) -> None:
+        super().__init__("load")
         self._hub = hub
         self._lives = lives
         self._life = 0
         self._rate = rate
         self._began = self._over = self._held_seconds = 0.0
         self._asking = threading.Lock()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
-        self._error: BaseException | None = None
 
     def __enter__(self) -> Self:
         self._began = time.monotonic()
-        self._thread.start()
-        return self
+        return super().__enter__()
 
     def __exit__(self, *_: object) -> None:
         self._over = self._over or time.monotonic()
-        self._ended.set()
-        self._thread.join(30)
+        super().__exit__()
 
     @property
     def resources(self) -> Sequence[str]:
@@ -69,28 +90,13 @@ class SteadyLoad:
         """Go on with the next resources; only while it is held."""
         self._life += 1
 
-    def end(self) -> None:
-        """Let the burst that is under way end, and begin no other; raises what has ended it before."""
-        self.__exit__()
-        if self._error is not None:
-            raise RuntimeError("the load failed") from self._error
-        if self._thread.is_alive():
-            raise RuntimeError("the load does not end")
-
     def foretold(self, ledger: Sequence[Change], at: float, seconds: float) -> list[Change]:
         """Tell what the hub may have gone on to change within some seconds after its ledger was read."""
         most = len(ledger) + int(2 * self._rate * seconds) + 100
         expected = Load(0, most, self.resources, _IDS).expected()[len(ledger) :]
         return [Change(0, at, *identity, 1) for identity in expected]
 
-    def _run(self) -> None:
-        try:
-            while not self._ended.is_set():
-                self._burst()
-        except Exception as error:  # noqa: BLE001 - whatever it is, `end` raises it in the run's own thread
-            self._error = error
-
-    def _burst(self) -> None:
+    def _change(self) -> None:
         with self._asking:
             life = self._life
             count = _IDS * len(self.resources)
@@ -102,43 +108,23 @@ class SteadyLoad:
                     return
 
 
-class Trickle:
+class Trickle(_Changes):
     """Single changes with a pause before each, in a thread of its own, until it is left."""
 
     def __init__(self, hub: Hub, resources: Sequence[str], pause: Callable[[], float]) -> None:
+        super().__init__("trickle")
         self.resources = resources
         self._hub = hub
         self._pause = pause
         self._made = 0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="trickle", daemon=True)
-        self._error: BaseException | None = None
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join(30)
 
     def least(self) -> int:
         """Tell how many changes the hub made at least: after each pause that ended there was one."""
         return self._made
 
-    def end(self) -> None:
-        """Make no further change; raises what has ended it before."""
-        self.__exit__()
-        if self._error is not None:
-            raise RuntimeError("the load failed") from self._error
-        if self._thread.is_alive():
-            raise RuntimeError("the load does not end")
-
-    def _run(self) -> None:
-        try:
-            while not self._ended.wait(self._pause()):
-                self._made += 1
-                resource = self.resources[self._made % len(self.resources)]
-                self._hub.change(resource, id=f"{self._made % _IDS:024x}")
-        except Exception as error:  # noqa: BLE001 - whatever it is, `end` raises it in the run's own thread
-            self._error = error
+    def _change(self) -> None:
+        if self._ended.wait(self._pause()):
+            return
+        self._made += 1
+        resource = self.resources[self._made % len(self.resources)]
+        self._hub.change(resource, id=f"{self._made % _IDS:024x}")

@@ -1,12 +1,12 @@
 """A bridge watched from outside: how much memory it has taken, and for how long it has left its hub unread."""
 
 import re
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+
+from tests.chaos.background import Background
 
 __all__ = ["Watch"]
 
@@ -15,7 +15,7 @@ _ESTABLISHED = "01"
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 
 
-class Watch:
+class Watch(Background):
     """Looks twenty times a second, in a thread of its own, until it is left.
 
     The kernel tells how many bytes wait on each socket that is connected to the hub's port. One is unread from the
@@ -23,21 +23,12 @@ class Watch:
     """
 
     def __init__(self, pid: Callable[[], int | None], port: int) -> None:
+        super().__init__("watch")
         self.unread_seconds = 0.0
         self.peak_bytes = 0
         self._pid = pid
         self._port = f"{port:04X}"
         self._waiting: dict[str, tuple[int, float]] = {}
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join(10)
 
     def _run(self) -> None:
         while not self._ended.wait(_EVERY_SECONDS):

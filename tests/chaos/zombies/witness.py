@@ -1,11 +1,10 @@
 """Looks at a bridge twice a second, as probes and Prometheus do, and remembers what it saw."""
 
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Self
 
+from tests.chaos.background import Background
 from tests.chaos.bridge_process import BridgeProcess
 from tests.chaos.zombies.sign import Look
 from tests.support import wait_until
@@ -17,22 +16,13 @@ _PROBE_SECONDS = 3.0  # `timeoutSeconds` of the chart's probes
 _FAILING = re.compile(r"^\[-\] ([^:]+): (.*)$", re.MULTILINE)
 
 
-class Witness:
+class Witness(Background):
     """Looks in a thread of its own until it is left."""
 
     def __init__(self, bridge: BridgeProcess) -> None:
+        super().__init__("witness")
         self._bridge = bridge
         self._looks: list[Look] = [Look(0.0, 0.0)]
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="witness", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join(30)
 
     @property
     def last(self) -> Look:
