@@ -149,3 +149,8 @@ class BridgeProcess:
     def terminate(self, seconds: float = 40) -> int:
         """Ask it to stop in order, and give its exit status (negative: it had to be killed)."""
         return self._program.terminate(seconds)
+
+    def end(self) -> None:
+        """Stop it in order; fails, with the end of its log, where it does not end with 0."""
+        status = self.terminate()
+        assert status == 0, f"the bridge ended with {status}:\n{self.log()[-3000:]}"

@@ -13,7 +13,7 @@ from random import Random
 
 from tests.brokers import KafkaBroker, MqttBroker, start_hub
 from tests.chaos import outages
-from tests.chaos.trial import QUICK, Trial, imbalances, trial
+from tests.chaos.trial import QUICK, Trial, imbalances, trial, unbalanced
 from tests.chaos.vitals import Vitals, growth, vitals
 from tests.chaos.wires import Wires, wired
 from tests.chaos.world import WINDOW
@@ -130,12 +130,11 @@ class _Soak:
         world = self.trial.world
         self.trial.settle()
         missed = imbalances(world.bridge.metrics())
-        status = world.bridge.terminate()
-        assert status == 0, f"the bridge ended with {status}:\n{world.bridge.log()[-3000:]}"
+        world.bridge.end()
         self._take()
         kafka, mqtt = self.tallies["kafka"], self.tallies["mqtt"]
         wait_until(lambda: self._take() or not mqtt.lacking(kafka), 10, "MQTT has what Kafka has")
-        return [f"the bridge's ledger misses {count:g} events, {stage}" for stage, count in missed.items()]
+        return unbalanced(missed)
 
 
 @contextmanager
