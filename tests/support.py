@@ -70,12 +70,22 @@ _NEVER_OF_A_CLIENT = range(15_000, 32_000)  # below Linux's net.ipv4.ip_local_po
 def free_port(*, neighbours: int = 0) -> int:
     """Give a TCP port of the loopback that is free now, with that many free ones right above it.
 
-    It is none of those that the system gives to clients, which could take it before whoever is to listen there.
+    It is none of those that the system gives to clients, which could take it before whoever is to listen there, nor
+    of those that are given by another worker of this run.
     """
+    mine = _ports_of_this_worker()
     while True:
-        port = random.choice(_NEVER_OF_A_CLIENT)  # noqa: S311 - a port is no secret
+        port = random.choice(mine[: len(mine) - neighbours])  # noqa: S311 - a port is no secret
         if all(_is_free(port + offset) for offset in range(neighbours + 1)):
             return port
+
+
+def _ports_of_this_worker() -> range:
+    """Share them out among the workers of pytest-xdist; without it, all are this process's."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    share = len(_NEVER_OF_A_CLIENT) // workers
+    return _NEVER_OF_A_CLIENT[number * share : (number + 1) * share]
 
 
 def _is_free(port: int) -> bool:
