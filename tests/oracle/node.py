@@ -1,9 +1,11 @@
 """Other people's JavaScript: a folder with package.json, and a script that reads JSON lines and writes one for each."""
 
+import fcntl
 import json
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +23,19 @@ def node_packages(source: Path, folder: Path, kind: str = "peers") -> Path:
     if npm is None:
         unavailable(kind, "install node and npm to run this")
     installed = folder / "node_modules"
-    fresh = not (installed / ".package-lock.json").exists()
-    for named in source.glob("package*.json"):
-        fresh |= _differs(named, folder / named.name)
-        shutil.copy(named, folder)
-    if fresh:
-        locked = (folder / "package-lock.json").exists()
-        install = ["ci"] if locked else ["install", "--no-package-lock"]
-        subprocess.run(
-            [npm, *install, "--ignore-scripts", "--no-audit", "--no-fund", "--silent"],
-            cwd=folder,
-            check=True,
-            timeout=_INSTALL_SECONDS,
-        )
+    with _alone(folder):
+        fresh = not (installed / ".package-lock.json").exists()
+        for named in source.glob("package*.json"):
+            fresh |= _brought(named, folder)
+        if fresh:
+            locked = (folder / "package-lock.json").exists()
+            install = ["ci"] if locked else ["install", "--no-package-lock"]
+            subprocess.run(
+                [npm, *install, "--ignore-scripts", "--no-audit", "--no-fund", "--silent"],
+                cwd=folder,
+                check=True,
+                timeout=_INSTALL_SECONDS,
+            )
     return installed
 
 
@@ -45,7 +47,8 @@ class NodeScript:
         if node is None:
             unavailable("peers", "install node and npm to run this")
         node_packages(script.parent, folder)
-        shutil.copy(script, folder)
+        with _alone(folder):
+            _brought(script, folder)
         self._command = [node, str(folder / script.name)]
 
     def answers(self, questions: Iterable[Any]) -> Sequence[Any]:
@@ -57,5 +60,18 @@ class NodeScript:
         return [json.loads(line) for line in ran.stdout.splitlines()]
 
 
-def _differs(source: Path, copy: Path) -> bool:
-    return not copy.exists() or copy.read_bytes() != source.read_bytes()
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep the other workers of this run out of the folder meanwhile."""
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _brought(source: Path, folder: Path) -> bool:
+    """Copy a file to a folder, and say whether it was not there already; one that is there may be in use."""
+    copy = folder / source.name
+    if copy.exists() and copy.read_bytes() == source.read_bytes():
+        return False
+    shutil.copy(source, copy)
+    return True
