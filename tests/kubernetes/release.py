@@ -104,6 +104,10 @@ class Release:
             "-n", self.namespace, "annotate", "pod", f"{self.name}-0", f"now={time.time()}", "--overwrite"
         )
 
+    def log(self) -> str:
+        """Give all that the pod has written."""
+        return self.node.kubectl("-n", self.namespace, "logs", f"{self.name}-0")
+
     def delete_pod(self) -> None:
         self.node.kubectl("-n", self.namespace, "delete", "pod", f"{self.name}-0", "--wait=false")
 
