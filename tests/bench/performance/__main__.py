@@ -58,6 +58,7 @@ def main() -> int:
                         options.into,
                         name,
                         session.figures,
+                        command=_command(name, options),
                         seconds=seconds,
                         failed=session.failed,
                         notes=session.notes,
@@ -70,6 +71,13 @@ def main() -> int:
 def _measured(name: str, session: Session) -> dict[str, float]:
     PARTS[name](session)
     return {}
+
+
+def _command(name: str, options: argparse.Namespace) -> str:
+    """Say how to measure a part so again."""
+    rounds = f" --rounds {options.rounds}" if options.rounds else ""
+    scale = f" --scale {options.scale:g}" if options.scale != 1 else ""
+    return f"python -m tests.bench.performance {name}{rounds}{scale}"
 
 
 def _options() -> argparse.Namespace:

@@ -56,12 +56,10 @@ def _part(name: str) -> Callable[[Records], str]:
 
 
 def _tables(figures: Figures) -> str:
-    """Lay the figures out; what has many columns is in a plot, and figures with other columns have another table."""
-    groups: dict[tuple[str, ...], Figures] = {}
-    for name, columns in figures.items():
-        if len(columns) <= _MANY_COLUMNS:
-            groups.setdefault(tuple(columns), {})[name] = columns
-    return "\n\n".join(table(group, columns, "ours", "dotnet", markdown=True) for columns, group in groups.items())
+    """Lay the figures out; what has many columns is in a plot."""
+    shown = {name: columns for name, columns in figures.items() if len(columns) <= _MANY_COLUMNS}
+    columns = dict.fromkeys(column for each in sorted(shown.values(), key=len, reverse=True) for column in each)
+    return table(shown, list(columns), "ours", "dotnet", markdown=True)
 
 
 def _budget(records: Records) -> str:

@@ -5,7 +5,6 @@ import os
 import platform
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -44,12 +43,12 @@ def write(
     part: str,
     figures: Figures,
     *,
+    command: str,
     seconds: float,
     failed: Sequence[str] = (),
     notes: Mapping[str, str] | None = None,
 ) -> None:
     """Keep what a part came to, instead of what it came to before."""
-    command = f"python -m {_module()} {' '.join(sys.argv[1:])}".strip()
     measured = Measured(
         part,
         command,
@@ -103,11 +102,6 @@ def _rounded(figures: Figures) -> Figures:
         name: {column: [float(f"{value:.6g}") for value in rounds] for column, rounds in columns.items()}
         for name, columns in figures.items()
     }
-
-
-def _module() -> str:
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return spec.name.removesuffix(".__main__") if spec else "tests.bench"
 
 
 def _cpu() -> str:

@@ -45,7 +45,10 @@ def main() -> int:
             print(table(figures, [*STAGES, _WHOLE], "", ""), flush=True)
             title = f"hub to {sink}: CPU time of a message by frame"
             (options.into / f"flame-{sink}.svg").write_text(flame(samples, title))
-            write(options.into, f"profile-{sink}", figures, seconds=time.monotonic() - began)
+            command = (
+                f"python -m tests.bench.profile --sinks {sink} --rounds {options.rounds} --events {options.events}"
+            )
+            write(options.into, f"profile-{sink}", figures, command=command, seconds=time.monotonic() - began)
     return 1 if failed else 0
 
 

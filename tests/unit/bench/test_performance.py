@@ -57,16 +57,26 @@ def test_every_plot_is_of_a_part() -> None:
 
 
 def test_what_is_measured_is_kept_and_shown(tmp_path: Path) -> None:
-    write(
-        tmp_path, "start", {"from start to subscribed, s": {"kafka": [1.0, 2.0, 1.23456789]}}, seconds=3, failed=["x"]
-    )
+    rounds = {"from start to subscribed, s": {"kafka": [1.0, 2.0, 1.23456789]}}
+    write(tmp_path, "start", rounds, command="make it", seconds=3, failed=["x"])
 
     shown = with_figures("<!-- measured: start -->\nold\n<!-- end -->\n", recorded(tmp_path))
 
     assert "old" not in shown
-    assert "| from start to subscribed, s | 1 / 1.2 / 2 |" in shown
+    assert "| from start to subscribed, s | 1 / 1.23 / 2 |" in shown
     assert "Without figures: x." in shown
     assert recorded(tmp_path)["start"].figures["from start to subscribed, s"]["kafka"][2] == 1.23457
+
+
+def test_figures_of_different_columns_stand_in_one_table() -> None:
+    """A sink that was not there has a dash; what has a column for each step of a long run is in a plot."""
+    figures = {"kafka: x": {"kafka": [1], "both": [2]}, "all: x": {"kafka": [1], "mqtt": [3], "both": [2]}}
+    steps = {"RSS, MiB": {str(step): [100.0] for step in range(1, 51)}}
+
+    shown = with_figures("<!-- measured: sinks -->\n<!-- end -->", {"sinks": measured("sinks", figures | steps)})
+
+    assert "| kafka: x | 1 / 1 / 1 | - | 2 / 2 / 2 |" in shown
+    assert "RSS" not in shown
 
 
 def test_a_part_that_nobody_measured_says_so() -> None:

@@ -27,6 +27,11 @@ def test_a_cell_shows_smallest_median_and_largest() -> None:
     assert shown == "10.5 / 30 / 20,000"
 
 
+def test_what_is_small_keeps_two_places() -> None:
+    """A start of 0.82 s is not one of 0.8."""
+    assert cell([0.823, 9.999, 10.04]) == "0.82 / 10.00 / 10.0"
+
+
 def test_a_ratio_compares_medians() -> None:
     """An outlier of one contender does not move the ratio."""
     shown = ratio({"ours": [10.0, 20.0, 900.0], "dotnet": [40.0]}, "ours", "dotnet")
