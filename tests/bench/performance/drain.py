@@ -10,7 +10,7 @@ from itertools import pairwise
 from tests.bench.contender import Place, ours, running
 from tests.bench.ground import SINKS
 from tests.bench.load import KafkaWatch, burst, watching
-from tests.bench.performance.arrivals import Curve, caught_up, rate, since
+from tests.bench.performance.arrivals import Curve, caught_up, since
 from tests.bench.performance.growth import together
 from tests.bench.performance.session import Session
 from tests.bench.report import percentile
@@ -63,24 +63,26 @@ def _once(session: Session, stopped: str, a_second: int) -> dict[str, float]:
         curve = gone.arrivals(60) if isinstance(gone, KafkaWatch) else arrived.curve
     if seen.count < events or arrived.count < events:
         raise AssertionError(f"{seen.count} and {arrived.count} of {events} messages arrived")
-    return _figures(seen, since(curve, resumed), resumed, a_second)
+    return _figures(seen, curve, resumed, a_second)
 
 
 def _figures(seen: Seen, curve: Curve, resumed: float, a_second: int) -> dict[str, float]:
     """Take apart what came to the broker that was away, and the latency at the other one by what went on meanwhile."""
     began = seen.first_at
-    draining = caught_up(curve, began, a_second, _SLACK_SECONDS)
-    steps = [0.0, _BEFORE_SECONDS, resumed - began, draining[-1][0] - began]
+    there = max((count for moment, count in curve if moment < resumed), default=0)
+    end, count = caught_up(since(curve, resumed), began, a_second, _SLACK_SECONDS)
+    drained = (count - there) / (end - resumed)
+    steps = [0.0, _BEFORE_SECONDS, resumed - began, end - began]
     before, outage, during = (
         percentile(seen.latencies[int(a_second * start) : int(a_second * end) + 1], 0.99) * 1000
         for start, end in pairwise(steps)
     )
     return {
         "live, messages/s": a_second,
-        "waiting when it came back": a_second * (resumed - began) - draining[0][1],
-        "drained, messages/s": rate(draining),
-        "drained : live": rate(draining) / a_second,
-        "back until nothing waited, s": draining[-1][0] - resumed,
+        "waiting when it came back": a_second * (resumed - began) - there,
+        "drained, messages/s": drained,
+        "drained : live": drained / a_second,
+        "back until nothing waited, s": end - resumed,
         "p99 of the other before, ms": before,
         "p99 of the other during the outage, ms": outage,
         "p99 of the other while it drained, ms": during,

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from tests.bench.contender import Place
 from tests.bench.ground import SINKS
 from tests.bench.load import Load, burst, watching
+from tests.bench.performance.arrivals import rate
 from tests.bench.performance.growth import SIZES
 from tests.bench.performance.session import Session
 from tests.bench.subscriber import Seen
@@ -81,12 +82,9 @@ def _produced(place: Place, size: int, events: int) -> dict[str, float]:
 
 
 def _rate(seen: Seen) -> float:
-    if seen.count < 2:
-        raise AssertionError(f"{seen.count} messages arrived")
-    (first_at, first), (last_at, last) = seen.curve[0], seen.curve[-1]
-    if last_at <= first_at:
-        raise AssertionError("all came at once: too few to time")
-    return (last - first) / (last_at - first_at)
+    if not seen.count:
+        raise AssertionError("no messages arrived")
+    return rate(seen.curve)
 
 
 def _fsynced(size: int) -> dict[str, float]:

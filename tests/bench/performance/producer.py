@@ -9,6 +9,7 @@ import sys
 
 from confluent_kafka import Producer
 
+from sinks.kafka.config import KafkaConfig
 from tests.bench.packets import connect, publish
 
 __all__ = ["main"]
@@ -34,7 +35,7 @@ def _to_kafka(address: str, topic: str, count: int, body: bytes) -> None:
             "acks": "all",
             "enable.idempotence": True,
             "linger.ms": 5,
-            "batch.size": 65_536,
+            "batch.size": KafkaConfig.model_fields["batch_bytes"].default,
             "message.max.bytes": _LARGE_BYTES,
             "queue.buffering.max.messages": 1_000_000,
         }

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.bench.performance.backlog import connected_at
 from tests.bench.performance.listener import framed
 from tests.bench.subscriber import Seen
 
@@ -24,3 +25,19 @@ def test_a_curve_has_a_point_a_millisecond_and_the_last() -> None:
     seen.note(1.0012, last=True)
 
     assert seen.curve == [(1.0, 10), (1.0011, 30), (1.0012, 40)]
+
+
+def test_a_sink_is_connected_where_the_log_says_so_last() -> None:
+    """Other people's lines and other sinks' are passed over."""
+    log = (
+        'a warning of Python\n{"time": "2026-11-30T05:00:00.000Z", "message": "sink kafka connected"}\n'
+        '{"time": "2026-11-30T05:00:01.250Z", "message": "sink kafka connected"}\n'
+        '{"time": "2026-11-30T05:00:09.000Z", "message": "sink mqtt connected"}\n'
+    )
+
+    assert connected_at(log, "kafka") % 60 == pytest.approx(1.25)
+
+
+def test_a_log_without_a_connection_is_no_moment() -> None:
+    with pytest.raises(AssertionError, match="does not say"):
+        connected_at("", "kafka")
