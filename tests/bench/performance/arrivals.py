@@ -13,9 +13,9 @@ Curve = Sequence[tuple[float, int]]
 
 def rate(curve: Curve) -> float:
     """Give what came a second between the first moment and the last; what came in the first one has no time."""
-    if len(curve) < 2:
+    (first_at, first), (last_at, last) = (curve[0], curve[-1]) if curve else ((0.0, 0), (0.0, 0))
+    if last_at <= first_at:
         raise ValueError("all came at once: too few to time")
-    (first_at, first), (last_at, last) = curve[0], curve[-1]
     return (last - first) / (last_at - first_at)
 
 

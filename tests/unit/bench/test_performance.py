@@ -126,7 +126,7 @@ def test_the_first_arrivals_have_no_time() -> None:
     assert rate([(1.0, 200), (1.1, 400), (1.4, 1000)]) == pytest.approx(2000)
 
 
-@pytest.mark.parametrize("curve", [[], [(1.0, 5)]])
+@pytest.mark.parametrize("curve", [[], [(1.0, 5)], [(1.0, 5), (1.0, 6)]])
 def test_what_came_at_once_has_no_rate(curve: list[tuple[float, int]]) -> None:
     with pytest.raises(ValueError, match="too few"):
         rate(curve)
