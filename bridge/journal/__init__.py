@@ -9,10 +9,12 @@ from bridge.journal.letter_desk import LetterDesk, Retried
 from bridge.journal.log import Journal, Lag, Previous
 from bridge.journal.memory import Memory, Recorded
 from bridge.journal.opening import capacity, open_journal
+from bridge.journal.owner import owned
 from bridge.journal.reader import Page
 from bridge.journal.rebuild import Salvaged
 from bridge.journal.recorder import Limits
 from bridge.journal.salvage import Repair
+from bridge.journal.stage import Stage, Step
 from bridge.journal.stopped import StoppedJournal, Unusable, open_repaired, open_stopped
 from bridge.journal.tally import GivenUp
 from bridge.journal.trim import Older, open_trim
@@ -40,7 +42,9 @@ __all__ = [
     "Repair",
     "Retried",
     "Salvaged",
+    "Stage",
     "State",
+    "Step",
     "StoppedJournal",
     "Telling",
     "Unusable",
@@ -50,5 +54,6 @@ __all__ = [
     "open_repaired",
     "open_stopped",
     "open_trim",
+    "owned",
     "within_volume",
 ]

@@ -5,9 +5,11 @@ Used by `bridge.service`.
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 from bridge.errors import StorageFailed
@@ -24,6 +26,7 @@ from bridge.journal.recorder import Limits, Recorder
 from bridge.journal.room import Room
 from bridge.journal.salvage import Repair, made_usable
 from bridge.journal.schema import SCHEMA_VERSION
+from bridge.journal.stage import Stage
 from bridge.journal.store import Store
 from bridge.journal.volume import what_to_do
 from bridge.journal.writer import Writer
@@ -32,6 +35,7 @@ from bridge.message import Message
 
 __all__ = ["open_journal"]
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _RESERVE = 16  # one part in 16 of the file is kept for cursors, dead letters and records when the rest is full
 
@@ -46,17 +50,22 @@ async def open_journal(  # noqa: PLR0913 - opened in one place, by `bridge.servi
     memory: Memory | None = None,
     tell: Telling = told_plainly,
     on_lost: Callable[[Lost], None] = lambda _: None,
+    stage: Stage | None = None,
 ) -> AsyncIterator[Journal]:
     """Open the journal for the sinks named, made if it is not there; leaving records every cursor and closes it.
 
     `memory` is given back what it has recorded, and from then on records what is deleted. `tell` makes what the sinks
     get in the place of rows that are damaged or gone, and `on_lost` is called once for each run of them.
+    `stage` is told how far this is: what may take minutes is done in a thread, which is left behind where this is
+    cancelled meanwhile; the journal has no other owner before that thread has ended.
     Raises `JournalOwned` when another process has it, `StorageFailed` when the disk or the file is not usable.
     """
-    with owned(path):
-        _tell_repair(path, await asyncio.to_thread(made_usable, path, max_bytes))
-        store = Store(path, max_bytes)
-        writer = Writer(store)
+    stage = stage or Stage()
+    with ExitStack() as stack:
+        lock = await asyncio.to_thread(stack.enter_context, owned(path))
+        _tell_repair(path, await _apart(lock, lambda: made_usable(path, max_bytes, stage.looked_at)))
+        stage.usable()
+        writer = Writer(await _apart(lock, lambda: Store(path, max_bytes)))
         try:
             state = await writer.call(lambda store: store.load())
             readers = {sink: await _reader(writer, state, sink) for sink in sinks}
@@ -80,6 +89,19 @@ async def open_journal(  # noqa: PLR0913 - opened in one place, by `bridge.servi
             yield journal
         finally:
             await asyncio.shield(journal.close())
+
+
+async def _apart(lock: int, function: Callable[[], T]) -> T:
+    """Call in a thread what may change the file; the lock is held until it ends, also where nobody waits for it."""
+    held = os.dup(lock)
+
+    def call() -> T:
+        try:
+            return function()
+        finally:
+            os.close(held)
+
+    return await asyncio.to_thread(call)
 
 
 async def _begin(writer: Writer, path: Path, identity: str, cursors: Mapping[str, int]) -> None:

@@ -24,11 +24,11 @@ _ASK_AGAIN_SECONDS = 0.01
 
 
 @contextmanager
-def owned(path: Path) -> Iterator[None]:
+def owned(path: Path) -> Iterator[int]:
     """Hold the lock that makes this process the journal's only owner, also on a volume that two pods share.
 
-    The kernel lets it go with the process, however that ends. Raises `JournalOwned` with the owner's name when another
-    has it, `StorageFailed` when its folder is not usable.
+    Gives its descriptor: a duplicate holds the lock as well. The kernel lets it go with the process, however that ends.
+    Raises `JournalOwned` with the owner's name when another has it, `StorageFailed` when its folder is not usable.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def owned(path: Path) -> Iterator[None]:
     try:
         _take(lock, path)
         try:
-            yield
+            yield lock
         finally:
             with contextlib.suppress(OSError):
                 os.ftruncate(lock, 0)

@@ -180,5 +180,5 @@ async def test_the_trials_find_what_is_not_looked_at(
             monkeypatch.setattr(module, "seal", lambda *_: ANYTHING)
         assert (await trial(masters[0], path)).problems
     else:
-        monkeypatch.setattr("bridge.journal.opening.made_usable", lambda path, _: Repair(path))
+        monkeypatch.setattr("bridge.journal.opening.made_usable", lambda path, *_: Repair(path))
         assert (await flip_trials(masters, folder, 12))[0]

@@ -245,7 +245,7 @@ async def test_damage_that_shows_while_it_runs_ends_it_and_the_next_start_salvag
     await stored(opening)
     break_tree(path)
     with monkeypatch.context() as patch:
-        patch.setattr(opening_module, "made_usable", lambda path, _: salvage.Repair(path))
+        patch.setattr(opening_module, "made_usable", lambda path, *_: salvage.Repair(path))
         with pytest.raises(StorageFailed, match="malformed"):
             async with opening():
                 pass
