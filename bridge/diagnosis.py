@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bridge.journal.room import Room
+from bridge.journal.stage import Step
 from bridge.labels import JOURNAL, SOURCE
 from bridge.link import Link
 from bridge.policy import YOUNG_OUTAGE_SECONDS
 from bridge.scrape import LagReading
 
-__all__ = ["Level", "Problem", "View", "diagnosis", "headline", "level"]
+__all__ = ["Level", "Problem", "View", "diagnosis", "headline", "level", "opening"]
 
 Level = Literal["ok", "warning", "critical"]
 """As severities of alerts: `warning` heals, or can wait; with `critical` somebody has to act now."""
@@ -77,6 +78,13 @@ def diagnosis(view: View) -> Sequence[Problem]:
     return sorted(found, key=lambda problem: problem.level != "critical")
 
 
+def opening(step: Step, since: float, *, stopping: bool) -> Sequence[Problem]:
+    """Say what a start waits for before anything else can be looked at."""
+    text = f"{_OPENING[step]} Portos is listened to when that is done; what it says until then is told as missed."
+    advice = "Wait. Do not start the bridge again: that begins anew." if step == "salvaging" else "Wait a moment."
+    return [*([_STOPPING] if stopping else []), Problem("warning", JOURNAL, text, advice, since)]
+
+
 def level(problems: Sequence[Problem]) -> Level:
     """Say how bad it is in all."""
     return problems[0].level if problems else "ok"
@@ -89,6 +97,11 @@ def headline(problems: Sequence[Problem], sinks: Sequence[str]) -> str:
     return f"All is well: what Portos says reaches {_all_of(sinks)}."
 
 
+_OPENING: Mapping[Step, str] = {
+    "checking": "The bridge starts and looks whether its journal is whole.",
+    "salvaging": "The journal was damaged: what can be read of it is put into a new one, a minute a gigabyte or more.",
+    "reading": "The bridge starts and reads what its journal holds.",
+}
 _STOPPING = Problem(
     "warning", "bridge", "The bridge is stopping.", "Nothing, if that is meant: it delivers what is stored, then ends."
 )

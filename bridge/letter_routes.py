@@ -26,27 +26,30 @@ _EXPIRE_EVERY_SECONDS = 3600.0
 _ASKED_IN_QUERY = ("sink", "reason", "resource", "id", "since", "until")
 
 
-def letter_routes(journal: Journal, catalogue: Catalogue, door: Door) -> list[web.RouteDef]:
-    """Give the paths; one letter a line, oldest first, `after` being the number of the last that is known."""
-    counter = _Counter(journal, catalogue)
+def letter_routes(journal: Callable[[], Journal], catalogue: Catalogue, door: Door) -> list[web.RouteDef]:
+    """Give the paths; one letter a line, oldest first, `after` being the number of the last that is known.
+
+    `journal` gives it, or raises the answer where it is not open.
+    """
 
     async def show(request: web.Request) -> web.StreamResponse:
         bodies = door.bodies(request)
         which = _checked(lambda: _of_query(request.query))
         limit = _checked(lambda: min(max(int(request.query.get("limit", _MOST)), 1), _MOST))
         after = _checked(lambda: letter_number(int(request.query.get("after", 0))))
-        letters = await journal.desk.letters(which, limit, after=after, bodies=bodies)
+        letters = await journal().desk.letters(which, limit, after=after, bodies=bodies)
         lines = [json.dumps(shown(letter, catalogue.site, bodies=bodies)) + "\n" for letter in letters]
         return web.Response(text="".join(lines), content_type="application/x-ndjson")
 
     async def retry(request: web.Request) -> web.Response:
         door.check(request)
-        return web.json_response(await counter.retry(await _of_body(request)))
+        which = await _of_body(request)
+        return web.json_response(await _Counter(journal(), catalogue).retry(which))
 
     async def purge(request: web.Request) -> web.Response:
         door.check(request)
         which = await _of_body(request)
-        purged = await journal.desk.purge(which)
+        purged = await journal().desk.purge(which)
         _log.warning("dead letters thrown away, as asked for (%s): %d", asked(which) or "all", purged)
         return web.json_response({"purged": purged})
 

@@ -4,6 +4,7 @@ What `portos-bridge journal` asks of a bridge that runs; what the hub sent needs
 """
 
 import json
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -16,11 +17,14 @@ __all__ = ["row_routes"]
 _MOST = 1000
 
 
-def row_routes(inspection: Inspection, path: str, door: Door) -> list[web.RouteDef]:
-    """Give the paths; the rows are those behind the number `after`, about `limit` of them."""
+def row_routes(inspection: Callable[[], Inspection], path: str, door: Door) -> list[web.RouteDef]:
+    """Give the paths; the rows are those behind the number `after`, about `limit` of them.
+
+    `inspection` gives what looks into the journal, or raises the answer where that is not open.
+    """
 
     async def look(_: web.Request) -> web.Response:
-        return web.json_response(overview(await inspection.state(), path))
+        return web.json_response(overview(await inspection().state(), path))
 
     async def rows(request: web.Request) -> web.Response:
         bodies = door.bodies(request)
@@ -29,7 +33,7 @@ def row_routes(inspection: Inspection, path: str, door: Door) -> list[web.RouteD
             limit = min(max(int(request.query.get("limit", _MOST)), 1), _MOST)
         except ValueError as error:
             raise web.HTTPBadRequest(text="after and limit should be numbers\n") from error
-        places, chunks = await inspection.page(after, limit)
+        places, chunks = await inspection().page(after, limit)
         found = shown_rows(chunks, after, places, bodies=bodies)
         return web.Response(text="".join(json.dumps(row) + "\n" for row in found), content_type="application/x-ndjson")
 

@@ -15,8 +15,8 @@ from typing import Any
 from aiohttp import web
 
 from bridge import clock
-from bridge.admin import admin
 from bridge.audit import Audit
+from bridge.beginning import Beginning, Face, OpenJournal, served
 from bridge.blind import CORRUPTION, JOURNAL_LOST, Sight, Window, corruption
 from bridge.copying import copies
 from bridge.document_routes import document_routes
@@ -27,7 +27,7 @@ from bridge.gauges import sink_gauges, source_gauges
 from bridge.health import Heartbeat, Workers
 from bridge.heap import keep_trimmed
 from bridge.intake import Intake
-from bridge.journal import Journal, Limits, Lost, capacity, open_journal, within_volume
+from bridge.journal import Journal, Limits, Lost, Stage, capacity, open_journal, within_volume
 from bridge.letter_routes import expire, letter_routes
 from bridge.link import Link, Times
 from bridge.message import Message
@@ -54,7 +54,7 @@ from bridge.settings.privacy import EVERYTHING
 from bridge.source import SourceActivity
 from bridge.state import States
 from bridge.status import Status, journal_numbers
-from bridge.stopping import hangups, stop_signal
+from bridge.stopping import hangups, stop_signal, unless
 
 __all__ = ["run"]
 
@@ -78,12 +78,16 @@ async def run(configuration: Configuration, read: Callable[[], Configuration]) -
 class _Bridge:
     """One bridge's parts, and what is asked of them from outside: checks and status."""
 
+    _face: Face
+
     def __init__(self, configuration: Configuration) -> None:
         settings = configuration.settings
         self._configuration = configuration
         self._settings = settings
         self._effective = Effective(configuration)
         self._intake: Intake | None = None
+        self._stage = Stage()
+        self._open = OpenJournal()
         self._started_at = time.time()
         self._activity = SourceActivity()
         self._heartbeat = Heartbeat()
@@ -110,24 +114,30 @@ class _Bridge:
         self._states = States(settings, self._sinks, configuration.secret_files, self._times, change_of)
 
     async def run(self, stop: asyncio.Event, sources: Sources | None = None) -> None:
-        admin_port = self._settings.admin
-        async with self._journal() as journal, self._states.jobs(journal) as state_jobs:
+        self._face = Beginning(
+            self._started_at, stop.is_set, self._heartbeat, self._effective, self._workers, self._stage
+        )
+        port = served(self._settings, self._catalogue.registry, lambda: self._face, self._routes())
+        async with port, asyncio.TaskGroup() as group:
+            heartbeat = group.create_task(self._heartbeat.beat(), name="heartbeat")
+            self._workers.add_task(heartbeat)
+            async with unless(stop, self._journal()) as journal:
+                if journal is None:
+                    _log.warning("the journal is not open yet: it is left as it is, and the next start goes on with it")
+                else:
+                    with self._open.during(journal):
+                        await self._bridge(journal, stop, sources)
+            heartbeat.cancel()
+        _log.info("stopped in order")
+
+    async def _bridge(self, journal: Journal, stop: asyncio.Event, sources: Sources | None) -> None:
+        """Do all that is done with an open journal."""
+        async with self._states.jobs(journal) as state_jobs:
             audit = Audit(journal, self._catalogue)
             sight = _sight(journal)
-            status = self._status(journal, sight, stop)
+            self._face = status = self._status(journal, sight, stop)
             notices = Notices(self._effective, status, self._catalogue, lambda: self._memory.open_gaps)
-            async with (
-                admin(
-                    admin_port.host,
-                    admin_port.port,
-                    self._catalogue.registry,
-                    status.alive,
-                    status.ready,
-                    status.whole,
-                    self._routes(journal),
-                ),
-                asyncio.TaskGroup() as group,
-            ):
+            async with asyncio.TaskGroup() as group:
                 presences = {name: Presence(name, notices.report(name), stop.is_set) for name in self._sink_links}
                 jobs = self._jobs(journal, audit, presences)
                 eternal = [group.create_task(job, name=name) for name, job in jobs]
@@ -141,7 +151,6 @@ class _Bridge:
                 audit.check()
                 for task in eternal:
                     task.cancel()
-        _log.info("stopped in order")
 
     def _status(self, journal: Journal, sight: Sight, stop: asyncio.Event) -> Status:
         return Status(
@@ -160,12 +169,12 @@ class _Bridge:
             lambda: ((self._catalogue.resource(name), at) for name, at in self._memory.told_gaps()),
         )
 
-    def _routes(self, journal: Journal) -> Sequence[web.RouteDef]:
+    def _routes(self) -> Sequence[web.RouteDef]:
         """Give what the admin port serves beside probes, metrics and status."""
         door = Door(self._settings.admin.token)
         return [
-            *letter_routes(journal, self._catalogue, door),
-            *row_routes(journal.inspection, str(self._settings.journal.path), door),
+            *letter_routes(self._open.journal, self._catalogue, door),
+            *row_routes(lambda: self._open.journal().inspection, str(self._settings.journal.path), door),
             *document_routes(self._configuration),
             *page_routes(),
         ]
@@ -182,7 +191,6 @@ class _Bridge:
         self, journal: Journal, audit: Audit, presences: Mapping[str, Presence]
     ) -> Iterator[tuple[str, Coroutine[Any, Any, object]]]:
         """Give what runs as long as the bridge does, by name, but for taking in and for states."""
-        yield "heartbeat", self._heartbeat.beat()
         yield "clock watch", clock.watch(self._activity)
         yield "journal watch", journal.failed()
         yield "journal shrinking", journal.shrink()
@@ -197,7 +205,7 @@ class _Bridge:
     @asynccontextmanager
     async def _journal(self) -> AsyncIterator[Journal]:
         journal, delivery = self._settings.journal, self._settings.delivery
-        max_bytes = within_volume(journal.path, journal.max_bytes, largest_journal)
+        max_bytes = await asyncio.to_thread(within_volume, journal.path, journal.max_bytes, largest_journal)
         limits = Limits(
             capacity(max_bytes),
             journal.memory_max_bytes // 2,
@@ -216,6 +224,7 @@ class _Bridge:
             self._memory,
             self._lost,
             lambda _: catalogue.count_corruption(),
+            self._stage,
         ) as opened:
             catalogue.watch(
                 self._activity, partial(journal_numbers, opened), partial(lag_reading, opened), opened.letters.numbers

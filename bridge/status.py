@@ -14,7 +14,7 @@ from typing import Any
 from bridge import __version__
 from bridge.admin import Check
 from bridge.blind import Sight
-from bridge.diagnosis import View, diagnosis, headline, level
+from bridge.diagnosis import Problem, View, diagnosis, headline, level
 from bridge.health import Heartbeat, Workers
 from bridge.journal import Journal
 from bridge.labels import JOURNAL, SOURCE
@@ -35,7 +35,7 @@ from bridge.settings.effective import Effective
 from bridge.source import SourceActivity
 from bridge.state import States
 
-__all__ = ["Status", "journal_numbers"]
+__all__ = ["Status", "alive", "journal_numbers", "outline", "outset"]
 
 _STALLED_SECONDS = 10.0  # as long as the event loop may stand still
 
@@ -63,39 +63,26 @@ class Status:
 
     def alive(self) -> Sequence[Check]:
         """Check what a restart would cure, and nothing else: neither hub nor brokers, neither name service nor disk."""
-        late = f"at most {self.heartbeat.worst_lag_seconds:.3f} s late in the last half minute"
-        # At the stop they end one after the other, and are to.
-        dead = () if self.stopping() else self.workers.dead
-        text = f"{', '.join(dead)} ended: only a restart brings that back" if dead else f"all {len(self.workers)} run"
-        return [("event loop", self.heartbeat.alive, late), ("tasks and threads", not dead, text)]
+        return alive(self.heartbeat, self.workers, stopping=self.stopping())
 
     def ready(self) -> Sequence[Check]:
         """Check whether the bridge takes in what the hub says; a sink that is down does not count."""
-        journal, hub, stopping = self.journal, self.hub, self.stopping()
-        sinks = ", ".join(self.sinks)
         return [
-            ("configuration", True, f"in effect: site {self.settings.site}, sinks {sinks or 'none'}"),
-            ("running", not stopping, "told to stop: the hub is left, stored events go out" if stopping else "yes"),
-            ("journal", *_journal(journal)),
-            ("hub", hub.connected, _hub_text(hub)),
+            *outset(self.settings, self.sinks, stopping=self.stopping()),
+            ("journal", *_journal(self.journal)),
+            ("hub", self.hub.connected, _hub_text(self.hub)),
         ]
 
     def whole(self) -> Mapping[str, Any]:
         """Give everything, as JSON takes it."""
         journal, activity, states, now = self.journal, self.activity, self._publishing, time.time()
         gaps = list(self.gaps())
-        problems = diagnosis(self._view(len(gaps)))
+        problems, checks = diagnosis(self._view(len(gaps))), (*self.alive(), *self.ready())
         return {
             "at": now,
-            "level": level(problems),
-            "headline": headline(problems, list(self.sinks)),
-            "problems": [problem_part(problem) for problem in problems],
-            "version": __version__,
-            "site": self.settings.site,
             "startedAt": self.started_at,
             "stopping": self.stopping(),
-            **({} if self.effective is None else _configuration(self.effective)),
-            "process": {"tasks": len(asyncio.all_tasks()), "threads": threading.active_count()},
+            **outline(self.settings, self.sinks, problems, checks, self.effective),
             "hub": {
                 **link_part(self.hub),
                 "resources": list(self.settings.subscribe.resources),
@@ -116,7 +103,6 @@ class Status:
             "sinks": {name: sink_part(link, journal, name) for name, link in self.sinks.items()},
             "deadLetters": {name: letters_part(journal, name) for name in self._holders},
             **({} if states is None else {"states": states_part(states, journal)}),
-            "checks": [{"name": name, "ok": ok, "text": text} for name, ok, text in (*self.alive(), *self.ready())],
         }
 
     @property
@@ -147,6 +133,44 @@ class Status:
             rejected=() if self.effective is None else self.effective.rejected,
             stopping=self.stopping(),
         )
+
+
+def alive(heartbeat: Heartbeat, workers: Workers, *, stopping: bool) -> Sequence[Check]:
+    """Check the process, see `Status.alive`."""
+    late = f"at most {heartbeat.worst_lag_seconds:.3f} s late in the last half minute"
+    # At the stop they end one after the other, and are to.
+    dead = () if stopping else workers.dead
+    text = f"{', '.join(dead)} ended: only a restart brings that back" if dead else f"all {len(workers)} run"
+    return [("event loop", heartbeat.alive, late), ("tasks and threads", not dead, text)]
+
+
+def outset(settings: Settings, sinks: Iterable[str], *, stopping: bool) -> Sequence[Check]:
+    """Check what comes before all else of `Status.ready`."""
+    names = ", ".join(sinks)
+    return [
+        ("configuration", True, f"in effect: site {settings.site}, sinks {names or 'none'}"),
+        ("running", not stopping, "told to stop: the hub is left, stored events go out" if stopping else "yes"),
+    ]
+
+
+def outline(
+    settings: Settings,
+    sinks: Iterable[str],
+    problems: Sequence[Problem],
+    checks: Iterable[Check],
+    effective: Effective | None,
+) -> Mapping[str, Any]:
+    """Give what is known without the journal of `Status.whole`."""
+    return {
+        "level": level(problems),
+        "headline": headline(problems, list(sinks)),
+        "problems": [problem_part(problem) for problem in problems],
+        "version": __version__,
+        "site": settings.site,
+        **({} if effective is None else _configuration(effective)),
+        "process": {"tasks": len(asyncio.all_tasks()), "threads": threading.active_count()},
+        "checks": [{"name": name, "ok": ok, "text": text} for name, ok, text in checks],
+    }
 
 
 def journal_numbers(journal: Journal) -> Mapping[str, float]:

@@ -6,11 +6,13 @@ Waited for by whatever runs until it comes, `bridge.service` and the command `ta
 import asyncio
 import logging
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from typing import TypeVar
 
-__all__ = ["STOP_SIGNALS", "hangups", "stop_signal"]
+__all__ = ["STOP_SIGNALS", "hangups", "stop_signal", "unless"]
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.2
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -53,3 +55,16 @@ def hangups() -> Iterator[asyncio.Event]:
         yield came
     finally:
         next_look.cancel()
+
+
+@asynccontextmanager
+async def unless(stop: asyncio.Event, context: AbstractAsyncContextManager[T]) -> AsyncIterator[T | None]:
+    """Enter what may take long to be entered; None where `stop` comes first: the entering is cancelled then."""
+    async with AsyncExitStack() as stack:
+        async with asyncio.TaskGroup() as group:
+            entering = group.create_task(stack.enter_async_context(context), name="entering")
+            stopped = group.create_task(stop.wait(), name="stop")
+            await asyncio.wait((entering, stopped), return_when=asyncio.FIRST_COMPLETED)
+            entering.cancel()
+            stopped.cancel()
+        yield None if entering.cancelled() else entering.result()

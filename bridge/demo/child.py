@@ -63,11 +63,11 @@ class Child:
             )
 
     async def status(self) -> Mapping[str, Any] | None:
-        """Ask `/status`; None while there is no answer."""
+        """Ask `/status`; None while there is no answer, or it starts yet."""
         try:
             async with self._http.get(f"{self.url}/status") as answer:
                 status: Mapping[str, Any] = await answer.json()
-                return status
+                return status if "journal" in status else None
         except (aiohttp.ClientError, TimeoutError):
             return None
 

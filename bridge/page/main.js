@@ -9,6 +9,9 @@ const PARTS = [
   showProblems, showHub, showJournal, showSinks, showBlind, showLetters, showGaps, showStates, showChecks, showAbout,
 ];
 
+/** Until its journal is open the bridge tells no more. */
+const FIRST_PARTS = [showProblems, showAbout];
+
 let answered = false;
 let life = null;
 
@@ -28,8 +31,8 @@ function show(status) {
   life = status.startedAt;
   setClock(status.at);
   answered = true;
-  for (const part of PARTS) part(status);
-  byId("picture").hidden = false;
+  for (const part of status.journal ? PARTS : FIRST_PARTS) part(status);
+  byId("picture").hidden = !status.journal;
   document.body.dataset.stale = "false";
   showElsewhere(status.level, status.headline, status.site);
   fill(byId("freshness"), "live", () => ["live"]);

@@ -61,8 +61,8 @@ class BridgeProcess:
         self._program.start(self.ready, seconds)
 
     def start_unready(self, seconds: float = 20) -> None:
-        """Start it and wait only until it answers, for a hub or a broker that is not there."""
-        self._program.start(self.alive, seconds)
+        """Start it and wait only until its journal is open, for a hub or a broker that is not there."""
+        self._program.start(self.opened, seconds)
 
     def spawn(self) -> None:
         """Start it and wait for nothing."""
@@ -84,6 +84,9 @@ class BridgeProcess:
 
     def alive(self) -> bool:
         return self._get("/livez")[0] == 200
+
+    def opened(self) -> bool:
+        return "[+] journal" in self.page("/readyz?verbose")
 
     def ready(self) -> bool:
         return self._get("/readyz")[0] == 200

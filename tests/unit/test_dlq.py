@@ -161,7 +161,10 @@ async def test_the_sinks_of_a_bridge_elsewhere_are_its_own(
     async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS) as journal:
         await bury(journal)
         door = Door(SecretStr(TOKEN))
-        routes = [*letter_routes(journal, catalogue, door), *row_routes(journal.inspection, str(path), door)]
+        routes = [
+            *letter_routes(lambda: journal, catalogue, door),
+            *row_routes(lambda: journal.inspection, str(path), door),
+        ]
         async with admin("127.0.0.1", port, CollectorRegistry(), lambda: (), lambda: (), dict, routes):
             url = f"http://127.0.0.1:{port}"
             known = await asyncio.to_thread(dlq, "list", "--sink", "kafka", "--json", "--url", url)
@@ -176,7 +179,7 @@ async def test_a_thousand_letters_can_be_named(path: Path, port: int, dlq: Comma
     catalogue = Catalogue("default", ["kafka"], ["tickets"], 50)
     async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS) as journal:
         await bury(journal)
-        routes = letter_routes(journal, catalogue, Door(SecretStr(TOKEN)))
+        routes = letter_routes(lambda: journal, catalogue, Door(SecretStr(TOKEN)))
         async with admin("127.0.0.1", port, CollectorRegistry(), lambda: (), lambda: (), dict, routes):
             status, said = await asyncio.to_thread(dlq, "list", "--json", *map(str, range(3, 3000)))
 
@@ -228,7 +231,7 @@ async def test_a_bridge_that_runs_is_asked_by_itself(path: Path, port: int, dlq:
     catalogue = Catalogue("default", ["kafka"], ["tickets"], 50)
     async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS) as journal:
         await bury(journal)
-        routes = letter_routes(journal, catalogue, Door(SecretStr(TOKEN)))
+        routes = letter_routes(lambda: journal, catalogue, Door(SecretStr(TOKEN)))
         async with admin("127.0.0.1", port, CollectorRegistry(), lambda: (), lambda: (), dict, routes):
             _, table = await asyncio.to_thread(dlq, "list")
             _, retried = await asyncio.to_thread(dlq, "retry", "2", "3")
@@ -251,7 +254,7 @@ async def test_a_token_may_be_of_any_letters(
     catalogue = Catalogue("default", ["kafka"], ["tickets"], 50)
     async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS) as journal:
         await bury(journal)
-        routes = letter_routes(journal, catalogue, Door(SecretStr("klíč ďábelského sklepa")))
+        routes = letter_routes(lambda: journal, catalogue, Door(SecretStr("klíč ďábelského sklepa")))
         async with admin("127.0.0.1", port, CollectorRegistry(), lambda: (), lambda: (), dict, routes):
             status, said = await asyncio.to_thread(dlq, "purge", "--yes", "2")
 
@@ -266,7 +269,7 @@ async def test_a_bridge_elsewhere_needs_no_configuration_here(
     catalogue = Catalogue("default", ["kafka"], ["tickets"], 50)
     async with open_journal(path, ["kafka"], 64 * 2**20, LIMITS) as journal:
         await bury(journal)
-        routes = letter_routes(journal, catalogue, Door(SecretStr(TOKEN)))
+        routes = letter_routes(lambda: journal, catalogue, Door(SecretStr(TOKEN)))
         async with admin("127.0.0.1", port, CollectorRegistry(), lambda: (), lambda: (), dict, routes):
             retried = await asyncio.to_thread(dlq, "retry", "2", "--url", f"http://127.0.0.1:{port}")
 

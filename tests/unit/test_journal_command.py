@@ -204,7 +204,7 @@ async def test_a_bridge_that_runs_is_asked(path: Path, port: int, command: Comma
     async with open_journal(path, ["kafka", "mqtt"], 64 * 2**20, LIMITS) as journal:
         await write(journal)
         await journal._recorder.all_written()
-        routes = row_routes(journal.inspection, str(path), Door(SecretStr(TOKEN)))
+        routes = row_routes(lambda: journal.inspection, str(path), Door(SecretStr(TOKEN)))
         async with admin("127.0.0.1", port, CollectorRegistry(), list, list, dict, routes):
             verified = await asyncio.to_thread(command, "verify")
             exported = await asyncio.to_thread(command, "export", "--bodies", "--sink", "kafka")
@@ -232,7 +232,7 @@ async def test_a_page_of_rows_has_a_limit_whatever_is_asked_for(
     monkeypatch.setattr(routes_module, "_MOST", 1)
     async with open_journal(path, ["kafka", "mqtt"], 64 * 2**20, LIMITS) as journal:
         await write(journal)
-        routes = row_routes(journal.inspection, str(path), Door(SecretStr(TOKEN)))
+        routes = row_routes(lambda: journal.inspection, str(path), Door(SecretStr(TOKEN)))
         async with (
             admin("127.0.0.1", port, CollectorRegistry(), list, list, dict, routes),
             aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http,
@@ -250,7 +250,7 @@ async def test_bodies_of_a_bridge_that_runs_need_its_token(
     monkeypatch.setenv("PORTOS_BRIDGE_ADMIN__TOKEN", "another token of the tests")
     async with open_journal(path, ["kafka", "mqtt"], 64 * 2**20, LIMITS) as journal:
         await write(journal)
-        routes = row_routes(journal.inspection, str(path), Door(SecretStr(TOKEN)))
+        routes = row_routes(lambda: journal.inspection, str(path), Door(SecretStr(TOKEN)))
         async with admin("127.0.0.1", port, CollectorRegistry(), list, list, dict, routes):
             status, said = await asyncio.to_thread(command, "export", "--bodies")
             without = await asyncio.to_thread(command, "export")
@@ -266,7 +266,7 @@ async def test_a_token_that_is_not_set_here_is_said_to_be_so(
     monkeypatch.delenv("PORTOS_BRIDGE_ADMIN__TOKEN")
     async with open_journal(path, ["kafka", "mqtt"], 64 * 2**20, LIMITS) as journal:
         await write(journal)
-        routes = row_routes(journal.inspection, str(path), Door(SecretStr(TOKEN)))
+        routes = row_routes(lambda: journal.inspection, str(path), Door(SecretStr(TOKEN)))
         async with admin("127.0.0.1", port, CollectorRegistry(), list, list, dict, routes):
             status, said = await asyncio.to_thread(command, "export", "--bodies")
 
@@ -281,7 +281,7 @@ async def test_a_bridge_elsewhere_needs_no_configuration_here(
     async with open_journal(path, ["kafka", "mqtt"], 64 * 2**20, LIMITS) as journal:
         await write(journal)
         await journal._recorder.all_written()
-        routes = row_routes(journal.inspection, str(path), Door(SecretStr(TOKEN)))
+        routes = row_routes(lambda: journal.inspection, str(path), Door(SecretStr(TOKEN)))
         async with admin("127.0.0.1", port, CollectorRegistry(), list, list, dict, routes):
             url = f"http://127.0.0.1:{port}"
             exported = await asyncio.to_thread(command, "export", "--bodies", "--sink", "kafka", "--url", url)

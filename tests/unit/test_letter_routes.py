@@ -34,7 +34,7 @@ async def served(
     journal: Journal, catalogue: Catalogue, token: str | None = TOKEN
 ) -> AsyncIterator[aiohttp.ClientSession]:
     door = Door(None if token is None else SecretStr(token))
-    routes = letter_routes(journal, catalogue, door)
+    routes = letter_routes(lambda: journal, catalogue, door)
     async with (
         admin("127.0.0.1", 0, CollectorRegistry(), lambda: (), lambda: (), dict, routes) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http,
