@@ -16,6 +16,7 @@ from importlib import import_module
 
 from bridge import __version__
 from bridge.errors import ConfigError, JournalOwned, StorageFailed
+from bridge.leaving import leave
 
 __all__ = ["main"]
 
@@ -33,7 +34,7 @@ _logger = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status.
+    """Run one command and return its exit status. Without `argv` it is the process's own, which ends with it.
 
     0 orderly end, 1 a bug, 74 the journal's disk failed, 75 another process owns the journal, 78 wrong configuration.
     """
@@ -42,11 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if rest and options.command not in _OWN_OPTIONS:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
-        return _command(options, rest)()
+        status = _command(options, rest)()
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        status = _INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last resort: whatever it is, it is told without secrets
-        return _failed(error)
+        status = _failed(error)
+    return leave(status) if argv is None else status
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,7 +7,6 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -55,12 +54,12 @@ from bridge.source import SourceActivity
 from bridge.state import States
 from bridge.status import Status, journal_numbers
 from bridge.stopping import hangups, stop_signal, unless
+from bridge.threads import renew_helpers, spare
 
 __all__ = ["run"]
 
 _log = logging.getLogger(__name__)
 
-_MOST_THREADS = 64  # each name that is not resolved keeps one for up to a minute; Python's own limit is 6 on two cores
 _STORE_SECONDS = 5  # what is received and not stored is bounded by the source's memory: 20 commits
 
 
@@ -69,9 +68,12 @@ async def run(configuration: Configuration, read: Callable[[], Configuration]) -
 
     Raises `StorageFailed`, `JournalOwned` or `ConfigError` where the bridge has to stop, alone or in a group.
     """
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_MOST_THREADS, "helper"))
-    with hangups() as hangup:
-        await _Bridge(configuration).run(stop_signal(), Sources(read, hangup))
+    renew_helpers()
+    try:
+        with hangups() as hangup:
+            await _Bridge(configuration).run(stop_signal(), Sources(read, hangup))
+    finally:
+        renew_helpers()
     return 0
 
 
@@ -121,6 +123,7 @@ class _Bridge:
         async with port, asyncio.TaskGroup() as group:
             heartbeat = group.create_task(self._heartbeat.beat(), name="heartbeat")
             self._workers.add_task(heartbeat)
+            spared = group.create_task(spare(stop), name="threads of the stop")
             async with unless(stop, self._journal()) as journal:
                 if journal is None:
                     _log.warning("the journal is not open yet: it is left as it is, and the next start goes on with it")
@@ -128,6 +131,7 @@ class _Bridge:
                     with self._open.during(journal):
                         await self._bridge(journal, stop, sources)
             heartbeat.cancel()
+            spared.cancel()
         _log.info("stopped in order")
 
     async def _bridge(self, journal: Journal, stop: asyncio.Event, sources: Sources | None) -> None:
