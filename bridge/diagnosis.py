@@ -62,6 +62,8 @@ class View:
     """Names of variables that are other than those in effect."""
     rejected: Sequence[str] = ()
     """What is wrong with settings that were read anew and not taken up."""
+    unanswered: str = ""
+    """What of the settings does not answer, as of a mount that hangs."""
     stopping: bool = False
 
 
@@ -117,6 +119,9 @@ def _bridge(view: View) -> Iterator[Problem]:
         text = "Settings were changed, and something in them is wrong: they are not taken up, and a start would fail."
         advice = "Correct what is named; `portos-bridge check` tries them."
         yield Problem("warning", "bridge", text, advice, detail="; ".join(view.rejected))
+    if view.unanswered:
+        text = "The settings cannot be read, so that a change of them is not seen."
+        yield Problem("warning", "bridge", text, f"Look at the mount that hangs. {_AGAIN}", detail=view.unanswered)
     if view.restart_needed:
         text = "Settings were changed that take effect with the next start."
         yield Problem("warning", "bridge", text, "Restart when it suits.", detail=", ".join(view.restart_needed))

@@ -45,7 +45,7 @@ LETTER_REASONS = (*DEAD_LETTER_REASONS, *INVALID_REASONS, "corrupt")
 FRAME_TYPES = ("invocation", "completion", "ping", "close", "ack", "sequence", "other")
 ATTEMPT_RESULTS = ("ok", "unavailable", "held", "rejected", "timeout")
 REDRIVE_RESULTS = ("delivered", "overtaken", "rejected", "unreadable", "stopped")
-RELOAD_RESULTS = ("applied", "restart_needed", "unchanged", "rejected")
+RELOAD_RESULTS = ("applied", "restart_needed", "unchanged", "rejected", "unanswered")
 DROP_REASONS = ("journal_full", "memory_full")
 TOKEN_RESULTS = tuple(result for result in CONNECT_RESULTS if result != "other")
 

@@ -6,9 +6,11 @@ touched; what differs besides is named once, since it waits for a restart. Run b
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from functools import partial
+from typing import Any, NoReturn, TypeVar
 
 from bridge import log
 from bridge.errors import ConfigError
@@ -22,8 +24,12 @@ from bridge.settings.loading import Configuration
 
 __all__ = ["Reload", "Sources"]
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
+_ANSWER_SECONDS = 10.0
+_AGAIN_SECONDS = 10.0
+_MOST_HANGING = 6  # beside each other, but for those that somebody asks for: each keeps a thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,10 @@ class Sources:
 
 
 class Reload:
-    """See the module. `use` is handed the settings when filters have changed."""
+    """See the module. `use` is handed the settings when filters have changed.
+
+    What is read may lie on a mount that hangs: it is waited for so long, told, left behind and tried again.
+    """
 
     def __init__(
         self, effective: Effective, sources: Sources, catalogue: Catalogue, use: Callable[[Settings], None]
@@ -45,39 +54,79 @@ class Reload:
         self._catalogue = catalogue
         self._use = use
         self._waiting: Mapping[str, object] = {}
+        self._hanging: Sequence[asyncio.Future[Any]] = ()
+        self._look_at = self._again_at = 0.0
 
     async def run(self) -> NoReturn:
-        """Read anew whenever that is asked for, or a change of the directory stands."""
+        """Read anew whenever that is asked for, or a change of the directory stands; and what is wrong again and again.
+
+        For what is wrong may lie elsewhere, in a file that a setting names.
+        """
         running = self._effective.configuration
         folder, handled = running.settings.settings_dir, running.folder
-        watch = Watch(handled)
+        watch, asked = Watch(handled), False
         while True:
-            asked = await self._asked()
-            now = await asyncio.to_thread(read_folder, folder)
-            if (watch.stands(now) and now != handled) or asked:
+            asked = await self._asked() or asked
+            now = await self._answer(partial(read_folder, folder), f"the settings directory {folder}")
+            if now is None:
+                continue
+            changed = watch.stands(now) and now != handled
+            again = bool(self._effective.rejected) and time.monotonic() >= self._again_at
+            if changed or asked or again:
                 handled = now
-                await self._reload()
+                asked = not await self._reload(tell=changed or asked)
 
     async def _asked(self) -> bool:
         """Wait until it is time to look; say whether somebody cannot wait for that."""
         hangup = self._sources.hangup
-        try:
-            async with asyncio.timeout(_LOOK_SECONDS):
-                await hangup.wait()
-        except TimeoutError:
-            return False
-        hangup.clear()
-        return True
+        while True:
+            try:
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await hangup.wait()
+            except TimeoutError:
+                if self._may_look():
+                    return False
+            else:
+                hangup.clear()
+                return True
 
-    async def _reload(self) -> None:
+    def _may_look(self) -> bool:
+        """Say whether a look has a chance: none hangs, or one hangs no more, or it is time for one beside these."""
+        before, self._hanging = self._hanging, [one for one in self._hanging if not one.done()]
+        if len(self._hanging) < len(before) or not before:
+            return True
+        return len(before) < _MOST_HANGING and time.monotonic() >= self._look_at
+
+    async def _answer(self, ask: Callable[[], T], whom: str) -> T | None:
+        """Ask in a thread; None where there is no answer in time, which is told once."""
+        asking = asyncio.get_running_loop().run_in_executor(None, ask)
+        asking.add_done_callback(lambda late: late.cancelled() or late.exception())  # nobody may wait for it any more
+        await asyncio.wait((asking,), timeout=_ANSWER_SECONDS)
+        if not asking.done():
+            self._hanging = [*self._hanging, asking]
+            self._look_at = time.monotonic() + _AGAIN_SECONDS
+            if self._effective.unanswered != whom:
+                text = "%s has not answered for %g s: a change of the settings is not seen before it does"
+                _log.error(text, whom, _ANSWER_SECONDS)
+                self._effective.unanswered = whom
+                self._catalogue.reloads.labels("unanswered").inc()
+            return None
+        if self._effective.unanswered == whom:
+            _log.info("%s answers again", whom)
+            self._effective.unanswered = ""
+        return asking.result()
+
+    async def _reload(self, *, tell: bool) -> bool:
+        """Take up what is valid; False where there is no answer. What is wrong still is told again only with `tell`."""
         try:
-            decision = await asyncio.to_thread(self._decide)
+            answer = await self._answer(self._decide, "a file that the settings name")
         except ConfigError as error:
-            text = "the settings were read anew and are not taken up, so that everything stays as it is: %s"
-            _log.error(text, "; ".join(error.problems))
-            self._effective.reject(error.problems)
-            self._catalogue.reloads.labels("rejected").inc()
-            return
+            self._reject(error.problems, tell=tell)
+            return True
+        if answer is None:
+            return False
+        read, decision = answer
+        log.redact_for("settings", read.secrets())
         level = decision.configuration.settings.log.level
         if level in ("debug", "info"):  # what is told is seen by the former level or by the next one
             log.set_level(level)
@@ -88,14 +137,22 @@ class Reload:
         self._effective.turn_to(decision.configuration, list(decision.waiting))
         self._catalogue.configured(self._effective.fingerprint)
         self._catalogue.reloads.labels(decision.result).inc()
+        return True
 
-    def _decide(self) -> Decision:
+    def _decide(self) -> tuple[Configuration, Decision]:
         try:
             read = self._sources.read()
+            return read, decided(self._effective.configuration, read)
         except OSError as error:  # of a disk that a check looks at, such as the journal's
             raise ConfigError([f"what the settings name cannot be looked at: {error}"]) from error
-        log.redact_for("settings", read.secrets())
-        return decided(self._effective.configuration, read)
+
+    def _reject(self, problems: Sequence[str], *, tell: bool) -> None:
+        self._again_at = time.monotonic() + _AGAIN_SECONDS
+        if tell or list(problems) != list(self._effective.rejected):
+            text = "the settings were read anew and are not taken up, so that everything stays as it is: %s"
+            _log.error(text, "; ".join(problems))
+            self._effective.reject(problems)
+            self._catalogue.reloads.labels("rejected").inc()
 
     def _tell(self, decision: Decision) -> None:
         """Name what has changed, no value among it, and what waits only if that is something else than before."""

@@ -131,6 +131,7 @@ class Status:
             dead=self.workers.dead,
             restart_needed=() if self.effective is None else self.effective.restart_needed,
             rejected=() if self.effective is None else self.effective.rejected,
+            unanswered="" if self.effective is None else self.effective.unanswered,
             stopping=self.stopping(),
         )
 

@@ -20,11 +20,13 @@ _FINGERPRINT_DIGITS = 16
 class Effective:
     """The configuration that is in effect just now, what tells it from others, and which variables wait for a restart.
 
-    `rejected` is all that is wrong with what was read last, where it was not taken up.
+    `rejected` is all that is wrong with what was read last, where it was not taken up, and `unanswered` names what does
+    not answer, so that nobody knows whether it has changed.
     Changed by `bridge.reload` alone; whoever reads it may do so at any time.
     """
 
     def __init__(self, configuration: Configuration) -> None:
+        self.unanswered = ""
         self.turn_to(configuration, ())
 
     def turn_to(self, configuration: Configuration, restart_needed: Sequence[str]) -> None:

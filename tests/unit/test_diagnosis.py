@@ -166,6 +166,13 @@ def sinks(kafka: Link) -> Mapping[str, Link]:
             "a start would fail",
             "portos-bridge check",
         ),
+        (
+            lambda: replace(WELL, unanswered="the settings directory /etc/portos-bridge/settings"),
+            "bridge",
+            "warning",
+            "a change of them is not seen",
+            "the mount that hangs",
+        ),
         (lambda: replace(WELL, open_gaps=3), "gaps", "warning", "Versions of resources are missing", "REST API"),
         (
             lambda: replace(WELL, store=lost("state store", "storage", hold=True)),

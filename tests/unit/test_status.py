@@ -85,6 +85,9 @@ async def test_the_status_says_what_is_wrong_with_settings_that_are_not_taken_up
     whole = status.whole()
     assert whole["rejected"] == ["PORTOS_BRIDGE_LOG__LEVEL: should be ..."]
     assert [problem["detail"] for problem in whole["problems"]] == whole["rejected"]
+    effective.unanswered = "the settings directory /x"
+    assert [problem["detail"] for problem in status.whole()["problems"]] == [*whole["rejected"], effective.unanswered]
+    effective.unanswered = ""
     effective.turn_to(effective.configuration, [])
     assert (status.whole()["rejected"], status.whole()["problems"]) == ([], [])
 
