@@ -46,7 +46,7 @@ def copies(
     for name, (plugin, config) in sinks.items():
         if plugin.copies is not None and plugin.copies(config) is not None:
             link = Link(f"copies of dead letters of sink {name}", times, UNCOUNTED)
-            renewal = Renewal(name, config, secret_files)
+            renewal = Renewal(name, config, secret_files, link)
             copying = Copying(name, journal, link, answer_seconds)
             connect = partial(renewal.connect, partial(_connect, plugin))
             yield f"copies {name}", keep(link, connect, copying.run, renewal.changed)

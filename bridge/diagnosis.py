@@ -149,6 +149,7 @@ _HUB: Mapping[str, _Words] = {
 
 def _hub(link: Link) -> Iterator[Problem]:
     if link.connected:
+        yield from _set_back("hub", "connection to Portos", link)
         return
     if not link.failures:
         yield Problem("warning", "hub", "The bridge is connecting to Portos.", "Wait a moment.", link.since)
@@ -178,7 +179,9 @@ def _sink(name: str, view: View) -> Iterator[Problem]:
     part = f"sink {name}"
     if link.held or not link.connected:
         yield _sink_lost(part, link)
-    elif events and seconds > _LATE_SECONDS:
+        return
+    yield from _set_back(part, f"connection of the {part}", link)
+    if events and seconds > _LATE_SECONDS:
         advice = "See whether the broker is slow; nothing, if it catches up."
         yield Problem("critical" if seconds > _VERY_LATE_SECONDS else "warning", part, f"The {part} is behind.", advice)
 
@@ -188,6 +191,12 @@ def _sink_lost(part: str, link: Link, waits: str = _WAITS) -> Problem:
         return Problem("warning", part, f"The {part} is connecting.", "Wait a moment.", link.since)
     text, advice = _SINK.get(link.last_reason, _SINK_LOST)
     return _lost(part, link, f"The {part} {text}. {waits}", advice)
+
+
+def _set_back(part: str, connection: str, link: Link) -> Iterator[Problem]:
+    if link.setback:
+        text = f"The {connection} was to be renewed, and that came to nothing: it goes on as it was."
+        yield Problem("warning", part, text, "Put right what is named, before it ends.", detail=link.setback)
 
 
 def _lost(part: str, link: Link, text: str, advice: str) -> Problem:
@@ -235,6 +244,9 @@ def _states(view: View) -> Iterator[Problem]:
     for name, link in view.states.items():
         if link.held or not link.connected:
             yield _sink_lost(f"state publisher of {name}", link, "The newest states wait for it.")
+        else:
+            part = f"state publisher of {name}"
+            yield from _set_back(part, f"connection of the {part}", link)
 
 
 def _letters(letters: Mapping[str, Mapping[str, int]]) -> Iterator[Problem]:

@@ -47,6 +47,7 @@ class Link:
     """See the module. `since` is when it was connected or lost last, in seconds since the epoch.
 
     `last_reason` is that of the last error, a word of an adapter; `next_attempt_at` is None where none is planned.
+    `setback` says why a newer connection than the one that stands came to nothing, until `settled`.
     """
 
     def __init__(self, name: str, times: Times, gauges: Gauges) -> None:
@@ -57,6 +58,7 @@ class Link:
         self.since = time.time()
         self.last_error = ""
         self.last_reason = ""
+        self.setback = ""
         self.next_attempt_at: float | None = None
         self.failures = 0
         self.pausing = Pausing()
@@ -115,6 +117,11 @@ class Link:
     def noted(self, error: Unavailable) -> None:
         """Keep for the status what came to nothing beside a connection that stays."""
         self.last_error, self.last_reason = str(error), error.reason
+        self.setback = self.last_error
+
+    def settled(self) -> None:
+        """Note that nothing is left of what came to nothing: the connection is as new as it has to be."""
+        self.setback = ""
 
     def left(self) -> None:
         """Note that the connection is let go since the bridge stops, which is no failure."""

@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 from bridge import log
 from bridge.errors import ConfigError, Unavailable
+from bridge.link import Link
 from bridge.message import Message
 from bridge.ports import Outcome, Sink
 from bridge.settings import Part, SinkConfig, TlsFiles
@@ -32,8 +33,9 @@ _LOOK_SECONDS = 1.0
 class Renewal:
     """The files of one sink: those of its secrets (all `secret_files` there are, by variable) and of its TLS."""
 
-    def __init__(self, name: str, config: SinkConfig, secret_files: Mapping[str, Path]) -> None:
+    def __init__(self, name: str, config: SinkConfig, secret_files: Mapping[str, Path], link: Link) -> None:
         self._name = name
+        self._link = link
         self._config = config
         self._secret_files = secret_files
         self._files = Files(watched(sink_prefix(name), config, secret_files))
@@ -60,7 +62,7 @@ class Renewal:
         except ConfigError as error:
             raise Unavailable("; ".join(error.problems), reason="unauthorized", hold=True) from error
         log.redact_for(self._name, secret_values(config))
-        return config, lambda sink: _Renewed(sink, self._name, self, now) if now else sink
+        return config, lambda sink: _Renewed(sink, self._name, self, now, self._link) if now else sink
 
     async def contents(self) -> Mapping[str, bytes]:
         """Give what tells one content of the files from another, by variable."""
@@ -152,8 +154,10 @@ class Files:
 class _Renewed:
     """A sink that has enough of its connection once its files, as they were in `contents`, hold something else."""
 
-    def __init__(self, sink: Sink, name: str, renewal: Renewal, contents: Mapping[str, bytes]) -> None:
+    def __init__(self, sink: Sink, name: str, renewal: Renewal, contents: Mapping[str, bytes], link: Link) -> None:
         self._sink = sink
+        self._link = link
+        link.settled()
         self._name = name
         self._renewal = renewal
         self._contents = self._useless = contents
@@ -173,13 +177,15 @@ class _Renewed:
         if now == self._contents != self._useless:
             text = "sink %s: %s as it was again: there is nothing that the connection has to take up"
             _log.info(text, self._name, changed(self._useless, now))
+            self._link.settled()
             self._useless = now
         if not self._watch.stands(now) or now in (self._contents, self._useless):
             return
         names = changed(self._contents, now)
         if problem := await self._renewal.problem():
-            text = "sink %s goes on with what it had: %s changed, and a new connection would come to nothing: %s"
-            _log.error(text, self._name, names, problem)
+            text = f"{names} changed, and a new connection would come to nothing: {problem}"
+            _log.error("sink %s goes on with what it had: %s", self._name, text)
+            self._link.noted(Unavailable(text, reason="unauthorized"))
             self._useless = now
             return
         raise Unavailable(f"{names} changed: a new connection", reason="planned", at_once=True)

@@ -275,7 +275,7 @@ class _Bridge:
             presence,
             shed=config.sheds,
         )
-        renewal = Renewal(name, config, self._configuration.secret_files)
+        renewal = Renewal(name, config, self._configuration.secret_files, link)
         connect = partial(renewal.connect, partial(presence.connect, plugin.connect))
         await keep(link, connect, delivery.run, renewal.changed)
 

@@ -7,7 +7,7 @@ files hold something else. Used by `bridge.portos.feed`, as `bridge.renewal` is 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,7 +41,10 @@ class _Reading:
 
 
 class Access:
-    """Opens connections with what the files hold now; `hold_seconds` is the pause for what an operator must mend."""
+    """Opens connections with what the files hold now; `hold_seconds` is the pause for what an operator must mend.
+
+    `settled` is called once nothing of a change is left to be taken up.
+    """
 
     def __init__(  # noqa: PLR0913 - each is something of its own
         self,
@@ -52,6 +55,7 @@ class Access:
         login: Login,
         open_one: OpenOne,
         hold_seconds: float,
+        settled: Callable[[], None] = lambda: None,
     ) -> None:
         self._hub = hub
         self._auth = auth
@@ -62,6 +66,7 @@ class Access:
         self._login = login
         self._open_one = open_one
         self._hold_seconds = hold_seconds
+        self._settled = settled
         self._clock = asyncio.get_running_loop().time
         self._good: _Reading | None = None
         self._failed: Mapping[str, bytes] = {}
@@ -88,6 +93,7 @@ class Access:
         if self._good is not None and now == self._good.contents:
             text = "%s: as it was again: there is nothing that the connection to the hub has to take up"
             _log.info(text, changed(self._failed, now))
+            self._settled()
         self._failed = {}
 
     @asynccontextmanager
@@ -108,6 +114,8 @@ class Access:
                 except Unavailable as error:
                     raise self._failure(now, error) from None
                 self._good, logged_in_with = reading, self._login.logged_in_with
+                if reading.contents == now:
+                    self._settled()
                 yield session
         finally:
             if logged_in_with not in (None, self._login.logged_in_with):

@@ -54,7 +54,7 @@ async def feed(  # noqa: PLR0913 - each is something of its own
         room = settings.journal.memory_max_bytes // 4
         open_one = partial(connect, hub, settings.subscribe, settings.site, login, activity, http, queue_max_bytes=room)
         hold_seconds = settings.delivery.hold_pause_seconds
-        access = Access(hub, auth, secret_files, http, login, open_one, hold_seconds)
+        access = Access(hub, auth, secret_files, http, login, open_one, hold_seconds, link.settled)
         doubt = Doubt(Patience(hub.doubt_first_seconds, hub.doubt_longest_seconds, hub.doubt_closed_seconds))
         open_source = partial(relay, access.connect, _rotation(settings, gauges, access, link), doubt, leaving)
         async with beside(hub_files=access.watch()), asyncio.TaskGroup() as group:

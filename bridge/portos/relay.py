@@ -200,7 +200,8 @@ class _Relay:
         except Unavailable as error:
             self._rotation.attempt(error.reason)
             if why not in (_RECYCLING, _DOUBT) or error.reason not in _REFUSED:
-                self._rotation.noted(error)
+                if why != _DOUBT:  # a doubt may be over before another connection is opened, by which this is settled
+                    self._rotation.noted(error)
                 though = (
                     f", though {why}" if why in (_TOKEN, _RECYCLING, _DOUBT) else ""
                 )  # else the error names the files

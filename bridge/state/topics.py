@@ -98,7 +98,7 @@ class States:
         link = self.links[name]
         answer_seconds = self._settings.delivery.answer_seconds
         publishing = Publishing(name, store, link, config.window_events, answer_seconds)
-        renewal = Renewal(name, config, self._secret_files)
+        renewal = Renewal(name, config, self._secret_files, link)
         await keep(link, partial(_connected, renewal, plugin), publishing.run, renewal.changed)
 
 

@@ -30,6 +30,13 @@ def lost(name: str, reason: str, *, hold: bool = False, seconds: float = 0.0) ->
     return state
 
 
+def set_back(name: str) -> Link:
+    """A link whose connection stands, while a newer one came to nothing."""
+    state = up(name)
+    state.noted(Unavailable("its own words", reason="unauthorized"))
+    return state
+
+
 def room(used: float = 0.0, *, blocks: bool = False, lacking: str = "") -> Room:
     made = Room(1000, blocks=blocks)
     made.used_bytes, made.lacking = int(1000 * used), lacking
@@ -172,6 +179,27 @@ def sinks(kafka: Link) -> Mapping[str, Link]:
             "warning",
             "a change of them is not seen",
             "the mount that hangs",
+        ),
+        (
+            lambda: replace(WELL, hub=set_back("hub")),
+            "hub",
+            "warning",
+            "The connection to Portos was to be renewed, and that came to nothing: it goes on as it was.",
+            "Put right what is named",
+        ),
+        (
+            lambda: replace(WELL, sinks=sinks(set_back("sink kafka"))),
+            "sink kafka",
+            "warning",
+            "The connection of the sink kafka was to be renewed",
+            "Put right what is named",
+        ),
+        (
+            lambda: replace(WELL, states={"mqtt": set_back("states")}),
+            "state publisher of mqtt",
+            "warning",
+            "The connection of the state publisher of mqtt was to be renewed",
+            "Put right what is named",
         ),
         (lambda: replace(WELL, open_gaps=3), "gaps", "warning", "Versions of resources are missing", "REST API"),
         (

@@ -58,6 +58,9 @@ def test_what_fails_beside_a_connection_is_kept_and_ends_nothing() -> None:
 
     assert (state.last_error, state.last_reason) == ("no such topic", "missing_topic")
     assert (state.connected, state.held, state.failures) == (True, False, 0)
+    assert state.setback == "no such topic"
+    state.settled()
+    assert (state.setback, state.last_error) == ("", "no such topic")
 
 
 def test_a_connection_that_lasted_ends_the_series() -> None:

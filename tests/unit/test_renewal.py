@@ -10,12 +10,14 @@ from pydantic import SecretStr
 
 from bridge import log, renewal
 from bridge.errors import Unavailable
+from bridge.link import Link
 from bridge.message import Message
 from bridge.ports import Outcome, Sink
 from bridge.renewal import Renewal
 from bridge.settings import SinkConfig, TlsFiles
 from tests.brokers.certificates import Authority
 from tests.unit.journal.conftest import messages
+from tests.unit.loops import link
 
 PREFIX = "PORTOS_BRIDGE_SINK__EXAMPLE__"
 
@@ -63,9 +65,10 @@ def write(file: Path, content: str | bytes | None) -> None:
         file.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def renewed(password: Path, **values: object) -> Renewal:
+def renewed(password: Path, state: Link | None = None, **values: object) -> Renewal:
     config = Config.model_validate({"password": "first-4711"} | values)
-    return Renewal("example", config, {f"{PREFIX}PASSWORD": password, "PORTOS_BRIDGE_AUTH__PASSWORD": Path("/none")})
+    files = {f"{PREFIX}PASSWORD": password, "PORTOS_BRIDGE_AUTH__PASSWORD": Path("/none")}
+    return Renewal("example", config, files, state or link())
 
 
 async def deliver(sink: Sink, batches: int = 5) -> None:
@@ -173,6 +176,26 @@ async def test_a_file_that_is_as_it_was_again_is_told(password: Path, caplog: py
     assert [line.split(":")[1] for line in told] == [f" {PREFIX}PASSWORD as it was again"]
 
 
+@pytest.mark.parametrize("content", ["first-4711\n", "second-4712\n"])
+async def test_a_change_of_no_use_shows_in_the_status_until_it_is_mended(password: Path, content: str) -> None:
+    """Whether the file is as it was again, or holds what a new connection takes up."""
+    state = link()
+    place, files = Place(), renewed(password, state)
+
+    async with files.connect(place.connect) as sink:
+        write(password, b"\xff")
+        await deliver(sink)
+        said = state.setback
+        write(password, content)
+        with suppress(Unavailable):
+            await deliver(sink)
+    async with files.connect(place.connect):
+        pass
+
+    assert said.startswith(f"{PREFIX}PASSWORD changed, and a new connection would come to nothing: {PREFIX}PASSWORD: ")
+    assert state.setback == ""
+
+
 async def looked_at(files: Renewal) -> str:
     """Ask what has changed as often as it takes."""
     return next(filter(None, [await files.changed() for _ in range(5)]), "")
@@ -223,7 +246,7 @@ async def test_a_sink_without_files_is_left_alone() -> None:
     """Nothing is looked at, and the connection is the sink's own."""
     place = Place()
 
-    async with Renewal("example", Config(), {}).connect(place.connect) as sink:
+    async with Renewal("example", Config(), {}, link()).connect(place.connect) as sink:
         assert sink is place
 
-    assert await looked_at(Renewal("example", Config(), {})) == ""
+    assert await looked_at(Renewal("example", Config(), {}, link())) == ""

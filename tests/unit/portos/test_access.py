@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -53,13 +53,15 @@ def login(**changes: Any) -> Auth:
 
 
 @asynccontextmanager
-async def accessing(hub: ScriptedHub, auth: Auth, files: dict[str, Path], hold: float = 60) -> AsyncIterator[Access]:
+async def accessing(
+    hub: ScriptedHub, auth: Auth, files: dict[str, Path], hold: float = 60, settled: Callable[[], None] = lambda: None
+) -> AsyncIterator[Access]:
     """Give what opens connections, with its files watched."""
     parts, activity = settings(hub, connect_seconds=5), SourceActivity()
     async with http_session(parts) as http, tokens(parts, auth, activity, http) as provider:
         subscribe = Subscribe(resources=("tickets", "orders"))
         open_one = partial(connect, parts, subscribe, "default", provider, activity, http)
-        access = Access(parts, auth, files, http, provider, open_one, hold)
+        access = Access(parts, auth, files, http, provider, open_one, hold, settled)
         watching = asyncio.create_task(access.watch())
         try:
             yield access
@@ -159,6 +161,33 @@ async def test_a_file_that_is_as_it_was_again_is_told(
         assert access.changed() == ""
         await asyncio.sleep(0.1)
     assert caplog.text.count(f"{PASSWORD}: as it was again") == 1
+
+
+@pytest.mark.parametrize("content", ["first-4711\n", "second-4712\n"])
+async def test_a_change_is_settled_once_nothing_of_it_is_left(hub: ScriptedHub, file: Path, content: str) -> None:
+    """Not by a connection that is made with what was good before it."""
+    anything = hub.login
+    takes(hub, "first-4711")
+    calls: list[None] = []
+
+    async with (
+        accessing(hub, login(), {PASSWORD: file}, settled=lambda: calls.append(None)) as access,
+        access.connect(asyncio.Event()),
+    ):
+        write(file, "wrong-4712")
+        with pytest.raises(Unavailable):
+            async with access.connect(asyncio.Event()):
+                pytest.fail("connected")
+        async with access.connect(asyncio.Event()):
+            assert len(calls) == 1, "the first connection"
+        hub.login = anything
+        takes(hub, content.strip())
+        write(file, content)
+        await until(lambda: len(calls) == 2 or access.changed(), 5, "the correction is seen")
+        async with access.connect(asyncio.Event()):
+            pass
+
+    assert len(calls) >= 2
 
 
 async def test_a_login_that_was_taken_stays_though_the_connection_failed(hub: ScriptedHub, file: Path) -> None:
