@@ -172,13 +172,14 @@ _SINK: Mapping[str, _Words] = {
     "fault": ("has an error of its own, which is a fault of the sink", "Report it, with the log."),
 }
 _WAITS = "What it should get is kept in the journal."
+_STORED = "What is stored for it is kept in the journal."
 
 
 def _sink(name: str, view: View) -> Iterator[Problem]:
     link, (events, _, seconds) = view.sinks[name], view.lags[name]
     part = f"sink {name}"
     if link.held or not link.connected:
-        yield _sink_lost(part, link)
+        yield _sink_lost(part, link, _WAITS if _takes(view) else _STORED)
         return
     yield from _set_back(part, f"connection of the {part}", link)
     if events and seconds > _LATE_SECONDS:
@@ -217,7 +218,8 @@ def _journal(view: View) -> Iterator[Problem]:
         yield Problem("critical", JOURNAL, text, "Look at the disk.")
     elif room.lacking:
         advice = "Make room on its volume." if "file system" in room.lacking else _drain(view)
-        yield Problem("critical", JOURNAL, f"The journal takes nothing: {room.lacking}.", advice)
+        text = f"The journal takes nothing: {room.lacking}. What Portos says is lost, and the sinks are told."
+        yield Problem("critical", JOURNAL, text, advice)
     elif room.full:
         what = "Portos has to wait" if room.blocks else "what Portos says is lost, and the sinks are told"
         yield Problem("critical", JOURNAL, f"The journal is full: {what}.", _drain(view))
@@ -229,6 +231,10 @@ def _journal(view: View) -> Iterator[Problem]:
     if view.corrupt_rows:
         text = "Stored events were damaged on the disk. The sinks are told which."
         yield Problem("warning", JOURNAL, text, "Look at the disk, then at `portos-bridge journal verify`.")
+
+
+def _takes(view: View) -> bool:
+    return not (view.failure or view.room.lacking or (view.room.full and not view.room.blocks))
 
 
 def _drain(view: View) -> str:

@@ -72,7 +72,8 @@ function showHub(status) {
   const heard = lately("hub", at, hub.receivedEvents);
   showNode(byId("hub"), levelOf(status, "hub"), stateOf(hub, "listening"), rate(heard.rate));
   heard.draw(byId("hub").querySelector(".spark"));
-  showWire(byId("hub-wire"), hub, heard.rate > 0);
+  const stored = status.checks.find((check) => check.name === "journal")?.ok ?? true;
+  showWire(byId("hub-wire"), { ...hub, connected: hub.connected && stored }, heard.rate > 0);
   facts(byId("hub").querySelector("dl"), [
     [hub.connected ? "connected" : "lost", [hub.since]],
     ["last event", hub.lastEventAt === null ? "none yet" : [hub.lastEventAt]],

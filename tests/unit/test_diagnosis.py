@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -123,7 +124,7 @@ def sinks(kafka: Link) -> Mapping[str, Link]:
             lambda: replace(WELL, room=room(0.5, lacking="its file system is full")),
             "journal",
             "critical",
-            "takes nothing: its file system is full.",
+            "takes nothing: its file system is full. What Portos says is lost, and the sinks are told.",
             "Make room",
         ),
         (lambda: replace(WELL, room=full()), "journal", "critical", "is full: what Portos says is lost", "dlq list"),
@@ -262,6 +263,22 @@ def test_a_sink_that_is_connected_and_still_held_is_no_better() -> None:
     (problem,) = diagnosis(replace(WELL, sinks=sinks(kafka)))
 
     assert problem.level == "critical"
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({"room": room(0.5)}, "What it should get"),
+        ({"room": room(0.5, lacking="its file system is full")}, "What is stored for it"),
+        ({"room": full()}, "What is stored for it"),
+        ({"failure": "disk I/O error"}, "What is stored for it"),
+    ],
+)
+def test_of_a_journal_that_takes_nothing_no_sink_is_promised_anything(changes: Mapping[str, Any], kept: str) -> None:
+    found = diagnosis(replace(WELL, sinks=sinks(lost("sink kafka", "network")), **changes))
+
+    (problem,) = [problem for problem in found if problem.part == "sink kafka"]
+    assert problem.text == f"The sink kafka cannot be reached. {kept} is kept in the journal."
 
 
 def test_a_journal_that_waits_for_room_loses_nothing_yet() -> None:
