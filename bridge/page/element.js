@@ -44,8 +44,11 @@ function point(element, at, form = "{} ago") {
   tell(element);
 }
 
+/** A moment that should be past and is not shows that the bridge's clock was set back. */
 function tell(element) {
-  put(element.firstChild, element.dataset.form.replace("{}", distance(Number(element.dataset.at))));
+  const at = Number(element.dataset.at);
+  const form = at > now() + 5 ? element.dataset.form.replace("{} ago", "in {}") : element.dataset.form;
+  put(element.firstChild, form.replace("{}", distance(at)));
 }
 
 /** Let all moments tell how far away they are now. */

@@ -128,6 +128,43 @@ async def test_a_bridge_that_does_not_answer_leaves_its_last_picture_greyed(page
     assert [one for one in page.complaints if "Failed to load resource" not in one] == []
 
 
+async def altered(page: Page, change: str) -> None:
+    """Have the page see something else than the bridge says: `change` is done to each answer, `s`."""
+    again = "return new Response(JSON.stringify(s), { headers: { 'Content-Type': 'application/json' } })"
+    asked = f"const s = await (await asked(...what)).json(); {change}; {again};"
+    await page.evaluate(f"const asked = window.fetch; window.fetch = async (...what) => {{ {asked} }}; 0")
+    await polled(page, 2)
+
+
+async def test_the_way_to_a_journal_that_takes_nothing_is_broken(page: Page, parts: Scene) -> None:
+    """Whatever the hub says meanwhile."""
+    assert await page.evaluate("document.querySelector('#hub-wire').dataset.flow") != "broken"
+
+    await altered(page, "s.checks.find((check) => check.name === 'journal').ok = false")
+
+    assert await page.evaluate("document.querySelector('#hub-wire').dataset.flow") == "broken"
+
+
+@pytest.mark.parametrize("width", [360, 900, 1200])
+async def test_all_that_is_said_of_a_sink_has_its_room(page: Page, parts: Scene, width: int) -> None:
+    """Also where it is much: no word reaches into the next."""
+    await page.look(width=width)
+
+    lost = "{ connected: false, failures: 9, lagEvents: 123456, lagSeconds: 3700, nextAttemptAt: s.at + 25 }"
+    await altered(page, f"Object.assign(s.sinks.mqtt, {lost})")
+
+    await page.says("#lanes dl", "next attempt")
+    spilt = "[...document.querySelectorAll('#lanes dl, #lanes dl div')].filter((it) => it.scrollWidth > it.clientWidth)"
+    assert await page.evaluate(f"{spilt}.map((it) => it.textContent)") == []
+
+
+async def test_a_moment_that_is_still_to_come_is_not_told_as_past(page: Page, parts: Scene) -> None:
+    """After the bridge's clock was set back."""
+    await altered(page, "s.hub.since = s.at + 3590")
+
+    await page.says("#hub dl", "in 59 min")
+
+
 async def test_a_hub_that_talks_markup_is_shown_as_text(page: Page, parts: Scene) -> None:
     """What others say of themselves runs nowhere."""
     parts.hub.refuse(1000, "<img src=x onerror=\"document.title='taken'\">")
