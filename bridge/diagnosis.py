@@ -21,6 +21,7 @@ Level = Literal["ok", "warning", "critical"]
 """As severities of alerts: `warning` heals, or can wait; with `critical` somebody has to act now."""
 
 _LATE_SECONDS = 10.0  # a broker that died is believed to be there for as long as its answers are waited for
+_FAR_SECONDS = 60.0  # as the alert on `hub_clock_offset_seconds`
 _VERY_LATE_SECONDS = 300.0  # as the alert on `sink_lag_seconds`
 
 
@@ -54,6 +55,8 @@ class View:
     corrupt_rows: int = 0
     letters: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     open_gaps: int = 0
+    clock_offset_seconds: float | None = None
+    """How far the hub's clock is ahead, where that is known."""
     store: Link | None = None
     states: Mapping[str, Link] = field(default_factory=dict)
     dead: Sequence[str] = ()
@@ -76,6 +79,7 @@ def diagnosis(view: View) -> Sequence[Problem]:
         *_states(view),
         *_letters(view.letters),
         *_gaps(view.open_gaps),
+        *_clocks(view.clock_offset_seconds),
     ]
     return sorted(found, key=lambda problem: problem.level != "critical")
 
@@ -278,6 +282,12 @@ def _gaps(count: int) -> Iterator[Problem]:
         yield Problem(
             "warning", "gaps", text, "Fetch these resources over the REST API; what comes late closes its gap."
         )
+
+
+def _clocks(offset_seconds: float | None) -> Iterator[Problem]:
+    if offset_seconds is not None and abs(offset_seconds) > _FAR_SECONDS:
+        text = "The clocks of Portos and of the bridge differ by more than a minute."
+        yield Problem("warning", "clock", text, "Set the one that is wrong, by NTP; nothing has to be restarted.")
 
 
 def _all_of(names: Sequence[str]) -> str:

@@ -126,6 +126,7 @@ class Status:
             corrupt_rows=journal.corrupt_rows,
             letters={name: journal.letters.reasons(name) for name in self._holders},
             open_gaps=open_gaps,
+            clock_offset_seconds=self.activity.clock_offset_seconds,
             store=None if states is None else states.feeder,
             states={} if states is None else states.links,
             dead=self.workers.dead,

@@ -202,6 +202,7 @@ def sinks(kafka: Link) -> Mapping[str, Link]:
             "The connection of the state publisher of mqtt was to be renewed",
             "Put right what is named",
         ),
+        (lambda: replace(WELL, clock_offset_seconds=-61.0), "clock", "warning", "differ by more than a minute", "NTP"),
         (lambda: replace(WELL, open_gaps=3), "gaps", "warning", "Versions of resources are missing", "REST API"),
         (
             lambda: replace(WELL, store=lost("state store", "storage", hold=True)),
@@ -239,7 +240,7 @@ def test_what_is_wrong_is_said_with_what_to_do(
     [(("kafka",), "kafka"), (("kafka", "mqtt"), "kafka and mqtt"), (("a", "b", "c"), "a, b and c")],
 )
 def test_of_a_bridge_that_is_well_it_is_said_that_all_is_well(names: tuple[str, ...], said: str) -> None:
-    found = diagnosis(WELL)
+    found = diagnosis(replace(WELL, clock_offset_seconds=59.0))
 
     assert (found, level(found)) == ([], "ok")
     assert headline(found, names) == f"All is well: what Portos says reaches {said}."
