@@ -4,7 +4,9 @@ Served on the event loop on purpose: where the loop hangs, the scrape and the pr
 the disk or the network, and no payload, id, user name or secret is shown. Used by `bridge.service`.
 """
 
+import errno
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -59,7 +61,9 @@ async def admin(  # noqa: PLR0913 - what the four paths show
         try:
             await site.start()
         except OSError as error:
-            text = f"PORTOS_BRIDGE_ADMIN__PORT: cannot listen on {host}:{port}: {error.strerror}"
+            is_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+            variable = f"PORTOS_BRIDGE_ADMIN__{'HOST' if is_host else 'PORT'}"
+            text = f"{variable}: cannot listen on {host}:{port}: {error.strerror}"
             raise ConfigError([text]) from error
         actual = int(runner.addresses[0][1])
         _log.info("status and metrics on http://%s:%d/status and /metrics", host, actual)

@@ -57,6 +57,13 @@ async def test_a_port_that_is_taken_is_a_configuration_error_that_names_the_vari
                 pass
 
 
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1"])
+async def test_an_address_that_is_not_this_machines_is_an_error_that_names_the_variable(host: str) -> None:
+    with pytest.raises(ConfigError, match=f"PORTOS_BRIDGE_ADMIN__HOST: cannot listen on {host}:0"):
+        async with admin(host, 0, CollectorRegistry(), lambda: (), lambda: (), dict):
+            pass
+
+
 async def test_the_heartbeat_measures_how_late_the_loop_is() -> None:
     heartbeat = Heartbeat()
     task = asyncio.create_task(heartbeat.beat())
