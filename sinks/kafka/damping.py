@@ -1,7 +1,8 @@
 """Keeps what aiokafka says of connections to one line for each thing it says.
 
 aiokafka 0.14.0 tries a broker that is away dozens of times a second and logs each attempt. What it means to the sink,
-the sink reports; what is of interest beside that is which broker, and once. Used by `sinks.kafka.connection`.
+the sink reports; what is of interest beside that is which broker, and once. It calls an error what heals, such as a
+topic that brokers are about to make: whether somebody must act, the sink says. Used by `sinks.kafka.connection`.
 """
 
 import logging
@@ -15,7 +16,7 @@ _QUIET_SECONDS = 60.0
 
 
 class Damping(logging.Filter):
-    """Lets a line through, and none like it until it has not been said for a minute."""
+    """Lets a line through, as a warning at most, and none like it until it has not been said for a minute."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +33,9 @@ class Damping(logging.Filter):
         line = _line(record)
         new = line not in self._said_at
         self._said_at[line] = now
-        return new
+        if record.levelno > logging.WARNING:
+            record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
+        return new and logging.getLogger(record.name).isEnabledFor(record.levelno)
 
 
 def _line(record: logging.LogRecord) -> str:

@@ -56,6 +56,18 @@ def test_a_fault_of_the_library_is_told_each_time(caplog: pytest.LogCaptureFixtu
     assert len(said(caplog)) == 2
 
 
+def test_what_the_library_calls_an_error_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """A topic that the brokers make a moment later calls nobody, and who logs errors alone does not see it."""
+    log = logging.getLogger("aiokafka.cluster")
+    log.error("Topic %s not found in cluster metadata", "portos.tickets")
+    caplog.set_level(logging.ERROR)
+    log.error("Topic %s not found in cluster metadata", "portos.orders")
+
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "Topic portos.tickets not found in cluster metadata")
+    ]
+
+
 def test_a_password_in_plaintext_is_not_told_with_each_connection(caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("aiokafka.conn").warning("Sending username and password in the clear")
 
