@@ -30,6 +30,7 @@ REFUSED = {
     "no hub": ("config.HUB__URL=", "HUB__URL"),
     "no resources": ("config.SUBSCRIBE__RESOURCES=", "SUBSCRIBE__RESOURCES"),
     "no broker": ("config.SINK__MQTT__URL=", "SINK__MQTT__URL"),
+    "a sink without an address": ("config.SINKS=kafka", r"SINKS names kafka.*SINK__KAFKA__BOOTSTRAP_SERVERS"),
     "two monitors": ("metrics.podMonitor.enabled=true,metrics.serviceMonitor.enabled=true", "twice"),
     "a Secret of which nothing is taken": ("mqtt.existingSecret=x", r"mqtt\.existingSecret"),
 }

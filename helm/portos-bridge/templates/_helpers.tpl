@@ -234,6 +234,14 @@ metricRelabelings: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- $_ := required "config.SINK__KAFKA__BOOTSTRAP_SERVERS or config.SINK__MQTT__URL is required" (include "portos-bridge.sinks" .) }}
 {{- $config := .Values.config }}
+{{- $sinks := include "portos-bridge.sinks" . | splitList "," }}
+{{- if not (or .Values.extraEnv .Values.extraEnvFrom) }}
+{{- range $sink, $address := dict "kafka" "SINK__KAFKA__BOOTSTRAP_SERVERS" "mqtt" "SINK__MQTT__URL" }}
+{{- if and (has $sink $sinks) (not (get $config $address)) }}
+{{- fail (printf "config.SINKS names %s, so that config.%s is required" $sink $address) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- $needed := addf (dig "STOP__DRAIN_SECONDS" 20 $config) (dig "DELIVERY__CLOSE_SECONDS" 5 $config) 15 }}
 {{- if lt (float64 .Values.terminationGracePeriodSeconds) $needed }}
 {{- fail (printf "terminationGracePeriodSeconds: at least %v, or the bridge is killed while it drains" $needed) }}
