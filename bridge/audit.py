@@ -6,6 +6,7 @@ An imbalance is a bug of the bridge: it never goes away by itself, and survives 
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import NoReturn
 
 from bridge.journal import Journal
@@ -30,6 +31,11 @@ class Audit:
         while True:
             self.check()
             await asyncio.sleep(_EVERY_SECONDS)
+
+    @property
+    def unbalanced(self) -> Sequence[str]:
+        """Name the stages in which the last check found too few or too many."""
+        return [stage for stage, missing in self._told.items() if missing]
 
     def check(self) -> None:
         """Compare both ends of every stage; an imbalance is logged when it changes."""

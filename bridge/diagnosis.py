@@ -55,6 +55,8 @@ class View:
     corrupt_rows: int = 0
     letters: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     open_gaps: int = 0
+    unbalanced: Sequence[str] = ()
+    """Names of stages in which events are counted twice or nowhere."""
     clock_offset_seconds: float | None = None
     """How far the hub's clock is ahead, where that is known."""
     store: Link | None = None
@@ -119,6 +121,10 @@ def _bridge(view: View) -> Iterator[Problem]:
         yield Problem(
             "critical", "bridge", text, "Restart it, and report it with the log.", detail=", ".join(view.dead)
         )
+    if view.unbalanced:
+        text = "The bridge has counted events twice or nowhere, which is a fault of its own or of the disk."
+        advice = "See `portos-bridge journal verify`, keep a copy of the journal, and report it with the log."
+        yield Problem("critical", "ledger", text, advice, detail=", ".join(view.unbalanced))
     if view.rejected:
         text = "Settings were changed, and something in them is wrong: they are not taken up, and a start would fail."
         advice = "Correct what is named; `portos-bridge check` tries them."

@@ -139,7 +139,7 @@ class _Bridge:
         async with self._states.jobs(journal) as state_jobs:
             audit = Audit(journal, self._catalogue)
             sight = _sight(journal)
-            self._face = status = self._status(journal, sight, stop)
+            self._face = status = self._status(journal, sight, stop, audit)
             notices = Notices(self._effective, status, self._catalogue, lambda: self._memory.open_gaps)
             async with asyncio.TaskGroup() as group:
                 presences = {name: Presence(name, notices.report(name), stop.is_set) for name in self._sink_links}
@@ -156,7 +156,7 @@ class _Bridge:
                 for task in eternal:
                     task.cancel()
 
-    def _status(self, journal: Journal, sight: Sight, stop: asyncio.Event) -> Status:
+    def _status(self, journal: Journal, sight: Sight, stop: asyncio.Event, audit: Audit) -> Status:
         return Status(
             self._settings,
             self._started_at,
@@ -171,6 +171,7 @@ class _Bridge:
             self._workers,
             sight,
             lambda: ((self._catalogue.resource(name), at) for name, at in self._memory.told_gaps()),
+            lambda: audit.unbalanced,
         )
 
     def _routes(self) -> Sequence[web.RouteDef]:

@@ -44,7 +44,8 @@ _STALLED_SECONDS = 10.0  # as long as the event loop may stand still
 class Status:
     """The parts that are asked; `started_at` is in seconds since the epoch.
 
-    `gaps` names the resource of each open gap, as a label of metrics does, and when it was told.
+    `gaps` names the resource of each open gap, as a label of metrics does, and when it was told; `unbalanced` names the
+    stages of which the ledger does not come out even.
     """
 
     settings: Settings
@@ -60,6 +61,7 @@ class Status:
     workers: Workers = field(default_factory=Workers)
     sight: Sight | None = None
     gaps: Callable[[], Iterable[tuple[str, float]]] = tuple
+    unbalanced: Callable[[], Sequence[str]] = tuple
 
     def alive(self) -> Sequence[Check]:
         """Check what a restart would cure, and nothing else: neither hub nor brokers, neither name service nor disk."""
@@ -126,6 +128,7 @@ class Status:
             corrupt_rows=journal.corrupt_rows,
             letters={name: journal.letters.reasons(name) for name in self._holders},
             open_gaps=open_gaps,
+            unbalanced=self.unbalanced(),
             clock_offset_seconds=self.activity.clock_offset_seconds,
             store=None if states is None else states.feeder,
             states={} if states is None else states.links,

@@ -202,6 +202,7 @@ def sinks(kafka: Link) -> Mapping[str, Link]:
             "The connection of the state publisher of mqtt was to be renewed",
             "Put right what is named",
         ),
+        (lambda: replace(WELL, unbalanced=["kafka"]), "ledger", "critical", "twice or nowhere", "journal verify"),
         (lambda: replace(WELL, clock_offset_seconds=-61.0), "clock", "warning", "differ by more than a minute", "NTP"),
         (lambda: replace(WELL, open_gaps=3), "gaps", "warning", "Versions of resources are missing", "REST API"),
         (

@@ -327,6 +327,7 @@ async def test_an_imbalance_is_logged_once_and_again_when_it_changes(
 
     logged = [record.args for record in caplog.records if record.name == "bridge.audit"]
     assert logged == [("intake", 3), ("intake", 4)]
+    assert audit.unbalanced == ["intake"]
 
 
 def copy_of(folder: Path) -> None:

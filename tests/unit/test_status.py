@@ -43,6 +43,21 @@ async def test_the_status_tells_how_far_the_hubs_clock_is_ahead(journal: Journal
     assert status.whole()["hub"]["clockOffsetSeconds"] == seconds
 
 
+async def test_what_the_alerts_call_for_is_among_the_problems(journal: Journal) -> None:
+    """A ledger that does not come out even, and clocks that differ."""
+    hub, activity = link("hub"), SourceActivity(clock_offset_seconds=-90.0)
+    hub.began()
+    parts = (SETTINGS, 0.0, lambda: False, Heartbeat(), activity, hub, {}, journal)
+    status = Status(*parts, unbalanced=lambda: ["intake"])
+
+    problems = status.whole()["problems"]
+
+    assert [(problem["part"], problem["level"]) for problem in problems] == [
+        ("ledger", "critical"),
+        ("clock", "warning"),
+    ]
+
+
 async def test_the_status_counts_the_tasks_and_threads_of_the_process(journal: Journal) -> None:
     """What a library leaves behind is seen in these numbers before it is felt."""
     status = Status(SETTINGS, 0.0, lambda: False, Heartbeat(), SourceActivity(), link("hub"), {}, journal)
