@@ -168,4 +168,4 @@ class Reload:
         elif news:
             _log.info("nothing waits for a restart any more")
         elif not decision.applied:
-            _log.info("the settings were read anew: nothing has changed")
+            _log.info("the settings were read anew: nothing has changed (what is in the environment needs a restart)")
