@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.__main__ import _parser
+from bridge.blind import CAUSES
 from bridge.commands.dlq import _parser as dlq_parser
 from bridge.commands.journal import _parser as journal_parser
 from bridge.settings.reference import PREFIX, variables
@@ -41,6 +42,12 @@ def test_the_index_names_every_alert_with_its_severities() -> None:
         severities.setdefault(alert["alert"], []).append(alert["labels"]["severity"])
 
     assert [(name, name, ", ".join(found)) for name, found in severities.items()] == rows
+
+
+def test_every_cause_of_a_blind_window_is_explained() -> None:
+    page = read(RUNBOOK / "PortosBridgeBlindWindow.md")
+
+    assert [cause for cause in CAUSES if f"`{cause}`" not in page] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
