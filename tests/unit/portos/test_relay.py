@@ -315,6 +315,31 @@ async def test_a_second_connection_that_hangs_is_given_up(crier: Crier) -> None:
         await until(lambda: reading.versions == [1], 5, "still heard")
 
 
+@pytest.mark.parametrize(
+    ("recycle_seconds", "bounds", "noted"),
+    [(0.1, NEVER, ["timeout"]), (0, Patience(0.1, 0.1, 0.1), [])],
+    ids=["recycling", "doubt"],
+)
+async def test_what_comes_to_nothing_is_noted_unless_it_was_for_a_doubt(
+    crier: Crier, recycle_seconds: float, bounds: Patience, noted: list[str]
+) -> None:
+    """A doubt may be over before another connection is opened, so that nothing would take the note away."""
+    counts, notes = Counts(), list[str]()
+    rotation = counts.rotation(recycle_seconds=recycle_seconds, connect_seconds=0.2)
+    rotation = replace(rotation, noted=lambda error: notes.append(error.reason))
+    async with relayed(crier.hub, rotation, bounds=bounds):
+        await until(lambda: len(crier.subscribed) == 1, 5, "subscribed")
+
+        async def hang(_: web.Request) -> web.StreamResponse:
+            await asyncio.sleep(30)
+            return web.Response()
+
+        crier.hub.negotiate = hang
+        await until(lambda: counts.attempts == ["timeout"], 5, "given up")
+
+    assert notes == noted
+
+
 async def test_a_deaf_connection_is_found_by_its_successor(crier: Crier) -> None:
     """The window begins with the last event that the first one heard, and is told before what the second one heard."""
     async with relayed(crier.hub, Counts().rotation(), bounds=Patience(0.2, 0.5, 5)) as reading:
