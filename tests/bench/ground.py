@@ -11,6 +11,7 @@ __all__ = ["SINKS", "Ground"]
 
 SINKS = ("kafka", "mqtt")
 _LARGE_BYTES = 8_388_608
+_PATIENCE_SECONDS = 900
 
 
 class Ground:
@@ -43,4 +44,6 @@ class Ground:
 
 
 def _kafka() -> Broker:
-    return start_kafka(own=True, real=True, properties=f"message.max.bytes={_LARGE_BYTES}")
+    """Start a Kafka that may be frozen for long; its own controller would else take it for dead."""
+    patience = f"broker.session.timeout.ms={_PATIENCE_SECONDS * 1000}"
+    return start_kafka(own=True, real=True, properties=f"message.max.bytes={_LARGE_BYTES} {patience}")

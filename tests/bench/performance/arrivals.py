@@ -24,12 +24,9 @@ def since(curve: Curve, moment: float) -> Curve:
     return [point for point in curve if point[0] >= moment]
 
 
-def caught_up(curve: Curve, began: float, a_second: float, slack_seconds: float) -> tuple[float, int]:
-    """Give when a curve has all but the last moments of what came at a steady rate since a moment, and how many then.
-
-    Raises `ValueError` if it never has.
-    """
+def caught_up(curve: Curve, began: float, a_second: float, slack_seconds: float) -> tuple[float, int] | None:
+    """Give when a curve has all but the last moments of what came at a steady rate, and how many these are."""
     for moment, count in curve:
         if count >= a_second * (moment - began - slack_seconds):
             return moment, count
-    raise ValueError("what waited was still not delivered when the load ended")
+    return None

@@ -70,19 +70,22 @@ def _figures(seen: Seen, curve: Curve, resumed: float, a_second: int) -> dict[st
     """Take apart what came to the broker that was away, and the latency at the other one by what went on meanwhile."""
     began = seen.first_at
     there = max((count for moment, count in curve if moment < resumed), default=0)
-    end, count = caught_up(since(curve, resumed), began, a_second, _SLACK_SECONDS)
+    ends = began + _BEFORE_SECONDS + _OUTAGE_SECONDS + _AFTER_SECONDS
+    loaded = [point for point in since(curve, resumed) if point[0] <= ends]
+    even = caught_up(loaded, began, a_second, _SLACK_SECONDS)
+    end, count = even or loaded[-1]
     drained = (count - there) / (end - resumed)
     steps = [0.0, _BEFORE_SECONDS, resumed - began, end - began]
     before, outage, during = (
         percentile(seen.latencies[int(a_second * start) : int(a_second * end) + 1], 0.99) * 1000
         for start, end in pairwise(steps)
     )
-    return {
+    back = {"back until nothing waited, s": end - resumed} if even else {}
+    return back | {
         "live, messages/s": a_second,
         "waiting when it came back": a_second * (resumed - began) - there,
         "drained, messages/s": drained,
         "drained : live": drained / a_second,
-        "back until nothing waited, s": end - resumed,
         "p99 of the other before, ms": before,
         "p99 of the other during the outage, ms": outage,
         "p99 of the other while it drained, ms": during,
