@@ -23,7 +23,7 @@ _WARM_SHARE, _WARM_MOST = 5, 5_000
 def sizes(session: Session) -> None:
     """Measure bodies of 300 B to 3 MB into each sink alone."""
     _prepare(session)
-    for turn in session.turns(_ROUNDS):
+    for turn in session.turns(_FEW_ROUNDS):
         for sink in SINKS:
             for size, events in SIZES.items():
                 further = _LARGE if sink == "kafka" else {}
