@@ -31,12 +31,12 @@ def sizes(session: Session) -> None:
 
 
 def ids(session: Session) -> None:
-    """Measure 1 to 100,000 ids into each sink alone."""
+    """Measure 1 to 100,000 ids into each sink alone, with enough events for each id to occur."""
     _prepare(session)
     for turn in session.turns(_FEW_ROUNDS):
         for sink in SINKS:
             for number in IDS:
-                _one(session, turn, sink, f"{number}", _EVENTS, Load(ids=number))
+                _one(session, turn, sink, f"{number}", max(_EVENTS, 2 * number), Load(ids=number))
 
 
 def resources(session: Session) -> None:
