@@ -77,9 +77,11 @@ def _budget(records: Records) -> str:
 
 
 def _targets(records: Records) -> str:
+    """Judge by what was measured in full: a try with a tenth of the load meets nothing."""
+    full = {part: measured for part, measured in records.items() if " --scale " not in measured.command}
     lines = ["| target | wanted | median | |", "| --- | ---: | ---: | --- |"]
     for target in TARGETS:
-        value, verdict = judged(records, target)
+        value, verdict = judged(full, target)
         lines.append(f"| {target.text} | {target.wanted()} | {value} | {verdict} |")
     return "\n".join(lines) + "\n"
 

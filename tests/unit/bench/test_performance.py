@@ -105,6 +105,18 @@ def test_a_target_is_judged_by_the_median(values: list[float], verdict: str) -> 
     assert found[1] == verdict
 
 
+@pytest.mark.parametrize(
+    ("command", "verdict"), [("measure start", "met"), ("measure start --scale 0.1", "not measured")]
+)
+def test_a_try_meets_no_target(command: str, verdict: str) -> None:
+    start = measured("start", {"from start to subscribed, s": {"kafka": [1.0]}})
+    start.command = command
+
+    shown = with_figures("<!-- measured: targets -->\n<!-- end -->", {"start": start})
+
+    assert re.search(rf"Kafka: start to subscribed, s \|.*\| {verdict} \|", shown)
+
+
 def test_a_ratio_is_of_the_slower_one_alone() -> None:
     both = next(target for target in TARGETS if target.text.startswith("both sinks"))
     rates = {"kafka": [100.0], "mqtt": [50.0], "kafka+mqtt": [41.0]}
