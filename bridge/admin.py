@@ -61,9 +61,10 @@ async def admin(  # noqa: PLR0913 - what the four paths show
         try:
             await site.start()
         except OSError as error:
-            is_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+            # Python 3.13 gives no number where none of the host's addresses is this machine's.
+            is_host = isinstance(error, socket.gaierror) or error.errno in (errno.EADDRNOTAVAIL, None)
             variable = f"PORTOS_BRIDGE_ADMIN__{'HOST' if is_host else 'PORT'}"
-            text = f"{variable}: cannot listen on {host}:{port}: {error.strerror}"
+            text = f"{variable}: cannot listen on {host}:{port}: {error.strerror or error}"
             raise ConfigError([text]) from error
         actual = int(runner.addresses[0][1])
         _log.info("status and metrics on http://%s:%d/status and /metrics", host, actual)
