@@ -20,7 +20,7 @@ from bridge.link import Link
 from bridge.message import Message
 from bridge.metrics import Catalogue
 from bridge.pausing import unchanged
-from bridge.policy import Verdict, judge, pause
+from bridge.policy import Verdict, judge, page_events, pause
 from bridge.ports import Outcome, Sink
 from bridge.presence import Presence
 from bridge.redrive import Redrive
@@ -168,10 +168,12 @@ class Delivery:
             refusals = self._stubborn.refusals if page.seqs[0] == self._stubborn.seq else 0
             outcomes = self._shedding.noted(page, outcomes, refusals)
             verdict = judge(outcomes, len(page.messages), refusals)
-            self._count(page, verdict, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._count(page, verdict, seconds)
             buried = self._buried(page, verdict, refusals) if verdict.buried else {}
             await self._journal.settle(self._name, page, verdict.settled, buried)
-            self._fit(page, verdict)
+            share = seconds / self._answer_seconds
+            self._page_events = page_events(self._page_events, self._window_events, len(page.seqs), verdict, share)
             if verdict.settled:
                 self._shedding.settled(page.seqs[verdict.settled - 1])
             if verdict.error is not None:
@@ -179,13 +181,6 @@ class Delivery:
                 raise verdict.error
             self._link.proved()
             await asyncio.sleep(0)  # a page costs milliseconds before and after it is delivered: all else has its turn
-
-    def _fit(self, page: Page, verdict: Verdict) -> None:
-        """Halve the page that was not confirmed in time, or a slow broker would get the same one for ever."""
-        if verdict.error is None:
-            self._page_events = min(2 * self._page_events, self._window_events)
-        elif verdict.error.reason == "timeout" and not verdict.settled:
-            self._page_events = max(len(page.messages) // 2, 1)
 
     async def _read(self, sink: Sink, deadline: Deadline) -> Page:
         """Wait for a page; ask the sink now and then whether its connection still stands, so that a loss is seen.

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from bridge.errors import Rejected, Unavailable
 from bridge.ports import Outcome, Shed
 
-__all__ = ["YOUNG_OUTAGE_SECONDS", "Pauses", "Verdict", "judge", "pause"]
+__all__ = ["YOUNG_OUTAGE_SECONDS", "Pauses", "Verdict", "judge", "page_events", "pause"]
 
 YOUNG_OUTAGE_SECONDS = 30
 """Whoever restarts a peer finds it connected again by then: pauses are short, and nobody is called."""
 _LONGEST_PAUSE_OF_A_YOUNG_OUTAGE_SECONDS = 2
+_QUICK_SHARE = 0.25  # of its deadline: a page of twice as many has still half of it to spare
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,18 @@ def judge(outcomes: Sequence[Outcome], expected: int, failures: int) -> Verdict:
                     return Verdict(1, {0: why}, outcome)
                 return Verdict(index, buried, outcome, shed)
     return Verdict(expected, buried, None, shed)
+
+
+def page_events(asked: int, most: int, found: int, verdict: Verdict, share: float) -> int:
+    """Choose how many messages to ask for next, `most` at most: `found` was given when so many were `asked` for.
+
+    `share` is the part of its deadline that the page took. What was not confirmed in time is halved, or a slow broker
+    would get the same page for ever; only a full and quick page is doubled, or every second one would be too late.
+    """
+    if verdict.error is not None:
+        late = verdict.error.reason == "timeout" and not verdict.settled
+        return max(found // 2, 1) if late else asked
+    return min(2 * asked, most) if found == asked and share < _QUICK_SHARE else asked
 
 
 def pause(error: Unavailable, failures: int, outage_seconds: float, dice: float, pauses: Pauses) -> float:

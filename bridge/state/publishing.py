@@ -12,8 +12,9 @@ import time
 from dataclasses import replace
 
 from bridge.deadline import Deadline
+from bridge.errors import Unavailable
 from bridge.link import Link
-from bridge.policy import Verdict, judge
+from bridge.policy import Verdict, judge, page_events
 from bridge.ports import Mark, Outcome, Sink, StateConnection
 from bridge.state.store import Place, StateStore
 from bridge.state.table import Page
@@ -32,7 +33,7 @@ class Publishing:
         self._name = name
         self._store = store
         self._link = link
-        self._window = window
+        self._window = self._page_states = window
         self._answer_seconds = answer_seconds
         self._stubborn = 0, 0  # the number of the state that has ended connections last, and how many
         self._given_up: set[int] = set()  # states that are never taken: left out when they come again, behind the mark
@@ -49,7 +50,7 @@ class Publishing:
         else:
             await self._go_back(mark, place)
         while True:
-            page = self._fit(await self._store.after(place, self._window))
+            page = self._fit(await self._store.after(place, self._page_states))
             if page.messages:
                 await self._publish(sink, deadline, place, page)
             else:
@@ -92,9 +93,14 @@ class Publishing:
 
     async def _publish(self, sink: Sink, deadline: Deadline, place: Place, page: Page) -> None:
         seq, refusals = self._stubborn
-        verdict = judge(
-            await self._deliver(sink, deadline, page), len(page.seqs), refusals if seq == page.seqs[0] else 0
-        )
+        started = time.perf_counter()
+        try:
+            outcomes = await self._deliver(sink, deadline, page)
+        except Unavailable as error:
+            self._size(page, Verdict(0, {}, error), started)
+            raise
+        verdict = judge(outcomes, len(page.seqs), refusals if seq == page.seqs[0] else 0)
+        self._size(page, verdict, started)
         self._count(page, verdict)
         self._given_up.update(page.seqs[index] for index in verdict.buried)
         if verdict.error is None:
@@ -107,6 +113,10 @@ class Publishing:
             culprit = page.seqs[verdict.settled]
             self._stubborn = culprit, refusals + 1 if culprit == seq else 1
         raise verdict.error
+
+    def _size(self, page: Page, verdict: Verdict, started: float) -> None:
+        share = (time.perf_counter() - started) / self._answer_seconds
+        self._page_states = page_events(self._page_states, self._window, len(page.seqs), verdict, share)
 
     def _count(self, page: Page, verdict: Verdict) -> None:
         found = self._store.numbers.publications[self._name]

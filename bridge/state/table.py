@@ -40,6 +40,7 @@ WHERE ?6 OR excluded.version IS NULL OR version IS NULL OR excluded.version >= v
   OR excluded.created_at > created_at + 60.0
 """
 _AFTER = "SELECT seq, crc, message FROM resource WHERE seq > ? ORDER BY seq LIMIT ?"
+_PAGE_BYTES = 4 * 1024 * 1024  # of bodies, and the state that goes beyond it: as what the journal reads ahead
 _OLDEST = "SELECT seq FROM resource WHERE seq <= ? ORDER BY seq LIMIT ?"
 
 
@@ -123,16 +124,20 @@ class Table:
         return taken
 
     def after(self, cursor: int, limit: int) -> Page:
-        """Give the next states behind a number, oldest change first."""
-        rows = self._db.execute(_AFTER, (cursor, limit)).fetchall()
-        page = Page(rows[-1][0] if len(rows) == limit else self.head, forgotten=cursor < self.forgotten)
-        for seq, crc, data in rows:
+        """Give the next states behind a number, oldest change first; fewer than `limit` where they are large."""
+        page = Page(self.head, forgotten=cursor < self.forgotten)
+        size = 0
+        for number, (seq, crc, data) in enumerate(self._db.execute(_AFTER, (cursor, limit)), 1):
             message = read(crc, data)
             if message is None:
                 page.damaged += 1
             else:
                 page.seqs.append(seq)
                 page.messages.append(message)
+                size += len(message.body)
+            if number == limit or size >= _PAGE_BYTES:
+                page.upto = seq
+                break
         return page
 
     def place(self, name: str, target: str, cursor: int) -> None:

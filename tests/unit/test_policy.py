@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import Rejected, Unavailable
-from bridge.policy import Pauses, judge, pause
+from bridge.policy import Pauses, Verdict, judge, page_events, pause
 from bridge.ports import Outcome, Shed
 
 LOST = Unavailable("lost", reason="network")
@@ -101,3 +101,38 @@ def test_errors_choose_their_own_pace(dice: float) -> None:
     assert 1 <= pause(slowly, 1, 0, dice, PAUSES) <= 2
     assert 15 <= pause(slowly, 1, 60, dice, PAUSES) <= 30
     assert 45 <= pause(hold, 1, 0, dice, PAUSES) <= 60
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "share", "wanted"),
+    [
+        (1000, 1000, 0.01, 1000),
+        (250, 250, 0.24, 500),
+        (600, 600, 0.01, 1000),
+        (250, 250, 0.25, 250),
+        (250, 249, 0.01, 250),
+    ],
+)
+def test_only_a_full_and_quick_page_is_doubled_up_to_the_window(
+    asked: int, found: int, share: float, wanted: int
+) -> None:
+    """Or every second page of a slow broker would come too late."""
+    assert page_events(asked, 1000, found, Verdict(found, {}, None), share) == wanted
+
+
+@pytest.mark.parametrize(
+    ("found", "settled", "reason", "wanted"),
+    [
+        (1000, 0, "timeout", 500),
+        (7, 0, "timeout", 3),
+        (1, 0, "timeout", 1),
+        (1000, 1, "timeout", 1000),
+        (1000, 0, "network", 1000),
+    ],
+)
+def test_a_page_of_which_nothing_was_confirmed_in_time_is_halved(
+    found: int, settled: int, reason: str, wanted: int
+) -> None:
+    error = Unavailable("too late", reason=reason)
+
+    assert page_events(1000, 1000, found, Verdict(settled, {}, error), 1.0) == wanted

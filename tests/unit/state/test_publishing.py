@@ -1,5 +1,6 @@
 """From the state store to a broker: the newest only, again where the broker has lost it, and past what it refuses."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -249,3 +250,28 @@ async def test_the_damaged_are_left_out_and_counted(opening: Opening) -> None:
 
     assert broker.log == [("b", 1)]
     assert store.numbers.publications["mqtt"].damaged == 1
+
+
+async def test_a_broker_that_is_too_slow_for_a_page_gets_smaller_ones(opening: Opening) -> None:
+    """Down to what it takes in time and no further, and larger ones again once it is quick."""
+    sizes: list[int] = []
+    slow = True
+
+    class Slow(Broker):
+        async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+            if batch:
+                sizes.append(len(batch))
+                await asyncio.sleep(0.1 * len(batch) if slow else 0)
+            return await super().deliver(batch)
+
+    broker = Slow()
+    async with opening(mqtt="m") as store, publishes(store, broker, window=16):
+        await feed(store, *[change(f"{number}", 1) for number in range(16)])
+        await all_out(store)
+        late, taken = sizes[:2], sizes[2:]
+        slow = False
+        await feed(store, *[change(f"{number}", 2) for number in range(40)])
+        await all_out(store)
+
+    assert (late, sum(taken), max(taken)) == ([16, 8], 16, 4)
+    assert 16 in sizes[len(taken) + 2 :]

@@ -332,3 +332,15 @@ async def test_a_disk_that_hangs_does_not_hold_up_the_end(
         store._give_back()  # what was left behind, or Python 3.13 warns of it in whichever test comes next
 
     assert "does not answer" in caplog.text
+
+
+async def test_a_page_of_large_states_is_short(opening: Opening) -> None:
+    """Whatever the window, or a thousand states of 3 MB would be in memory at once."""
+    large = [change(f"{number}", 1, body=b"x" * 3_000_000) for number in range(5)]
+    async with opening() as store:
+        await store.feed(rows(*large), "journal", 1, 100.0)
+        page = await store.after(await store.place("kafka"), 1000)
+        out = await published(store, limit=1000)
+
+    assert len(page.messages) == 2
+    assert out == large
