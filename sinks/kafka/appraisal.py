@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bridge.ports import Finding
-from sinks.kafka.config import KafkaConfig
+from sinks.kafka.config import CAUTIOUS_BATCH_BYTES, KafkaConfig
 from sinks.kafka.topic import Topic, allowing, creating
 
 __all__ = ["READ_SETTINGS", "Cluster", "Found", "appraise"]
@@ -127,9 +127,9 @@ def _wrong_settings(config: KafkaConfig, found: Found, settings: Mapping[str, st
         yield Finding("failed", f"only {found.in_sync} in sync of some partition: nothing can be written there")
     elif least == 1 and found.replicas > 1:
         yield Finding("warning", "what one replica alone has confirmed is lost with it: set min.insync.replicas=2")
-    if most is not None and most < config.batch_bytes:
-        text = f"BATCH_BYTES is {config.batch_bytes}: the brokers refuse such batches"
-        yield Finding("failed", f"{text}, set it to at most {most}")
+    if most is not None and most < config.largest_batch_bytes:
+        text = f"BATCH_BYTES is {config.largest_batch_bytes}: the brokers refuse such batches, set it to at most {most}"
+        yield Finding("failed" if most < CAUTIOUS_BATCH_BYTES else "warning", text)
     elif most is not None and most < config.max_request_bytes:
         text = f"MAX_REQUEST_BYTES is {config.max_request_bytes}: the brokers refuse events of a size between"
         yield Finding("warning", text)

@@ -17,7 +17,10 @@ from sinks.kafka.layout import GAPS_TOPIC, LICENCE_TOPIC, OTHER_TOPIC, Layout, p
 from sinks.kafka.security import Security
 from sinks.kafka.state import problem_of_state_topic
 
-__all__ = ["KafkaConfig"]
+__all__ = ["CAUTIOUS_BATCH_BYTES", "KafkaConfig"]
+
+CAUTIOUS_BATCH_BYTES = 65_536
+"""The largest batch for a topic that has refused a larger one: where it takes still less, BATCH_BYTES has to be set."""
 
 _ADDRESS = re.compile(r"^(?:\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):(\d{1,5})$")
 T = TypeVar("T")
@@ -51,7 +54,8 @@ class KafkaConfig(TlsFiles, Security, SinkConfig):
     window_events: int = Field(default=2_000, ge=1, le=100_000)
     """How many events may be on their way to the brokers at once; this many may be repeated after a lost connection."""
     batch_bytes: int = Field(default=262_144, ge=1_024, le=16_777_216)
-    """Largest batch of events for one partition; at most the brokers' `message.max.bytes`."""
+    """Largest batch of events for one partition; at most the brokers' `message.max.bytes`. Not set, it is no larger
+    than `MAX_REQUEST_BYTES`."""
     max_request_bytes: int = Field(default=1_048_576, ge=1_024, le=104_857_600)
     """Largest single event, as a record before compression; what becomes of a larger one says `EVENT__OVERSIZE`."""
     request_seconds: Positive = 15
@@ -157,9 +161,14 @@ class KafkaConfig(TlsFiles, Security, SinkConfig):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.batch_bytes > self.max_request_bytes:
+        if "batch_bytes" in self.model_fields_set and self.batch_bytes > self.max_request_bytes:
             raise ValueError("BATCH_BYTES is larger than MAX_REQUEST_BYTES")
         return self
+
+    @property
+    def largest_batch_bytes(self) -> int:
+        """The largest batch: where it is not set it gives way to the largest event."""
+        return min(self.batch_bytes, self.max_request_bytes)
 
 
 def _without(problem: str | None, value: T) -> T:

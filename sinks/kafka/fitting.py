@@ -39,6 +39,6 @@ def _size(record: Record, config: KafkaConfig) -> int:
     value = record.value or b""
     if len(record.key) + len(value) + len(record.headers) + _MOST_AROUND_BYTES <= config.max_request_bytes:
         return 0
-    batch = Batch(config.batch_bytes, 0, lambda _: 0)
+    batch = Batch(config.largest_batch_bytes, 0, lambda _: 0)
     batch.add(record)
     return batch.size()

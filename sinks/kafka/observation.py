@@ -1,4 +1,4 @@
-"""What is noted of a cluster while the sink works, over all its connections: quotas, and how many partitions there are.
+"""What is noted of a cluster while the sink works, over all its connections: quotas, partitions, sizes.
 
 A key's partition follows from the number of partitions. So that number is pinned when a topic is first used: a change
 is told, and moves no key before the bridge is started again. aiokafka 0.14.0 takes no notice of either.
@@ -8,6 +8,7 @@ import logging
 from typing import Any
 
 from bridge.ports import SinkActivity
+from sinks.kafka.config import CAUTIOUS_BATCH_BYTES
 
 __all__ = ["Observation"]
 
@@ -21,6 +22,7 @@ class Observation:
         self._activity = activity
         self._pinned: dict[str, int] = {}
         self._last: dict[str, int] = {}
+        self._cautious: set[str] = set()
 
     def attach(self, client: Any) -> None:
         """Take notice of what brokers answer over a new connection."""
@@ -44,6 +46,18 @@ class Observation:
         if partitions < pinned:
             self._pinned[topic] = partitions
         return self._pinned[topic]
+
+    def refused_batch(self, topic: str) -> None:
+        """Take notice that a topic has refused several records at once for their size.
+
+        Whether the batch was to blame or one record in it shows later. If it was the batch, every one of that size
+        would end a connection.
+        """
+        self._cautious.add(topic)
+
+    def batch_bytes(self, topic: str, wanted: int) -> int:
+        """Give how large a batch for a topic may be, where `wanted` is what may be tried."""
+        return min(wanted, CAUTIOUS_BATCH_BYTES) if topic in self._cautious else wanted
 
     def _look(self, cluster: Any) -> None:
         """Look through what a client was just told of the topics that it uses."""

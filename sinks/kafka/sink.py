@@ -28,6 +28,8 @@ from aiokafka.errors import (
     BrokerResponseError,
     KafkaConnectionError,
     KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
     UnknownTopicOrPartitionError,
     kafka_errors,
 )
@@ -59,6 +61,7 @@ for _number, _name in FURTHER_CODES.items():  # else the library gives them all 
     _named = type(_name, (BrokerResponseError,), {"errno": _number, "message": _name})
     kafka_errors.setdefault(_number, cast("type[BrokerResponseError]", _named))
 
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 ToRecord = Callable[[Message], Record | Rejected]
 _Place = tuple[str, int]
 _Item = tuple[int, Record]
@@ -83,7 +86,7 @@ async def connect(
         acks="all",
         enable_idempotence=True,
         linger_ms=0,
-        max_batch_size=config.batch_bytes,
+        max_batch_size=config.largest_batch_bytes,
         max_request_size=config.max_request_bytes,
         request_timeout_ms=round(config.request_seconds * 1000),
         transactional_id=config.fencing_id,
@@ -233,7 +236,7 @@ class _KafkaSink:
         """Fill the next batch of a partition and give it to the producer; None if it does not take any."""
         topic, partition = place
         most = self._most_records.get(place, 1)
-        batch = self._new_batch()
+        batch = self._new_batch(topic)
         numbers: list[int] = []
         while waiting and len(numbers) < most:
             number, record = waiting[0]
@@ -249,9 +252,10 @@ class _KafkaSink:
         self._most_records[place] = min(2 * most, _LARGEST_BATCH_RECORDS)
         return _Sent(numbers, answer)
 
-    def _new_batch(self) -> Batch:
+    def _new_batch(self, topic: str) -> Batch:
+        most_bytes = self._observation.batch_bytes(topic, self._config.largest_batch_bytes)
         now_ms, compression = time.time_ns() // 1_000_000, COMPRESSIONS[self._config.compression]
-        return Batch(self._config.batch_bytes, now_ms, calc_crc32c, compression)
+        return Batch(most_bytes, now_ms, calc_crc32c, compression)
 
     async def _note(self, place: _Place, on_the_way: deque[_Sent], outcomes: dict[int, Outcome]) -> None:
         """Wait for the answer to the oldest batch on the way and note it for each of its messages."""
@@ -270,6 +274,8 @@ class _KafkaSink:
                 identity=self._identity,
             )
             if isinstance(outcome, Unavailable):
+                if isinstance(error, _TOO_LARGE):
+                    self._observation.refused_batch(place[0])
                 outcome = at_its_cause(outcome, self._failures, self._config.login)
         on_the_way.popleft()
         for number in sent.numbers:

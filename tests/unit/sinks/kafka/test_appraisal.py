@@ -46,6 +46,7 @@ def test_a_topic_as_it_should_be_is_shown_with_what_it_is() -> None:
         (found(settings={"cleanup.policy": "compact,delete"}), "warning", "compacted"),
         (found(settings={"max.message.bytes": "500000"}), "warning", "MAX_REQUEST_BYTES is 1048576"),
         (found(settings={"max.message.bytes": "20000"}), "failed", "BATCH_BYTES is 262144"),
+        (found(settings={"max.message.bytes": "100000"}), "warning", "set it to at most 100000"),
         (found(settings={"unclean.leader.election.enable": "true"}), "warning", "unclean"),
         (found(rights=frozenset({"Describe"})), "failed", "the right Write is missing: kafka-acls.sh"),
         (found(rights=frozenset()), "failed", "the rights Describe and Write are missing: kafka-acls.sh"),

@@ -193,6 +193,12 @@ def test_the_site_counts_for_the_length() -> None:
         config(topic_template="portos.events.{site}.{resource}", site="s" * 41)
 
 
+def test_a_batch_is_no_larger_than_the_largest_event_unless_it_is_set() -> None:
+    """So that one variable is enough for brokers that take less."""
+    assert config(max_request_bytes=100_000).largest_batch_bytes == 100_000
+    assert config().largest_batch_bytes == 262_144
+
+
 @pytest.mark.parametrize(
     "values",
     [

@@ -185,6 +185,25 @@ async def test_a_refused_record_is_found_within_a_few_connections(place: int) ->
     assert connections <= 9
 
 
+async def test_a_topic_that_takes_smaller_batches_costs_one_connection() -> None:
+    """Its limit may be below BATCH_BYTES: what it takes is remembered over connections, and other topics get theirs."""
+
+    def most_100_000(values: list[bytes]) -> Exception | None:
+        return MessageSizeTooLargeError() if sum(map(len, values)) > 100_000 else None
+
+    config = KafkaConfig.model_validate({"bootstrap_servers": "localhost:9092"})
+    observation = Observation(SinkActivity())
+    left = [sample(number, body=b"x" * 1000) for number in range(1000)]
+    connections = 0
+    while left:
+        connections += 1
+        outcomes = await _KafkaSink(Producer(most_100_000), config, observation).deliver(left)
+        left = left[next((at for at, each in enumerate(outcomes) if each is not None), len(outcomes)) :]
+
+    assert connections == 2
+    assert observation.batch_bytes("another", 262_144) == 262_144
+
+
 async def test_an_error_ends_the_connection() -> None:
     """After an error nothing is handed over any more, in no partition."""
     producer = Producer(refusing(b"0", MessageSizeTooLargeError))
