@@ -20,6 +20,7 @@ __all__ = ["Redrive"]
 
 _log = logging.getLogger(__name__)
 _ATTEMPTS = 3
+_MOST_LETTERS = 100  # at once: a broker too slow for a page of them gets no smaller one before they are given up
 _Ready = list[tuple[Letter, Message]]
 
 
@@ -30,7 +31,7 @@ class Redrive:
         self._name = name
         self._journal = journal
         self._catalogue = catalogue
-        self._window_events = window_events
+        self._page_letters = min(window_events, _MOST_LETTERS)
         self._culprit, self._attempts = 0, 0
         # What the last session stored it may have handed over as well, also where it ended in order.
         self.handed_to = journal.head
@@ -47,7 +48,7 @@ class Redrive:
 
         Raises `Unavailable` when the connection is of no more use.
         """
-        letters = await self._journal.desk.due(self._name, self._window_events)
+        letters = await self._journal.desk.due(self._name, self._page_letters)
         if not self.due:
             return
         edits = Edits()

@@ -557,3 +557,24 @@ async def test_a_crash_between_confirmation_and_record_repeats_the_letter_with_i
         assert journal.imbalances()["kafka"] == 0
 
     assert broker.held == ["a1", "a1"]
+
+
+async def test_letters_go_a_hundred_at_once_at_most(journal: Journal, catalogue: Catalogue) -> None:
+    """Whatever the window: a slow broker has to confirm them within one deadline."""
+    sizes: list[int] = []
+
+    class Counting(Broker):
+        async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+            sizes.append(len(batch))
+            return await super().deliver(batch)
+
+    changes = [change(f"{number}-", 1) for number in range(150)]
+    broker = Counting(refused={one.id for one in changes})
+    await journal.append(changes)
+    async with delivering(journal, catalogue, broker, window=1000):
+        await settled(journal)
+        broker.refused, sizes[:] = set(), []
+        await retried(journal)
+
+    assert [size for size in sizes if size] == [100, 50]
+    assert len(broker.held) == 150
