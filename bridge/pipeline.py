@@ -20,7 +20,7 @@ from bridge.link import Link
 from bridge.message import Message
 from bridge.metrics import Catalogue
 from bridge.pausing import unchanged
-from bridge.policy import Verdict, judge, page_events, pause
+from bridge.policy import Verdict, first_page_events, judge, page_events, pause
 from bridge.ports import Outcome, Sink
 from bridge.presence import Presence
 from bridge.redrive import Redrive
@@ -137,7 +137,8 @@ class Delivery:
         self._journal = journal
         self._catalogue = catalogue
         self._link = link
-        self._window_events = self._page_events = window_events
+        self._window_events = window_events
+        self._page_events = first_page_events(window_events)
         self._answer_seconds = answer_seconds
         self._target = target
         self._presence = presence
@@ -190,7 +191,7 @@ class Delivery:
         while True:
             try:
                 async with asyncio.timeout(_IDLE_SECONDS):
-                    return await self._journal.read(self._name, self._page_events)
+                    return await self._journal.read(self._name, self._page_events, self._window_events)
             except TimeoutError:
                 with deadline.within(self._answer_seconds, "answering"):
                     await sink.deliver([])

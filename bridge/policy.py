@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from bridge.errors import Rejected, Unavailable
 from bridge.ports import Outcome, Shed
 
-__all__ = ["YOUNG_OUTAGE_SECONDS", "Pauses", "Verdict", "judge", "page_events", "pause"]
+__all__ = ["YOUNG_OUTAGE_SECONDS", "Pauses", "Verdict", "first_page_events", "judge", "page_events", "pause"]
 
 YOUNG_OUTAGE_SECONDS = 30
 """Whoever restarts a peer finds it connected again by then: pauses are short, and nobody is called."""
 _LONGEST_PAUSE_OF_A_YOUNG_OUTAGE_SECONDS = 2
+_FIRST_PAGE_EVENTS = 100
 _QUICK_SHARE = 0.25  # of its deadline: a page of twice as many has still half of it to spare
 
 
@@ -64,6 +65,11 @@ def judge(outcomes: Sequence[Outcome], expected: int, failures: int) -> Verdict:
                     return Verdict(1, {0: why}, outcome)
                 return Verdict(index, buried, outcome, shed)
     return Verdict(expected, buried, None, shed)
+
+
+def first_page_events(most: int) -> int:
+    """Choose how many messages to ask for at first: a slow broker takes so many in time, a quick one soon gets more."""
+    return min(_FIRST_PAGE_EVENTS, most)
 
 
 def page_events(asked: int, most: int, found: int, verdict: Verdict, share: float) -> int:

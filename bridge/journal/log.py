@@ -181,16 +181,17 @@ class Journal:
         """Record, without waiting for it, that all is stored that the hub has sent up to a moment, `scope` in mind."""
         self._recorder.write(Change(proved_at=at, scope=scope))
 
-    async def read(self, sink: str, limit: int) -> Page:
+    async def read(self, sink: str, limit: int, window: int = 0) -> Page:
         """Wait for messages behind a sink's cursor and return up to `limit` of them. Reading again gives the same.
 
-        None are returned when the sink's dead letters are to be sent again while it waits.
+        None are returned when the sink's dead letters are to be sent again while it waits. `window` is the largest
+        `limit` of this sink, where this one is smaller.
         """
         reader = self._readers[sink]
         while True:
             self._recorder.check()
             # The send gate: no more is given out than a crash may repeat, a window and what is not yet recorded.
-            reader.unrecorded = self.limits.cursor_every_events or limit
+            reader.unrecorded = self.limits.cursor_every_events or max(limit, window)
             room = reader.durable + limit + reader.unrecorded - reader.cursor
             if room <= 0:
                 await self._recorder.moved_on(reader)

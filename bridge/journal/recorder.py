@@ -36,7 +36,7 @@ _FULL_FILE = (
 class Limits:
     """How much the journal may hold and how far a cursor on disk may lag behind the one in memory.
 
-    `cursor_every_events` is None for as many events as the sink asks for at once.
+    `cursor_every_events` is None for as many events as the sink asks for at once at most.
     """
 
     capacity_bytes: int

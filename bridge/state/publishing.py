@@ -14,7 +14,7 @@ from dataclasses import replace
 from bridge.deadline import Deadline
 from bridge.errors import Unavailable
 from bridge.link import Link
-from bridge.policy import Verdict, judge, page_events
+from bridge.policy import Verdict, first_page_events, judge, page_events
 from bridge.ports import Mark, Outcome, Sink, StateConnection
 from bridge.state.store import Place, StateStore
 from bridge.state.table import Page
@@ -33,7 +33,8 @@ class Publishing:
         self._name = name
         self._store = store
         self._link = link
-        self._window = self._page_states = window
+        self._window = window
+        self._page_states = first_page_events(window)
         self._answer_seconds = answer_seconds
         self._stubborn = 0, 0  # the number of the state that has ended connections last, and how many
         self._given_up: set[int] = set()  # states that are never taken: left out when they come again, behind the mark

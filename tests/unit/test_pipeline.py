@@ -158,6 +158,23 @@ async def test_a_broker_that_is_too_slow_for_a_page_gets_smaller_ones(journal: J
     assert sizes.count(16) > 1
 
 
+async def test_a_quick_broker_soon_gets_a_window_at_once(journal: Journal, catalogue: Catalogue) -> None:
+    """And a slow one is not asked for that much: the first page is a small one."""
+    sizes: list[int] = []
+
+    class Counting(Broker):
+        async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+            sizes.append(len(batch))
+            return await super().deliver(batch)
+
+    broker = Counting()
+    await journal.append(messages(1, 1000))
+    async with delivering(journal, catalogue, broker, window=300):
+        await until(lambda: len(broker.held) == 1000, 10, "all is there")
+
+    assert (sizes[0], max(sizes)) == (100, 300)
+
+
 async def test_a_rejected_message_is_buried_and_its_neighbours_are_delivered(
     journal: Journal, catalogue: Catalogue
 ) -> None:

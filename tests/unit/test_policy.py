@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import Rejected, Unavailable
-from bridge.policy import Pauses, Verdict, judge, page_events, pause
+from bridge.policy import Pauses, Verdict, first_page_events, judge, page_events, pause
 from bridge.ports import Outcome, Shed
 
 LOST = Unavailable("lost", reason="network")
@@ -118,6 +118,11 @@ def test_only_a_full_and_quick_page_is_doubled_up_to_the_window(
 ) -> None:
     """Or every second page of a slow broker would come too late."""
     assert page_events(asked, 1000, found, Verdict(found, {}, None), share) == wanted
+
+
+def test_a_first_page_is_small() -> None:
+    """It may be for a broker that takes no window in time."""
+    assert (first_page_events(2000), first_page_events(7)) == (100, 7)
 
 
 @pytest.mark.parametrize(

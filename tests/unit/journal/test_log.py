@@ -219,18 +219,18 @@ async def test_no_more_is_given_out_than_a_crash_may_repeat(opening: Opening) ->
         assert journal._readers["kafka"].durable == 11
 
 
-@pytest.mark.parametrize(("setting", "unrecorded"), [(10, 10), (None, 20)])
+@pytest.mark.parametrize(("setting", "largest", "unrecorded"), [(10, 0, 10), (None, 0, 20), (None, 50, 50)])
 async def test_recording_goes_on_beside_the_next_delivery_and_never_falls_behind_the_bound(
-    opening: Opening, setting: int | None, unrecorded: int
+    opening: Opening, setting: int | None, largest: int, unrecorded: int
 ) -> None:
-    """At any moment at most a window and CURSOR_EVERY_EVENTS, or else two windows, are given out and not recorded."""
+    """At any moment at most a page and CURSOR_EVERY_EVENTS, or else the window, are given out and not recorded."""
     window = 20
     async with opening("kafka", cursor_every_events=setting, cursor_every_seconds=3600) as journal:
         await journal.append(messages(1, 3000))
         done, most = 0, 0
 
         while done < 3000:
-            page = await asyncio.wait_for(journal.read("kafka", window), 10)
+            page = await asyncio.wait_for(journal.read("kafka", window, largest), 10)
             most = max(most, page.seqs[-1] - journal._readers["kafka"].durable)
             await journal.settle("kafka", page, len(page.messages), {})
             done = page.seqs[-1]
