@@ -175,6 +175,31 @@ async def test_a_quick_broker_soon_gets_a_window_at_once(journal: Journal, catal
     assert (sizes[0], max(sizes)) == (100, 300)
 
 
+async def test_everything_else_has_its_turn_between_two_pages(journal: Journal, catalogue: Catalogue) -> None:
+    """Also where neither the journal nor the sink ever waits."""
+    turns, seen = 0, list[int]()
+
+    class Noting(Broker):
+        async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+            seen.append(turns)
+            return await super().deliver(batch)
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    broker = Noting()
+    await journal.append(messages(1, 100))
+    beside = asyncio.create_task(turn())
+    async with delivering(journal, catalogue, broker, window=10):
+        await until(lambda: len(broker.held) == 100, 10, "all is there")
+    beside.cancel()
+
+    assert len(set(seen)) == len(seen) >= 10
+
+
 async def test_a_rejected_message_is_buried_and_its_neighbours_are_delivered(
     journal: Journal, catalogue: Catalogue
 ) -> None:

@@ -238,6 +238,17 @@ async def test_recording_goes_on_beside_the_next_delivery_and_never_falls_behind
     assert most == window + unrecorded
 
 
+async def test_a_place_is_recorded_as_soon_as_enough_events_are_confirmed(opening: Opening) -> None:
+    """Not first when the next delivery has to wait for it."""
+    async with opening("kafka", cursor_every_events=10, cursor_every_seconds=3600) as journal:
+        await journal.append(messages(1, 20))
+        page = await journal.read("kafka", 10)
+
+        await journal.settle("kafka", page, 10, {})
+
+        await until(lambda: journal._readers["kafka"].durable == 10, 10, "its place is on disk")
+
+
 @pytest.mark.timeout(20)
 async def test_whoever_waits_for_a_place_lets_others_note_that_it_is_on_disk(opening: Opening) -> None:
     """The write is done and those whom it wakes have not run yet: waiting for it takes no time, and must not spin."""

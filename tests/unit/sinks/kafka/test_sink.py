@@ -204,6 +204,28 @@ async def test_a_topic_that_takes_smaller_batches_costs_one_connection() -> None
     assert observation.batch_bytes("another", 262_144) == 262_144
 
 
+async def test_everything_else_has_its_turn_while_records_are_made() -> None:
+    """A page of thousands takes the loop for tens of milliseconds otherwise."""
+    turns, first = 0, list[int]()
+
+    class Noting(Producer):
+        async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> asyncio.Future[None]:
+            first.append(turns)
+            return await super().send_batch(batch, topic, partition=partition)
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    beside = asyncio.create_task(turn())
+    await sink_on(Noting()).deliver(messages(2000))
+    beside.cancel()
+
+    assert first[0] >= 7
+
+
 async def test_an_error_ends_the_connection() -> None:
     """After an error nothing is handed over any more, in no partition."""
     producer = Producer(refusing(b"0", MessageSizeTooLargeError))
