@@ -1,5 +1,8 @@
 """Messages with anything in them that the hub can have sent."""
 
+from collections.abc import Iterator
+
+import msgspec
 from hypothesis import strategies as st
 
 from bridge.message import LICENCE_ACTIVATED, RESOURCES_CHANGED, Message
@@ -22,3 +25,20 @@ def any_message(names: st.SearchStrategy[str]) -> st.SearchStrategy[Message]:
         body=st.just(b"{}"),
         flags=st.just(()) | st.just((("versionreset", "true"),)) | st.just((("gapfrom", "3"),)),
     )
+
+
+def each_a_little_other(message: Message) -> Iterator[Message]:
+    """Yield a message again and again, each time with something else in one field, and as it is in between."""
+    others = {
+        "id": "0e1fca7f-0f4c-5c1c-a3f4-8f6a1b6b6b6b",
+        "event": "portos.resources.renamed",
+        "resource": "orders",
+        "resource_id": "18",
+        "version": 5,
+        "action": "deleted",
+        "created_at": (message.created_at or 0) + 0.125,
+        "received_at": message.received_at + 0.125,
+    }
+    for name, other in others.items():
+        yield message
+        yield msgspec.structs.replace(message, **{name: other})

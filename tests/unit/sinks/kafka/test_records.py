@@ -30,7 +30,7 @@ from sinks.kafka.records import (
     partition_of,
     record_of,
 )
-from tests.unit.sinks.any_message import any_message
+from tests.unit.sinks.any_message import any_message, each_a_little_other
 from tests.unit.sinks.kafka.reading import headers_of
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
@@ -74,6 +74,15 @@ def test_headers_are_cloudevents_in_binary_mode() -> None:
         "ce_resourceaction": b"updated",
         "content-type": b"application/json",
     }
+
+
+def test_no_record_has_headers_of_another() -> None:
+    """What records share is written once: what tells them apart is written for each."""
+    for site in ("shop-1", "shop-2"):
+        for message in each_a_little_other(sample(4)):
+            pairs = [(f"ce_{name}", text.encode()) for name, text in attributes(message, site)]
+
+            assert headers_of(record(message, site)) == [("content-type", b"application/json"), *pairs]
 
 
 @given(any_message(NAMES))

@@ -19,7 +19,7 @@ from sinks.mqtt.records import (
     packet_builder,
     packets,
 )
-from tests.unit.sinks.any_message import any_message
+from tests.unit.sinks.any_message import any_message, each_a_little_other
 from tests.unit.sinks.mqtt.reading import read
 
 NOW = 1_700_000_000.0
@@ -72,6 +72,13 @@ def test_a_packet_holds_topic_bytes_and_attributes() -> None:
     assert found.properties.UserProperty == list(attributes(event, "shop"))
     assert found.properties.ContentType == "application/json"
     assert found.properties.MessageExpiryInterval == 11
+
+
+def test_no_packet_has_properties_of_another() -> None:
+    """What packets share is written once: what tells them apart is written for each."""
+    for site in ("shop-1", "shop-2"):
+        for event in each_a_little_other(message()):
+            assert read(builder(site=site)(event, 1, NOW)).properties.UserProperty == list(attributes(event, site))
 
 
 @pytest.mark.parametrize(
