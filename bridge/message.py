@@ -171,7 +171,7 @@ def short_subject(resource: str | None, resource_id: str | None) -> str | None:
     if resource is None or resource_id is None or not resource_id.isascii() or not resource_id.isprintable():
         return None
     subject = f"{percent_encoded(resource)}/{percent_encoded(resource_id)}"
-    return subject if max(len(subject), len(resource_id)) <= _SHORT_CHARACTERS else None
+    return subject if len(subject) <= _SHORT_CHARACTERS else None  # which is longer than the id
 
 
 STRUCTURED_CONTENT_TYPE = "application/cloudevents+json"

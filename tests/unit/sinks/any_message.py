@@ -28,9 +28,12 @@ def any_message(names: st.SearchStrategy[str]) -> st.SearchStrategy[Message]:
 
 
 def each_a_little_other(message: Message) -> Iterator[Message]:
-    """Yield a message again and again, each time with something else in one field, and as it is in between."""
+    """Yield a message again and again, each time with something else in one field, and as it is in between.
+
+    The last ones have ids around the length from which a header or property is written in another way.
+    """
     others = {
-        "id": "0e1fca7f-0f4c-5c1c-a3f4-8f6a1b6b6b6b",
+        "id": "another",
         "event": "portos.resources.renamed",
         "resource": "orders",
         "resource_id": "18",
@@ -42,3 +45,5 @@ def each_a_little_other(message: Message) -> Iterator[Message]:
     for name, other in others.items():
         yield message
         yield msgspec.structs.replace(message, **{name: other})
+    for length in range(50, 70):
+        yield msgspec.structs.replace(message, resource_id="1" * length)

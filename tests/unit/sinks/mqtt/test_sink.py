@@ -152,6 +152,25 @@ async def test_a_broker_that_cannot_name_a_limit_gets_a_hundred_at_once() -> Non
     assert 50 < broker.peak <= 100
 
 
+async def test_a_broker_that_names_no_limit_gets_a_window_at_once() -> None:
+    """MQTT 5 takes that for 65,535 (3.2.2.3.3)."""
+    batch = [sample(number, resource_id=str(number)) for number in range(1000)]
+    async with asyncio.timeout(10), FakeBroker() as broker, connection(broker, window_events=500) as sink:
+        outcomes = await sink.deliver(batch)
+
+    assert outcomes == [None] * 1000
+    assert 100 < broker.peak <= 500
+
+
+async def test_a_window_that_is_smaller_bounds_it_over_the_older_version_too() -> None:
+    batch = [sample(number, resource_id=str(number)) for number in range(100)]
+    older = FakeBroker(connack=b"\x20\x02\x00\x00")
+    async with asyncio.timeout(10), older as broker, connection(broker, version="3.1.1", window_events=20) as sink:
+        await sink.deliver(batch)
+
+    assert broker.peak <= 20
+
+
 async def test_the_window_slides() -> None:
     """One missing acknowledgement does not keep the rest of the window from being used."""
     held: list[int] = []
