@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+from bridge.settings.core import Delivery
+from sinks.kafka.config import KafkaConfig
+from sinks.mqtt.config import MqttConfig
 from tests.chaos.figures import FIGURES, PAGE, record, recorded, with_figures
 from tests.chaos.long import LONG_RUNS
 
@@ -12,6 +15,16 @@ TEXT = PAGE.read_text()
 
 def test_the_figures_are_those_that_are_recorded() -> None:
     assert with_figures(TEXT, recorded(FIGURES)) == TEXT, "run: make figures"
+
+
+def test_the_bounds_of_repeats_are_those_that_hold_unless_told_otherwise() -> None:
+    """Here and in the README: a window for each sink, and the cursor as far behind as that."""
+    kafka, mqtt = (config.model_fields["window_events"].default for config in (KafkaConfig, MqttConfig))
+    bounds = f"`WINDOW_EVENTS` {{}}(Kafka {kafka:,}, MQTT {mqtt:,})"
+
+    assert bounds.format("") in TEXT
+    assert bounds.format("come again ") in (ROOT / "README.md").read_text()
+    assert Delivery().cursor_every_events is None
 
 
 def test_every_run_that_is_named_is_one_that_can_be_made() -> None:

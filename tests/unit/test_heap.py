@@ -33,8 +33,8 @@ for block in [libc.malloc(100_000) for _ in range(40)]:
 print(libc.mallinfo2().n9)
 """
 )
-"""The fourth field, `hblks`, counts the blocks that were taken from the system for themselves; `keepcost`, the last, the
-free bytes at the end of the heap that stay (mallinfo(3))."""
+"""The fourth field, `hblks`, counts the blocks that were taken from the system for themselves; the last, `keepcost`, is
+what is free at the end of the heap (mallinfo(3))."""
 
 TRIM = (
     LIBC
