@@ -39,6 +39,7 @@ _NOTHING = Page((), ())
 _IDLE_SECONDS = 0.5
 _READ_AHEAD_EVENTS = 1000
 _READ_AHEAD_BYTES = 4 * 1024 * 1024
+_PAGE_BYTES = _READ_AHEAD_BYTES  # of bodies, which a sink may hold twice while they are on their way
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +183,10 @@ class Journal:
         self._recorder.write(Change(proved_at=at, scope=scope))
 
     async def read(self, sink: str, limit: int, window: int = 0) -> Page:
-        """Wait for messages behind a sink's cursor and return up to `limit` of them. Reading again gives the same.
+        """Wait for messages behind a sink's cursor and return up to `limit` of them, fewer where they are large.
 
-        None are returned when the sink's dead letters are to be sent again while it waits. `window` is the largest
-        `limit` of this sink, where this one is smaller.
+        Reading again gives the same. None are returned when the sink's dead letters are to be sent again while it
+        waits. `window` is the largest `limit` of this sink, where this one is smaller.
         """
         reader = self._readers[sink]
         while True:
@@ -198,6 +199,7 @@ class Journal:
                 continue
             page = reader.ahead(min(limit, room)) or self._newest(reader, min(limit, room))
             if page is not None:
+                page = page.within(_PAGE_BYTES)
                 reader.oldest_at = page.messages[0].received_at
                 return page
             if reader.cursor < self.head:

@@ -4,10 +4,11 @@ Pure. `cursor` is the last sequence number that is settled, `durable` the last o
 `bridge.journal.log`.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from bridge.journal.change import Chunk
 from bridge.journal.chunk import CorruptRow, decode
@@ -26,6 +27,14 @@ class Page:
 
     messages: Sequence[Message]
     seqs: Sequence[int]
+
+    def within(self, max_bytes: int) -> "Page":
+        """Give the page up to the message whose body reaches so many bytes in all."""
+        sizes = list(accumulate([len(message.body) for message in self.messages]))
+        if not sizes or sizes[-1] <= max_bytes:
+            return self
+        count = bisect_left(sizes, max_bytes) + 1
+        return Page(self.messages[:count], self.seqs[:count])
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bridge.errors import JournalOwned, Rejected, StorageFailed
@@ -236,6 +237,24 @@ async def test_recording_goes_on_beside_the_next_delivery_and_never_falls_behind
             done = page.seqs[-1]
 
     assert most == window + unrecorded
+
+
+@pytest.mark.parametrize("memory_max_bytes", [2**20, 64 * 2**20])
+async def test_a_page_of_large_events_is_short(opening: Opening, memory_max_bytes: int) -> None:
+    """Whatever the window, and whether they are still in memory: a sink may hold each twice."""
+    large = [msgspec.structs.replace(each, body=b"x" * 1_500_000) for each in messages(1, 8)]
+    async with opening("kafka", memory_max_bytes=memory_max_bytes) as journal:
+        await journal.append(large)
+        found, sizes = [], []
+
+        while len(found) < 8:
+            page = await journal.read("kafka", 2000)
+            found += page.messages
+            sizes.append(len(page.messages))
+            await journal.settle("kafka", page, len(page.messages), {})
+
+    assert found == large
+    assert max(sizes) == 3
 
 
 async def test_a_place_is_recorded_as_soon_as_enough_events_are_confirmed(opening: Opening) -> None:
