@@ -13,7 +13,7 @@ import pytest
 from tests.bench.contender import BEFORE, NAIVE, NAMES, OURS, PEER, Contender, contender, port_80_is_free
 from tests.bench.cost import PLAIN, WAYS, costs
 from tests.bench.measure import Run, latency, noted, throughput
-from tests.bench.report import Figures, relative, table
+from tests.bench.report import Figures, lost, relative, table
 from tests.bench.subscriber import ceiling
 from tests.brokers import Hub, KafkaBroker, MqttBroker, start_hub, start_kafka, start_mqtt, start_simulator
 from tests.support import free_port
@@ -51,8 +51,7 @@ def main() -> int:
     print(
         f"latency holds the hub's stamp, which is cut to whole milliseconds; {time.monotonic() - started:.0f} s in all"
     )
-    missing = sum(sum(rounds.get(OURS, ())) for name, rounds in figures.items() if name.endswith("missing"))
-    missing += sum(sum(map(sum, rounds.values())) for name, rounds in prices.items() if name.endswith("missing"))
+    missing = lost(figures, set(NAMES) - {OURS}) + lost(prices)
     return 1 if failed or missing else 0
 
 

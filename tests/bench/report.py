@@ -3,14 +3,20 @@
 Pure. A figure is the list of what the rounds gave; a cell shows its smallest, median and largest value.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import ceil
 from statistics import median
 
-__all__ = ["Figures", "cell", "percentile", "ratio", "relative", "table"]
+__all__ = ["Figures", "cell", "lost", "percentile", "ratio", "relative", "table"]
 
 Figures = dict[str, dict[str, list[float]]]
 """What was measured: name of the figure -> contender -> a value for each round."""
+
+
+def lost(figures: Figures, others: Collection[str] = ()) -> float:
+    """Count the messages that are missing in all rounds, but for those of other people's bridges."""
+    missing = [columns for name, columns in figures.items() if name.endswith("missing")]
+    return sum(sum(rounds) for columns in missing for who, rounds in columns.items() if who not in others)
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.bench.contender import PEER
 from tests.bench.ground import Ground
 from tests.bench.performance.backlog import backlog
 from tests.bench.performance.drain import drain
@@ -17,6 +18,7 @@ from tests.bench.performance.record import FOLDER, write
 from tests.bench.performance.session import Session
 from tests.bench.performance.start import start
 from tests.bench.performance.sustained import sustained
+from tests.bench.report import lost
 
 __all__ = ["PARTS", "main"]
 
@@ -38,7 +40,7 @@ PARTS: dict[str, Part] = {
 
 
 def main() -> int:
-    """Measure; 1 if a run gave no figures. A part that fails loses no other."""
+    """Measure; 1 if a run gave no figures or a message is missing. A part that fails loses no other."""
     options = _options()
     unknown = set(options.parts) - set(PARTS)
     if unknown:
@@ -64,7 +66,9 @@ def main() -> int:
                         notes=session.notes,
                     )
         print(f"== {name}: {seconds:.0f} s, {len(session.failed)} runs without figures", flush=True)
-        failed += len(session.failed) + (not session.figures)
+        if missing := lost(session.figures, [PEER]):
+            print(f"{missing:,.0f} messages are missing", flush=True)
+        failed += len(session.failed) + (not session.figures) + (missing > 0)
     return 1 if failed else 0
 
 

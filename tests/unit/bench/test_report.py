@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.bench.report import cell, percentile, ratio, relative, table
+from tests.bench.report import cell, lost, percentile, ratio, relative, table
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,17 @@ def test_no_values_have_no_percentile() -> None:
     """A run that measured nothing must not print a figure."""
     with pytest.raises(ValueError, match="no values"):
         percentile([], 0.5)
+
+
+def test_what_is_missing_counts_in_every_round_and_of_ours_alone() -> None:
+    figures = {
+        "kafka: missing": {"ours": [0.0, 2.0], "dotnet": [9.0]},
+        "mqtt: 100/s missing": {"ours": [1.0]},
+        "kafka: messages/s": {"ours": [5.0]},
+    }
+
+    assert lost(figures, ["dotnet"]) == 3
+    assert lost(figures) == 12
 
 
 def test_a_cell_shows_smallest_median_and_largest() -> None:
