@@ -289,6 +289,8 @@ def _all_failed(port: int) -> bool:
         status = json.loads(_get(port, "/status"))
     except OSError:
         return False
+    if "hub" not in status:  # its journal is not open yet
+        return False
     return all(link["failures"] > 0 for link in (status["hub"], *status["sinks"].values()))
 
 

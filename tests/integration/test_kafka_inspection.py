@@ -85,7 +85,7 @@ async def test_each_topic_is_told_as_the_brokers_have_it(broker: KafkaBroker) ->
     """Partitions, replicas and settings are the broker's, what is wrong with them is said, and nothing is created."""
     config = config_for(broker.bootstrap)
     make(broker.bootstrap, topic(config, "tickets"), 3)
-    make(broker.bootstrap, topic(config, "orders"), 1, **{"cleanup.policy": "compact", "max.message.bytes": "70000"})
+    make(broker.bootstrap, topic(config, "orders"), 1, **{"cleanup.policy": "compact", "max.message.bytes": "300000"})
 
     tickets, orders, items = await look(config, examples("tickets", "orders", "items"))
 
