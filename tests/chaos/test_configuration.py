@@ -241,9 +241,11 @@ def _echo(folder: Path, *, secured: bool = True) -> Iterator[str]:
             server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"{'https' if secured else 'http'}://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"{'https' if secured else 'http'}://127.0.0.1:{server.server_address[1]}"
+        finally:  # or pytest waits for it for ever behind a test that has failed
+            server.shutdown()
+            thread.join()
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
