@@ -120,9 +120,12 @@ def selectors(expression: str) -> Sequence[tuple[str, frozenset[str]]]:
 
 
 def commands(page: Path) -> Sequence[str]:
-    """Give every command that a page of the runbook shows in a block of its own."""
-    blocks = re.findall(r"^```\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    return [line for block in blocks for line in block.splitlines()]
+    """Give every command that a page of the runbook shows in a block of its own, and that asks only.
+
+    What changes something, step by step, stands in a block that names its language.
+    """
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [line for language, block in blocks if not language for line in block.splitlines()]
 
 
 def promtool(*words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
