@@ -51,7 +51,7 @@ class KafkaConfig(TlsFiles, Security, SinkConfig):
     all of it as one JSON document."""
     dlq_topic: str | None = Field(default=None, min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")
     """Topic to which each dead letter of this sink is copied as well; none copies none."""
-    window_events: int = Field(default=2_000, ge=1, le=100_000)
+    window_events: int = Field(default=1_000, ge=1, le=100_000)
     """How many events may be on their way to the brokers at once; this many may be repeated after a lost connection."""
     batch_bytes: int = Field(default=262_144, ge=1_024, le=16_777_216)
     """Largest batch of events for one partition; at most the brokers' `message.max.bytes`. Not set, it is no larger

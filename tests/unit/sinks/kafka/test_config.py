@@ -21,7 +21,7 @@ def test_one_variable_is_enough() -> None:
     made = config()
 
     assert made.bootstrap_servers == ("localhost:9092",)
-    assert (made.topic_template, made.window_events) == ("portos.{resource}", 2000)
+    assert (made.topic_template, made.window_events) == ("portos.{resource}", 1000)
 
 
 def test_several_brokers_are_written_with_commas() -> None:
