@@ -33,12 +33,17 @@ LOST = Unavailable("lost", reason="network")
 
 @dataclass
 class Broker:
-    """What a sink writes to: every accepted message in order, and a script of what goes wrong at which call."""
+    """What a sink writes to: every accepted message in order, and a script of what goes wrong at which call.
+
+    `sizes` are those of the batches, `seconds` is how long it takes over each message.
+    """
 
     held: list[str] = field(default_factory=list)
     script: dict[int, Callable[[Sequence[Message]], Awaitable[Sequence[Outcome]]]] = field(default_factory=dict)
     calls: int = 0
     connections: int = 0
+    sizes: list[int] = field(default_factory=list)
+    seconds: float = 0.0
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator["Broker"]:
@@ -50,6 +55,10 @@ class Broker:
         act = self.script.get(self.calls)
         if act is not None:
             return await act(batch)
+        if batch:
+            self.sizes.append(len(batch))
+        if self.seconds:
+            await asyncio.sleep(self.seconds * len(batch))
         self.held += [message.id for message in batch]
         return [None] * len(batch)
 
@@ -134,45 +143,28 @@ async def test_after_a_failure_everything_behind_it_is_sent_again(journal: Journ
 
 async def test_a_broker_that_is_too_slow_for_a_page_gets_smaller_ones(journal: Journal, catalogue: Catalogue) -> None:
     """Down to what it takes in time and no further, and larger ones again once it is quick."""
-    sizes: list[int] = []
-    slow = True
-
-    class Slow(Broker):
-        async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
-            if batch:
-                sizes.append(len(batch))
-                await asyncio.sleep(0.05 * len(batch) if slow else 0)
-            return await super().deliver(batch)
-
-    broker = Slow()
+    broker = Broker(seconds=0.05)
     await journal.append(messages(1, 30))
     async with delivering(journal, catalogue, broker, window=16):
         await until(lambda: len(broker.held) == 30, 20, "all is there")
-        late, taken = sizes[:2], sizes[2:]
-        slow = False
+        late, taken = broker.sizes[:2], broker.sizes[2:]
+        broker.seconds = 0
         await journal.append(messages(31, 60))
         await until(lambda: len(broker.held) == 90, 5, "the rest as well")
 
     assert broker.held == ids(1, 90)
     assert (late, sum(taken), max(taken)) == ([16, 8], 30, 4)
-    assert sizes.count(16) > 1
+    assert broker.sizes.count(16) > 1
 
 
 async def test_a_quick_broker_soon_gets_a_window_at_once(journal: Journal, catalogue: Catalogue) -> None:
     """And a slow one is not asked for that much: the first page is a small one."""
-    sizes: list[int] = []
-
-    class Counting(Broker):
-        async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
-            sizes.append(len(batch))
-            return await super().deliver(batch)
-
-    broker = Counting()
+    broker = Broker()
     await journal.append(messages(1, 1000))
     async with delivering(journal, catalogue, broker, window=300):
         await until(lambda: len(broker.held) == 1000, 10, "all is there")
 
-    assert (sizes[0], max(sizes)) == (100, 300)
+    assert (broker.sizes[0], max(broker.sizes)) == (100, 300)
 
 
 async def test_everything_else_has_its_turn_between_two_pages(journal: Journal, catalogue: Catalogue) -> None:

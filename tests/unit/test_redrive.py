@@ -38,12 +38,16 @@ def change(resource_id: str, version: int | None) -> Message:
 
 @dataclass
 class Broker:
-    """Takes what it does not refuse; `error` says what it answers to a message instead, from then on as well."""
+    """Takes what it does not refuse; `error` says what it answers to a message instead, from then on as well.
+
+    `sizes` are those of the batches.
+    """
 
     refused: set[str] = field(default_factory=set)
     error: Callable[[str], Unavailable | None] = lambda _: None
     held: list[str] = field(default_factory=list)
     connections: int = 0
+    sizes: list[int] = field(default_factory=list)
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator["Broker"]:
@@ -51,6 +55,7 @@ class Broker:
         yield self
 
     async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+        self.sizes.append(len(batch))
         outcomes: list[Outcome] = []
         for one in batch:
             if (error := self.error(one.id)) is not None:
@@ -561,20 +566,13 @@ async def test_a_crash_between_confirmation_and_record_repeats_the_letter_with_i
 
 async def test_letters_go_a_hundred_at_once_at_most(journal: Journal, catalogue: Catalogue) -> None:
     """Whatever the window: a slow broker has to confirm them within one deadline."""
-    sizes: list[int] = []
-
-    class Counting(Broker):
-        async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
-            sizes.append(len(batch))
-            return await super().deliver(batch)
-
     changes = [change(f"{number}-", 1) for number in range(150)]
-    broker = Counting(refused={one.id for one in changes})
+    broker = Broker(refused={one.id for one in changes})
     await journal.append(changes)
     async with delivering(journal, catalogue, broker, window=1000):
         await settled(journal)
-        broker.refused, sizes[:] = set(), []
+        broker.refused, broker.sizes = set(), []
         await retried(journal)
 
-    assert [size for size in sizes if size] == [100, 50]
+    assert [size for size in broker.sizes if size] == [100, 50]
     assert len(broker.held) == 150
