@@ -82,7 +82,7 @@ def _one(
     resources: int = 1,
     further: dict[str, str] | None = None,
 ) -> None:
-    count = session.events(events if sink == "kafka" else events // 2)
+    count = session.burst(sink, events)
     title = f"round {turn + 1}: {sink}, {column}"
     session.take(title, column, lambda: _flooded(ours(title, further or {}), session, sink, count, load, resources))
 

@@ -34,5 +34,5 @@ def peers(session: Session) -> None:
 
 
 def _thrown(session: Session, who: Contender, sink: str) -> dict[str, float]:
-    events = session.events(_EVENTS if sink == "kafka" else _EVENTS // 2)
+    events = session.burst(sink, _EVENTS)
     return throughput(who, session.ground.hub, session.ground.broker(sink), sink, events)

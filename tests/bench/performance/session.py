@@ -34,6 +34,10 @@ class Session:
         """Give how many events to send where that many are meant."""
         return max(least, int(number * self.scale))
 
+    def burst(self, sink: str, number: int) -> int:
+        """Give the same for a burst into one sink: half of it for MQTT, which every bridge is slower at."""
+        return self.events(number if sink == "kafka" else number // 2)
+
     def turns(self, own: int) -> range:
         """Give the rounds of what is measured so often by itself."""
         return range(self.rounds or own)

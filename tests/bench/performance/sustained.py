@@ -21,7 +21,7 @@ def sustained(session: Session) -> None:
 
 def _round(session: Session, sink: str) -> dict[str, float]:
     who = ours("ours", {})
-    events = session.events(_EVENTS if sink == "kafka" else _EVENTS // 2)
+    events = session.burst(sink, _EVENTS)
     highest = throughput(who, session.ground.hub, session.ground.broker(sink), sink, events)
     rate = int(SHARE * highest[f"{sink}: messages/s"])
     place = session.place(sink)
