@@ -11,9 +11,12 @@ from urllib.parse import quote
 from bridge.errors import StorageFailed
 from bridge.journal.wal import PAGE_BYTES
 
-__all__ = ["log_of", "opened_to_read", "opened_to_write"]
+__all__ = ["log_of", "log_pages", "opened_to_read", "opened_to_write"]
 
-_WAL_PAGES = 1024  # 4 MiB: a flipped bit in the WAL cuts its tail, so the tail is kept short
+# What is settled before the log is folded into the file is hardly written a second time, so a large journal has a longer
+# log. A small one has a short one: it lies on the same volume, and what damages it may cost all that is behind.
+_LEAST_LOG_PAGES, _MOST_LOG_PAGES = 1024, 4096
+_LOG_PART = 64  # of the file's limit
 # In this order: auto_vacuum after journal_mode is ignored silently, and an exclusive lock first leaves no -shm file.
 _WANTED = (
     ("locking_mode", "EXCLUSIVE", "exclusive"),
@@ -21,8 +24,6 @@ _WANTED = (
     ("auto_vacuum", "INCREMENTAL", 2),
     ("journal_mode", "WAL", "wal"),
     ("synchronous", "FULL", 2),
-    ("wal_autocheckpoint", _WAL_PAGES, _WAL_PAGES),
-    ("journal_size_limit", _WAL_PAGES * PAGE_BYTES, _WAL_PAGES * PAGE_BYTES),
     ("temp_store", "MEMORY", 2),
     ("mmap_size", 0, 0),
     ("secure_delete", 0, 0),
@@ -32,6 +33,11 @@ _WANTED = (
 def log_of(path: Path) -> Path:
     """Name the write-ahead log of a journal."""
     return path.with_name(path.name + "-wal")
+
+
+def log_pages(max_bytes: int) -> int:
+    """Tell from how many pages on SQLite folds the log of a journal with this limit into its file: 4 to 16 MiB."""
+    return min(max(max_bytes // PAGE_BYTES // _LOG_PART, _LEAST_LOG_PAGES), _MOST_LOG_PAGES)
 
 
 def _connected(database: str, *, uri: bool = False) -> sqlite3.Connection:
@@ -65,7 +71,7 @@ def opened_to_write(path: Path, max_bytes: int) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))  # it may hold personal data
     db = _connected(str(path))
     try:
-        _configure(db, path)
+        _configure(db, path, log_pages(max_bytes))
         db.execute(f"PRAGMA max_page_count={max(max_bytes // PAGE_BYTES, 64)}").fetchall()
     except BaseException:
         db.close()
@@ -73,8 +79,9 @@ def opened_to_write(path: Path, max_bytes: int) -> sqlite3.Connection:
     return db
 
 
-def _configure(db: sqlite3.Connection, path: Path) -> None:
-    for name, value, expected in _WANTED:
+def _configure(db: sqlite3.Connection, path: Path, log: int) -> None:
+    kept = log * PAGE_BYTES
+    for name, value, expected in (*_WANTED, ("wal_autocheckpoint", log, log), ("journal_size_limit", kept, kept)):
         db.execute(f"PRAGMA {name}={value}").fetchall()
         row = db.execute(f"PRAGMA {name}").fetchone()
         if row is not None and row[0] != expected:

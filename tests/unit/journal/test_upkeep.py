@@ -31,8 +31,8 @@ def upkeep() -> Upkeep:
         (259, 100.3, 0),
         (260, 100.2, 0),
         (260, 100.25, 260),
-        (4009, 100.0, 0),
-        (4010, 100.0, 4010),
+        (1009, 100.0, 0),
+        (1010, 100.0, 1010),
     ],
 )
 def test_much_is_deleted_at_once_and_some_now_and_then(upkeep: Upkeep, floor: int, now: float, freed: int) -> None:

@@ -1,0 +1,56 @@
+"""How long the journal's log gets before it is folded into the file, and what is hardly written twice because of it."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bridge.journal.change import Change, Chunk
+from bridge.journal.file import log_of, log_pages
+from bridge.journal.store import Store
+from bridge.settings.core import LEAST_JOURNAL_BYTES, Journal, largest_journal
+
+MIB = 2**20
+EVENTS, EVENT_BYTES = 100, 1250
+
+
+@pytest.mark.parametrize(("mebibytes", "pages"), [(4, 1024), (256, 1024), (512, 2048), (1024, 4096), (102_400, 4096)])
+def test_a_larger_journal_has_a_longer_log(mebibytes: int, pages: int) -> None:
+    assert log_pages(mebibytes * MIB) == pages
+
+
+@pytest.mark.parametrize("mebibytes", [13, 20, 40, 100, 300, 500, 1280, 4000])
+def test_the_log_fits_beside_the_journal_on_its_volume(mebibytes: int) -> None:
+    """With what the transaction that exceeds it adds; a journal below the smallest is refused."""
+    most = largest_journal(mebibytes * MIB)
+
+    assert most >= LEAST_JOURNAL_BYTES
+    assert most + log_pages(most) * 4096 + 4 * MIB <= mebibytes * MIB
+
+
+@pytest.mark.parametrize(("max_bytes", "longest"), [(64 * MIB, 5 * MIB), (Journal().max_bytes, 17 * MIB)])
+def test_the_log_is_folded_where_it_should_be(tmp_path: Path, max_bytes: int, longest: int) -> None:
+    path = tmp_path / "journal.db"
+    with closing(Store(path, max_bytes)) as store:
+        _write(store, 30 * MIB, behind=None)
+
+        assert longest * 0.7 < log_of(path).stat().st_size < longest
+
+
+def test_what_is_settled_at_once_is_hardly_written_twice(tmp_path: Path) -> None:
+    """The pages of a settled event are taken by the next before the log is folded."""
+    path = tmp_path / "journal.db"
+    with closing(Store(path, Journal().max_bytes)) as store:
+        _write(store, 60 * MIB, behind=1000)
+
+        assert path.stat().st_size < 4 * MIB
+
+
+def _write(store: Store, size: int, behind: int | None) -> None:
+    """Write so many bytes of events, and delete what lies further behind the last than `behind` events, if any."""
+    freed = 0
+    for last in range(EVENTS, size // EVENT_BYTES, EVENTS):
+        settled = 0 if behind is None or last - freed < 2 * behind else last - behind
+        freed = settled or freed
+        chunk = Chunk(last - EVENTS + 1, last, EVENTS, bytes(EVENTS * EVENT_BYTES))
+        store.write(Change(chunks=[chunk], settled=settled))
