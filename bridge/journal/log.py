@@ -24,6 +24,7 @@ from bridge.journal.letter_box import LetterBox
 from bridge.journal.letter_desk import LetterDesk
 from bridge.journal.reader import Ahead, Page, Reader
 from bridge.journal.recorder import Limits, Recorder
+from bridge.journal.shrinking import shrink
 from bridge.journal.store import Store
 from bridge.journal.tail import Tail
 from bridge.journal.writer import Writer
@@ -36,7 +37,6 @@ __all__ = ["Journal", "Lag", "Previous"]
 
 T = TypeVar("T")
 _NOTHING = Page((), ())
-_IDLE_SECONDS = 0.5
 _READ_AHEAD_EVENTS = 1000
 _READ_AHEAD_BYTES = 4 * 1024 * 1024
 _PAGE_BYTES = _READ_AHEAD_BYTES  # of bodies, which a sink may hold twice while they are on their way
@@ -285,12 +285,8 @@ class Journal:
         return self.head - self._recorder.floor()
 
     async def shrink(self) -> NoReturn:
-        """Give the disk back what a long outage has taken, a few pages at a time and only while no event comes."""
-        while True:
-            given = self._recorder.given
-            await asyncio.sleep(_IDLE_SECONDS)
-            while given == self._recorder.given and await self._writer.call(lambda store: store.shrink(), writes=True):
-                pass
+        """Give the disk back what a long outage has taken, see `bridge.journal.shrinking`."""
+        await shrink(self._recorder, self._writer)
 
     async def close(self) -> None:
         """Record every cursor and an orderly end, then give the file back."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bridge.errors import StorageFailed
-from bridge.journal import log
+from bridge.journal import shrinking
 from bridge.journal.store import Store
 from tests.support import until
 from tests.unit.journal.conftest import Opening, messages
@@ -20,7 +20,7 @@ def size(path: Path) -> int:
 async def test_the_file_shrinks_again_when_all_is_settled(
     opening: Opening, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "_IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(shrinking, "_IDLE_SECONDS", 0.02)
     async with opening("kafka") as journal:
         for first in range(1, 12_001, 500):
             await journal.append(messages(first, 500, b"x" * 1000))
@@ -28,30 +28,55 @@ async def test_the_file_shrinks_again_when_all_is_settled(
         assert grown > 10 * 2**20
         await read_all(journal, "kafka", 12_000)
 
-        shrinking = asyncio.create_task(journal.shrink())
+        task = asyncio.create_task(journal.shrink())
         await until(lambda: size(path) < grown * 2 / 3, 20, "the file is shorter")
-        shrinking.cancel()
+        task.cancel()
 
         await journal.append(messages(12_001, 3))
         assert [m.version for m in await read_all(journal, "kafka", 3)] == [12_001, 12_002, 12_003]
+
+
+@pytest.mark.parametrize("settles", [False, True], ids=["it is stored", "it is settled"])
+async def test_nothing_is_shrunk_soon_after_a_burst(
+    opening: Opening, monkeypatch: pytest.MonkeyPatch, *, settles: bool
+) -> None:
+    """The next burst would take the same disk again, and a sink that drains a backlog would wait for it."""
+    monkeypatch.setattr(shrinking, "_IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(shrinking, "_QUIET_SECONDS", 0.5)
+    steps: list[bool] = []
+    monkeypatch.setattr("bridge.journal.store.Store.shrink", lambda _: steps.append(True))
+    async with opening("kafka") as journal:
+        if settles:
+            await journal.append(messages(1, 1000))
+        task = asyncio.create_task(journal.shrink())
+        await asyncio.sleep(0)
+        if settles:
+            await read_all(journal, "kafka", 1000)
+        else:
+            await journal.append(messages(1, 1000))
+        await asyncio.sleep(0.3)
+        assert steps == []
+
+        await until(lambda: steps, 5, "a step once it was quiet for a while")
+        task.cancel()
 
 
 async def test_nothing_is_shrunk_while_events_come(
     opening: Opening, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An event would wait for it."""
-    monkeypatch.setattr(log, "_IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(shrinking, "_IDLE_SECONDS", 0.2)
     steps: list[bool] = []
     monkeypatch.setattr("bridge.journal.store.Store.shrink", lambda _: steps.append(True))
     async with opening("kafka") as journal:
-        shrinking = asyncio.create_task(journal.shrink())
+        task = asyncio.create_task(journal.shrink())
         for number in range(1, 60):
             await journal.append(messages(number, 1))
             await asyncio.sleep(0.01)
         assert steps == []
 
         await until(lambda: steps, 5, "a step once it is quiet")
-        shrinking.cancel()
+        task.cancel()
 
 
 async def test_after_a_shrinking_that_failed_nothing_is_accepted(
@@ -62,7 +87,7 @@ async def test_after_a_shrinking_that_failed_nothing_is_accepted(
     def fail(store: Store) -> bool:
         raise StorageFailed("shrinking failed")
 
-    monkeypatch.setattr(log, "_IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(shrinking, "_IDLE_SECONDS", 0.02)
     async with opening("kafka") as journal:
         await journal.append(messages(1, 1))
         monkeypatch.setattr(Store, "shrink", fail)
