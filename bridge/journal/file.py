@@ -13,8 +13,8 @@ from bridge.journal.wal import PAGE_BYTES
 
 __all__ = ["log_of", "log_pages", "opened_to_read", "opened_to_write"]
 
-# What is settled before the log is folded into the file is hardly written a second time, so a large journal has a longer
-# log. A small one has a short one: it lies on the same volume, and what damages it may cost all that is behind.
+# What is settled before the log is folded into the file is hardly written twice, so a large journal has a longer log. A
+# small one has a short log: it lies on the same volume, and what damages it may cost all that is behind.
 _LEAST_LOG_PAGES, _MOST_LOG_PAGES = 1024, 4096
 _LOG_PART = 64  # of the file's limit
 # In this order: auto_vacuum after journal_mode is ignored silently, and an exclusive lock first leaves no -shm file.

@@ -12,6 +12,7 @@ import pytest
 
 from tests.bench.contender import BEFORE, NAIVE, NAMES, OURS, PEER, Contender, contender, port_80_is_free
 from tests.bench.cost import PLAIN, WAYS, costs
+from tests.bench.ground import KAFKA_JAVA
 from tests.bench.measure import Run, latency, noted, throughput
 from tests.bench.report import Figures, lost, relative, table
 from tests.bench.subscriber import ceiling
@@ -112,7 +113,10 @@ def _hub(contenders: Sequence[Contender]) -> Hub:
 
 def _brokers(only: str | None) -> Iterator[tuple[str, Broker]]:
     """Start what can be started, and say what cannot."""
-    starts: dict[str, Callable[[], Broker]] = {"kafka": partial(start_kafka, real=True), "mqtt": start_mqtt}
+    starts: dict[str, Callable[[], Broker]] = {
+        "kafka": partial(start_kafka, real=True, java=KAFKA_JAVA),
+        "mqtt": start_mqtt,
+    }
     for name, start in starts.items():
         if only in (None, "latency", name):
             try:

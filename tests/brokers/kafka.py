@@ -78,10 +78,12 @@ def start_kafka(
     auto_create: bool = True,
     properties: str = "",
     wired_host: str = WIRED_HOST,
+    java: str = "",
 ) -> KafkaBroker:
     """Start the best broker there is; `own` leaves out a given one, `real` (or any setting) the mock cluster.
 
-    `properties` are further broker properties as `a=b c=d`. Who comes by the wired port is told `wired_host`.
+    `properties` are further broker properties as `a=b c=d`. Who comes by the wired port is told `wired_host`. `java`
+    are options for a broker of the script; the image has its own.
     """
     special = bool(properties) or not auto_create
     level = kafka_level(own=own or special)
@@ -91,7 +93,7 @@ def start_kafka(
         return KafkaContainer(auto_create=auto_create, properties=properties)
     if level == "process":
         script = os.environ["TEST_KAFKA_BROKER"]
-        return KafkaProgram(script, auto_create=auto_create, properties=properties, wired_host=wired_host)
+        return KafkaProgram(script, auto_create=auto_create, properties=properties, wired_host=wired_host, java=java)
     if real or special:
         unavailable("kafka", f"needs a real Kafka: set TEST_KAFKA_BROKER, or start Docker with {IMAGE}")
     return KafkaMock()
@@ -159,7 +161,13 @@ class KafkaProgram(OnProgram):
     real = True
 
     def __init__(
-        self, script: str, *, auto_create: bool = True, properties: str = "", wired_host: str = WIRED_HOST
+        self,
+        script: str,
+        *,
+        auto_create: bool = True,
+        properties: str = "",
+        wired_host: str = WIRED_HOST,
+        java: str = "",
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="kafka-"))
         port = free_port(neighbours=2)  # the controller listens one above, then comes the wired port
@@ -167,6 +175,8 @@ class KafkaProgram(OnProgram):
         self.bootstrap = f"127.0.0.1:{port}"
         properties = f"{_listeners(port, wired_host)} {properties}"
         environment = os.environ | {"KAFKA_PROPERTIES": properties, "KAFKA_AUTO_CREATE": str(auto_create).lower()}
+        if java:
+            environment["_JAVA_OPTIONS"] = java
         self.program = Program([script, str(port), str(self.folder / "data")], self.folder / "log", environment)
         self._start()
 

@@ -18,6 +18,7 @@ from tests.bench.performance.record import FOLDER, write
 from tests.bench.performance.session import Session
 from tests.bench.performance.start import start
 from tests.bench.performance.sustained import sustained
+from tests.bench.performance.warming import warm
 from tests.bench.report import lost
 
 __all__ = ["PARTS", "main"]
@@ -63,16 +64,18 @@ def main() -> int:
                         command=_command(name, options),
                         seconds=seconds,
                         failed=session.failed,
-                        notes=session.notes,
+                        notes=session.noted(),
                     )
         print(f"== {name}: {seconds:.0f} s, {len(session.failed)} runs without figures", flush=True)
-        if missing := lost(session.figures, [PEER]):
+        columns = {column for each in session.figures.values() for column in each}
+        if missing := lost(session.figures, [column for column in columns if column.endswith(PEER)]):
             print(f"{missing:,.0f} messages are missing", flush=True)
         failed += len(session.failed) + (not session.figures) + (missing > 0)
     return 1 if failed else 0
 
 
 def _measured(name: str, session: Session) -> dict[str, float]:
+    warm(session)
     PARTS[name](session)
     return {}
 

@@ -35,7 +35,6 @@ _LARGE = {"JOURNAL__MAX_BYTES": str(_ROOM_BYTES), "DELIVERY__LONGEST_PAUSE_SECON
 def backlog(session: Session) -> None:
     """Measure backlogs of each length for each sink, the shortest first."""
     for sink in SINKS:
-        session.warm_up((f"{sink}, {turn}", lambda s=sink: _once(session.place(s), 10_000)) for turn in range(1))
         for rows, rounds in ROWS[sink].items():
             number = session.events(rows, 1_000)
             for turn in session.turns(rounds):

@@ -22,7 +22,6 @@ _WARM_SHARE, _WARM_MOST = 5, 5_000
 
 def sizes(session: Session) -> None:
     """Measure bodies of 300 B to 3 MB into each sink alone."""
-    _prepare(session)
     for turn in session.turns(_FEW_ROUNDS):
         for sink in SINKS:
             for size, events in SIZES.items():
@@ -32,7 +31,6 @@ def sizes(session: Session) -> None:
 
 def ids(session: Session) -> None:
     """Measure 1 to 100,000 ids into each sink alone, with enough events for each id to occur."""
-    _prepare(session)
     for turn in session.turns(_FEW_ROUNDS):
         for sink in SINKS:
             for number in IDS:
@@ -41,7 +39,6 @@ def ids(session: Session) -> None:
 
 def resources(session: Session) -> None:
     """Measure 1 to 20 resources, each with a topic of its own, into each sink alone."""
-    _prepare(session)
     for turn in session.turns(_FEW_ROUNDS):
         for sink in SINKS:
             for number in RESOURCES:
@@ -50,7 +47,6 @@ def resources(session: Session) -> None:
 
 def sinks(session: Session) -> None:
     """Measure each sink alone, both at once, and both with the events on standard output as well."""
-    _prepare(session)
     events = session.events(_EVENTS // 2)
     for turn in session.turns(_ROUNDS):
         for names in (("kafka",), ("mqtt",), SINKS, (*SINKS, "stdout")):
@@ -90,10 +86,3 @@ def _one(
 def _flooded(who: Contender, session: Session, sink: str, events: int, load: Load, resources: int) -> dict[str, float]:
     warm = max(2, min(_WARM_MOST, events // _WARM_SHARE))
     return flood(who, [session.place(sink, resources)], events, load, warm)
-
-
-def _prepare(session: Session) -> None:
-    who = ours("warm", {})
-    session.warm_up(
-        (sink, lambda s=sink: _flooded(who, session, s, session.events(20_000), PLAIN, 1)) for sink in SINKS
-    )

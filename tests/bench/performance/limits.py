@@ -28,7 +28,6 @@ _DISK_SECONDS = 1.0
 
 def limits(session: Session) -> None:
     """Measure each alone."""
-    session.warm_up([("kafka", lambda: _produced(session.place("kafka"), 1_000, session.events(20_000)))])
     for turn in session.turns(_ROUNDS):
         for size, events in SIZES.items():
             count = session.events(events)

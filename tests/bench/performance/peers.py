@@ -25,7 +25,6 @@ def peers(session: Session) -> None:
         for sink, run in runs.items():
             for each in who[:: -1 if turn % _PAIR else 1]:
                 session.take(f"round {turn + 1}: {sink} latency, {each.name}", each.name, lambda w=each, r=run: r(w))
-    session.warm_up((each.name, lambda w=each: _thrown(session, w, "kafka")) for each in who)
     for turn in session.turns(_ROUNDS):
         for sink in SINKS:
             for each in who[:: -1 if turn % _PAIR else 1]:

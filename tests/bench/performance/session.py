@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from time import process_time
 
 import pytest
 from confluent_kafka import KafkaException
@@ -9,10 +10,11 @@ from confluent_kafka import KafkaException
 from tests.bench.contender import Place
 from tests.bench.ground import Ground
 from tests.bench.measure import new_place
-from tests.bench.report import Figures
+from tests.bench.report import Figures, cell
 
 __all__ = ["Session"]
 
+_ADDITIONS = 1_000_000
 _TROUBLE = (
     *(AssertionError, KafkaException, OSError, RuntimeError, ValueError),
     *(pytest.skip.Exception, pytest.fail.Exception),
@@ -29,6 +31,8 @@ class Session:
     figures: Figures = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
+    pace: list[float] = field(default_factory=list)
+    """Milliseconds of CPU that the same piece of Python took before each run: how fast the machine was just then."""
 
     def events(self, number: int, least: int = 20) -> int:
         """Give how many events to send where that many are meant."""
@@ -48,6 +52,7 @@ class Session:
 
     def take(self, title: str, column: str, run: Callable[[], Mapping[str, float]]) -> None:
         """Measure once, print what it gave and keep it; a run that fails is told and is not the end of the part."""
+        self.pace.append(_pace())
         try:
             values = run()
         except _TROUBLE as error:
@@ -60,6 +65,10 @@ class Session:
         shown = ", ".join(f"{name} {value:,.4g}" for name, value in values.items())
         print(f"{title}: {shown}", flush=True)
 
+    def noted(self) -> dict[str, str]:
+        """Give the notes, with the pace."""
+        return self.notes | {"A million additions in Python, ms": cell(self.pace)}
+
     def keep(self, column: str, values: Mapping[str, float]) -> None:
         """Add a round to a column."""
         for name, value in values.items():
@@ -70,3 +79,10 @@ class Session:
         for title, run in runs:
             beside = Session(self.ground, self.scale)
             beside.take(f"not counted: {title}", "", run)
+
+
+def _pace() -> float:
+    began, total = process_time(), 0
+    for number in range(_ADDITIONS):
+        total += number
+    return (process_time() - began) * 1000
