@@ -14,8 +14,9 @@ from bridge.journal.wal import PAGE_BYTES
 __all__ = ["log_of", "log_pages", "opened_to_read", "opened_to_write"]
 
 # What is settled before the log is folded into the file is hardly written twice, so a large journal has a longer log. A
-# small one has a short log: it lies on the same volume, and what damages it may cost all that is behind.
-_LEAST_LOG_PAGES, _MOST_LOG_PAGES = 1024, 4096
+# small one has a short log, which lies on the same volume. No log is longer: folding holds up whatever is to be stored,
+# what damages a log may cost all that is behind, and a start looks at each page of it.
+_LEAST_LOG_PAGES, _MOST_LOG_PAGES = 1024, 2048
 _LOG_PART = 64  # of the file's limit
 # In this order: auto_vacuum after journal_mode is ignored silently, and an exclusive lock first leaves no -shm file.
 _WANTED = (
@@ -36,7 +37,7 @@ def log_of(path: Path) -> Path:
 
 
 def log_pages(max_bytes: int) -> int:
-    """Tell from how many pages on SQLite folds the log of a journal with this limit into its file: 4 to 16 MiB."""
+    """Tell from how many pages on SQLite folds the log of a file with this limit into it: 4 to 8 MiB."""
     return min(max(max_bytes // PAGE_BYTES // _LOG_PART, _LEAST_LOG_PAGES), _MOST_LOG_PAGES)
 
 
@@ -79,9 +80,9 @@ def opened_to_write(path: Path, max_bytes: int) -> sqlite3.Connection:
     return db
 
 
-def _configure(db: sqlite3.Connection, path: Path, log: int) -> None:
-    kept = log * PAGE_BYTES
-    for name, value, expected in (*_WANTED, ("wal_autocheckpoint", log, log), ("journal_size_limit", kept, kept)):
+def _configure(db: sqlite3.Connection, path: Path, pages: int) -> None:
+    size = pages * PAGE_BYTES
+    for name, value, expected in (*_WANTED, ("wal_autocheckpoint", pages, pages), ("journal_size_limit", size, size)):
         db.execute(f"PRAGMA {name}={value}").fetchall()
         row = db.execute(f"PRAGMA {name}").fetchone()
         if row is not None and row[0] != expected:

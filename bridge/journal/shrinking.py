@@ -1,11 +1,10 @@
 """When the journal gives the disk back what a long outage has taken.
 
-A few pages at a time, only while no event comes, and not before many events were last stored or settled a while ago: a
+A few pages at a time, only while nothing is stored or settled, and not within half a minute of many events that were: a
 burst is often followed by another, which would have to take the same disk again. Used by `bridge.journal.log`.
 """
 
 import asyncio
-from math import inf
 from typing import NoReturn
 
 from bridge.journal.recorder import Recorder
@@ -21,13 +20,19 @@ _QUIET_SECONDS = 30.0
 async def shrink(recorder: Recorder, writer: Writer) -> NoReturn:
     """Do so for ever; raises `StorageFailed` where the disk fails at it."""
     loop = asyncio.get_running_loop()
-    busy_at = -inf
+    busy, busy_at = _places(recorder), loop.time()
     while True:
-        given, floor = recorder.given, recorder.floor()
+        before = _places(recorder)
         await asyncio.sleep(_IDLE_SECONDS)
-        if max(recorder.given - given, recorder.floor() - floor) >= _MANY_EVENTS:
-            busy_at = loop.time()
+        now = _places(recorder)
+        if max(now[0] - busy[0], now[1] - busy[1]) >= _MANY_EVENTS:
+            busy, busy_at = now, loop.time()
         if loop.time() - busy_at < _QUIET_SECONDS:
             continue
-        while given == recorder.given and await writer.call(lambda store: store.shrink(), writes=True):
+        while before == _places(recorder) and await writer.call(lambda store: store.shrink(), writes=True):
             pass
+
+
+def _places(recorder: Recorder) -> tuple[int, int]:
+    """Give the last number that was given, and the last that every sink has settled."""
+    return recorder.given, recorder.floor()

@@ -11,7 +11,7 @@ from bridge.journal.memory import Records
 
 __all__ = ["Upkeep"]
 
-_MUCH_EVENTS = 1000  # about what is on its way: the next events take its pages before the log is folded
+_MUCH_EVENTS = 1000  # a large window: the next events take its pages before the log is folded into the file
 _SOME_EVENTS, _SOME_SECONDS = 250, 0.25
 _ANY_SECONDS = 1.0
 _LEDGER_SECONDS = 1.0

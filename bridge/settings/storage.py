@@ -15,7 +15,7 @@ __all__ = ["LEAST_JOURNAL_BYTES", "Dlq", "Journal", "State", "largest_journal"]
 LEAST_JOURNAL_BYTES = 4_194_304
 """What a journal has to be allowed to hold."""
 _LARGEST_PART_OF_A_VOLUME = 0.8
-_LOG_BYTES = 8_388_608  # a small journal's log is folded into the file from 4 MiB on, after what has exceeded it
+_LOG_BYTES = 8_388_608  # a small journal's log: 4 MiB, and what exceeds it; a fifth of a large volume holds more
 
 
 def largest_journal(volume_bytes: int) -> int:

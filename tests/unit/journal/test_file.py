@@ -1,4 +1,4 @@
-"""How long the journal's log gets before it is folded into the file, and what is hardly written twice because of it."""
+"""How long the journal's log gets before it is folded into the file, and what is not written twice because of it."""
 
 from contextlib import closing
 from pathlib import Path
@@ -14,21 +14,21 @@ MIB = 2**20
 EVENTS, EVENT_BYTES = 100, 1250
 
 
-@pytest.mark.parametrize(("mebibytes", "pages"), [(4, 1024), (256, 1024), (512, 2048), (1024, 4096), (102_400, 4096)])
+@pytest.mark.parametrize(("mebibytes", "pages"), [(4, 1024), (256, 1024), (384, 1536), (512, 2048), (102_400, 2048)])
 def test_a_larger_journal_has_a_longer_log(mebibytes: int, pages: int) -> None:
     assert log_pages(mebibytes * MIB) == pages
 
 
-@pytest.mark.parametrize("mebibytes", [13, 20, 40, 100, 300, 500, 1280, 4000])
+@pytest.mark.parametrize("mebibytes", [12, 13, 20, 39, 40, 100, 300, 320, 500, 640, 1280, 4000])
 def test_the_log_fits_beside_the_journal_on_its_volume(mebibytes: int) -> None:
-    """With what the transaction that exceeds it adds; a journal below the smallest is refused."""
+    """With as much again for the transaction that exceeds it, or for a copy of it that is mended; without states."""
     most = largest_journal(mebibytes * MIB)
 
     assert most >= LEAST_JOURNAL_BYTES
-    assert most + log_pages(most) * 4096 + 4 * MIB <= mebibytes * MIB
+    assert most + 2 * log_pages(most) * 4096 <= mebibytes * MIB
 
 
-@pytest.mark.parametrize(("max_bytes", "longest"), [(64 * MIB, 5 * MIB), (Journal().max_bytes, 17 * MIB)])
+@pytest.mark.parametrize(("max_bytes", "longest"), [(64 * MIB, 5 * MIB), (Journal().max_bytes, 9 * MIB)])
 def test_the_log_is_folded_where_it_should_be(tmp_path: Path, max_bytes: int, longest: int) -> None:
     path = tmp_path / "journal.db"
     with closing(Store(path, max_bytes)) as store:
@@ -37,13 +37,19 @@ def test_the_log_is_folded_where_it_should_be(tmp_path: Path, max_bytes: int, lo
         assert longest * 0.7 < log_of(path).stat().st_size < longest
 
 
-def test_what_is_settled_at_once_is_hardly_written_twice(tmp_path: Path) -> None:
-    """The pages of a settled event are taken by the next before the log is folded."""
-    path = tmp_path / "journal.db"
-    with closing(Store(path, Journal().max_bytes)) as store:
-        _write(store, 60 * MIB, behind=1000)
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="needs Linux's count of what a process writes")
+def test_what_is_settled_soon_is_mostly_written_once(tmp_path: Path) -> None:
+    """The next events take its pages before the log is folded: a log half as long writes 1.8 times what comes."""
+    size = 60 * MIB
+    with closing(Store(tmp_path / "journal.db", Journal().max_bytes)) as store:
+        before = _written_bytes()
+        _write(store, size, behind=1000)
 
-        assert path.stat().st_size < 4 * MIB
+        assert size < _written_bytes() - before < 1.7 * size
+
+
+def _written_bytes() -> int:
+    return int(Path("/proc/self/io").read_text().split("wchar: ")[1].split()[0])
 
 
 def _write(store: Store, size: int, behind: int | None) -> None:

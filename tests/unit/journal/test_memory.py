@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bridge.journal import Journal, Limits, Recorded, open_journal, upkeep
+from bridge.journal import Journal, Limits, Recorded, open_journal
 from bridge.journal import memory as memory_module
 from bridge.message import Message
 from tests.unit.journal.conftest import Opening, messages
@@ -50,9 +50,8 @@ class Numbers:
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Record and delete a thousand messages at a time, so that a test need not have many."""
+    """Record a thousand messages at a time, as they are deleted, so that a test need not have many."""
     monkeypatch.setattr(memory_module, "_EVERY_EVENTS", 1000)
-    monkeypatch.setattr(upkeep, "_MUCH_EVENTS", 1000)
 
 
 async def store(journal: Journal, memory: Numbers, first: int, count: int, body: bytes = b"{}") -> None:

@@ -1,6 +1,7 @@
 """What a long outage has taken of the disk is given back, and never while events come."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ async def test_the_file_shrinks_again_when_all_is_settled(
     opening: Opening, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shrinking, "_IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(shrinking, "_QUIET_SECONDS", 0.0)
     async with opening("kafka") as journal:
         for first in range(1, 12_001, 500):
             await journal.append(messages(first, 500, b"x" * 1000))
@@ -37,27 +39,53 @@ async def test_the_file_shrinks_again_when_all_is_settled(
 
 
 @pytest.mark.parametrize("settles", [False, True], ids=["it is stored", "it is settled"])
-async def test_nothing_is_shrunk_soon_after_a_burst(
+async def test_nothing_is_shrunk_soon_after_much_was_done(
     opening: Opening, monkeypatch: pytest.MonkeyPatch, *, settles: bool
 ) -> None:
-    """The next burst would take the same disk again, and a sink that drains a backlog would wait for it."""
+    """The next burst would take the same disk again; however slowly it came, or was drained."""
     monkeypatch.setattr(shrinking, "_IDLE_SECONDS", 0.05)
-    monkeypatch.setattr(shrinking, "_QUIET_SECONDS", 0.5)
-    steps: list[bool] = []
-    monkeypatch.setattr("bridge.journal.store.Store.shrink", lambda _: steps.append(True))
+    monkeypatch.setattr(shrinking, "_QUIET_SECONDS", 0.8)
+    steps: list[float] = []
+    monkeypatch.setattr(Store, "shrink", lambda _: steps.append(time.monotonic()))
     async with opening("kafka") as journal:
         if settles:
-            await journal.append(messages(1, 1000))
+            await journal.append(messages(1, 1200))
         task = asyncio.create_task(journal.shrink())
-        await asyncio.sleep(0)
-        if settles:
-            await read_all(journal, "kafka", 1000)
-        else:
-            await journal.append(messages(1, 1000))
-        await asyncio.sleep(0.3)
-        assert steps == []
+        for first in range(1, 1200, 200):
+            await asyncio.sleep(0.12)
+            if settles:
+                await read_all(journal, "kafka", 200)
+            else:
+                await journal.append(messages(first, 200))
+            if first == 801:  # a thousand since the start
+                done_at = time.monotonic()
 
         await until(lambda: steps, 5, "a step once it was quiet for a while")
+        task.cancel()
+
+        assert steps[0] - done_at >= 0.8
+
+
+@pytest.mark.parametrize("settles", [False, True], ids=["stored", "settled"])
+async def test_a_shrinking_ends_where_something_is_done(
+    opening: Opening, monkeypatch: pytest.MonkeyPatch, *, settles: bool
+) -> None:
+    """It is at it for minutes after a long outage, and whatever comes shares the one thread with it."""
+    monkeypatch.setattr(shrinking, "_IDLE_SECONDS", 0.3)
+    monkeypatch.setattr(shrinking, "_QUIET_SECONDS", 0.0)
+    steps: list[bool] = []
+    monkeypatch.setattr(Store, "shrink", lambda _: steps.append(True) is None)
+    async with opening("kafka") as journal:
+        await journal.append(messages(1, 10))
+        task = asyncio.create_task(journal.shrink())
+        await until(lambda: steps, 5, "a first step")
+
+        await (read_all(journal, "kafka", 10) if settles else journal.append(messages(11, 1)))
+        await asyncio.sleep(0.05)
+        so_far = len(steps)
+        await asyncio.sleep(0.1)
+
+        assert len(steps) == so_far
         task.cancel()
 
 
@@ -66,6 +94,7 @@ async def test_nothing_is_shrunk_while_events_come(
 ) -> None:
     """An event would wait for it."""
     monkeypatch.setattr(shrinking, "_IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(shrinking, "_QUIET_SECONDS", 0.0)
     steps: list[bool] = []
     monkeypatch.setattr("bridge.journal.store.Store.shrink", lambda _: steps.append(True))
     async with opening("kafka") as journal:
@@ -88,6 +117,7 @@ async def test_after_a_shrinking_that_failed_nothing_is_accepted(
         raise StorageFailed("shrinking failed")
 
     monkeypatch.setattr(shrinking, "_IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(shrinking, "_QUIET_SECONDS", 0.0)
     async with opening("kafka") as journal:
         await journal.append(messages(1, 1))
         monkeypatch.setattr(Store, "shrink", fail)

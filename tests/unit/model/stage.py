@@ -31,6 +31,7 @@ from bridge.journal import (
     upkeep,
 )
 from bridge.journal.change import Change
+from bridge.journal.shrinking import _QUIET_SECONDS
 from bridge.journal.store import NoRoom, Store
 
 __all__ = ["Stage"]
@@ -177,7 +178,7 @@ class Stage:
     def shrink(self) -> None:
         """Let the file shrink while nothing else happens, as far as it does."""
         shrinking = self._loop.create_task(self.journal.shrink())
-        self.skip(1.0)
+        self.skip(_QUIET_SECONDS + 1.0)
         for _ in range(_SHRINKING_ROUNDS):
             self.settle()
         shrinking.cancel()
