@@ -11,7 +11,8 @@ __all__ = ["KAFKA_JAVA", "SINKS", "Ground"]
 
 SINKS = ("kafka", "mqtt")
 KAFKA_JAVA = "-Xms1g -Xmx1g -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35"
-"""What Kafka's own start scripts give it (4.1.1). With less, a request of half a megabyte keeps the collector busy."""
+"""Memory and pauses as Kafka's own start scripts have them (4.1.1). With 256 MiB, requests of half a megabyte keep the
+collector busy."""
 _LARGE_BYTES = 8_388_608
 _PATIENCE_SECONDS = 900
 

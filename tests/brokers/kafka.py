@@ -83,14 +83,14 @@ def start_kafka(
     """Start the best broker there is; `own` leaves out a given one, `real` (or any setting) the mock cluster.
 
     `properties` are further broker properties as `a=b c=d`. Who comes by the wired port is told `wired_host`. `java`
-    are options for a broker of the script; the image has its own.
+    are options for its virtual machine.
     """
     special = bool(properties) or not auto_create
     level = kafka_level(own=own or special)
     if level == "given":
         return GivenKafka(os.environ["TEST_KAFKA_BOOTSTRAP"])
     if level == "container":
-        return KafkaContainer(auto_create=auto_create, properties=properties)
+        return KafkaContainer(auto_create=auto_create, properties=properties, java=java)
     if level == "process":
         script = os.environ["TEST_KAFKA_BROKER"]
         return KafkaProgram(script, auto_create=auto_create, properties=properties, wired_host=wired_host, java=java)
@@ -176,7 +176,7 @@ class KafkaProgram(OnProgram):
         properties = f"{_listeners(port, wired_host)} {properties}"
         environment = os.environ | {"KAFKA_PROPERTIES": properties, "KAFKA_AUTO_CREATE": str(auto_create).lower()}
         if java:
-            environment["_JAVA_OPTIONS"] = java
+            environment["_JAVA_OPTIONS"] = java  # the only variable that overrides what the script says itself
         self.program = Program([script, str(port), str(self.folder / "data")], self.folder / "log", environment)
         self._start()
 
@@ -195,7 +195,7 @@ class KafkaContainer(OnContainer):
     real = True
     wired_port = 0
 
-    def __init__(self, *, auto_create: bool = True, properties: str = "") -> None:
+    def __init__(self, *, auto_create: bool = True, properties: str = "", java: str = "") -> None:
         port = free_port()
         self.bootstrap = f"localhost:{port}"
         single = dict.fromkeys(
@@ -227,7 +227,10 @@ class KafkaContainer(OnContainer):
             "KAFKA_AUTO_CREATE_TOPICS_ENABLE": str(auto_create).lower(),
         }
         self.container = Container(
-            IMAGE, ports={9092: port}, environment=environment | single | further, command=["bash", "-c", _RUN]
+            IMAGE,
+            ports={9092: port},
+            environment=environment | single | further | ({"KAFKA_HEAP_OPTS": java} if java else {}),
+            command=["bash", "-c", _RUN],
         )
         self.container.start(lambda: "Kafka Server started" in self.container.output() and _answers(self.bootstrap), 60)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from time import process_time
+from time import thread_time
 
 import pytest
 from confluent_kafka import KafkaException
@@ -32,7 +32,7 @@ class Session:
     failed: list[str] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
     pace: list[float] = field(default_factory=list)
-    """Milliseconds of CPU that the same piece of Python took before each run: how fast the machine was just then."""
+    """Milliseconds of CPU that the same piece of Python took before each run."""
 
     def events(self, number: int, least: int = 20) -> int:
         """Give how many events to send where that many are meant."""
@@ -56,18 +56,18 @@ class Session:
         try:
             values = run()
         except _TROUBLE as error:
-            print(f"{title}: no figures: {error!r}", flush=True)
+            print(f"{title}: no figures ({self.pace[-1]:.0f} ms): {error!r}", flush=True)
             self.failed.append(f"{title}: {str(error) or type(error).__name__}"[:300])
             return
         self.keep(column, values)
         if not values:
             return
         shown = ", ".join(f"{name} {value:,.4g}" for name, value in values.items())
-        print(f"{title}: {shown}", flush=True)
+        print(f"{title} ({self.pace[-1]:.0f} ms): {shown}", flush=True)
 
     def noted(self) -> dict[str, str]:
         """Give the notes, with the pace."""
-        return self.notes | {"A million additions in Python, ms": cell(self.pace)}
+        return self.notes | {"How fast the machine was, a million additions in Python, ms": cell(self.pace)}
 
     def keep(self, column: str, values: Mapping[str, float]) -> None:
         """Add a round to a column."""
@@ -79,10 +79,11 @@ class Session:
         for title, run in runs:
             beside = Session(self.ground, self.scale)
             beside.take(f"not counted: {title}", "", run)
+            self.failed += [f"not warm: {reason}" for reason in beside.failed]
 
 
 def _pace() -> float:
-    began, total = process_time(), 0
+    began, total = thread_time(), 0
     for number in range(_ADDITIONS):
         total += number
-    return (process_time() - began) * 1000
+    return (thread_time() - began) * 1000

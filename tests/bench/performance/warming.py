@@ -1,12 +1,12 @@
-"""Before a part: the hub and the brokers do what they will be measured at until their compilers have nothing to do.
+"""Before a part: hub and brokers do what they will be measured at, until their compilers have little to do.
 
-A Kafka that was just started takes 67 us of CPU a message, and 25 after half a million; the hub 45 and 13. That comes
-out of the cores that a bridge shares with them.
+Of a Kafka that was just started a message takes 67 us of CPU, and 25 after a quarter of a million; of the hub 45 and
+13. That comes out of the cores that a bridge shares with them.
 """
 
 from functools import partial
 
-from tests.bench.contender import ours
+from tests.bench.contender import OURS, PEER, Contender, contender
 from tests.bench.measure import throughput
 from tests.bench.performance.session import Session
 
@@ -17,9 +17,10 @@ _TURNS = {"kafka": 4, "mqtt": 1}
 
 
 def warm(session: Session) -> None:
-    """Flood each broker through our bridge."""
-    hub = session.ground.hub
+    """Flood each broker, Kafka through our bridge and the .NET bridge in turn, where that is there."""
+    found = [contender(name) for name in (OURS, PEER)]
+    who = [each for each in found if isinstance(each, Contender)]
     for sink, turns in _TURNS.items():
-        broker = session.ground.broker(sink)
-        run = partial(throughput, ours("warm", {}), hub, broker, sink, session.burst(sink, _EVENTS))
-        session.warm_up((f"{sink}, {turn + 1}", run) for turn in range(turns))
+        hub, broker, events = session.ground.hub, session.ground.broker(sink), session.burst(sink, _EVENTS)
+        floods = [partial(throughput, each, hub, broker, sink, events) for each in who]
+        session.warm_up((f"{sink}, {turn + 1}", floods[turn % len(floods)]) for turn in range(turns))

@@ -13,7 +13,9 @@ from tests.bench.performance.page import NAMES, PAGE, pictures, with_figures
 from tests.bench.performance.pictures import PLOTS
 from tests.bench.performance.plot import Line, Plot, drawn
 from tests.bench.performance.record import FOLDER, Measured, recorded, write
+from tests.bench.performance.sustained import kept_up
 from tests.bench.performance.targets import TARGETS, Target, judged
+from tests.bench.subscriber import Seen
 
 RECORDS = recorded(FOLDER)
 TEXT = PAGE.read_text()
@@ -194,3 +196,19 @@ def test_larger_values_are_higher_and_further_right() -> None:
     (x1, y1), (x2, y2) = (map(float, pair.split(",")) for pair in points[1].split())
     assert x1 < x2
     assert y1 > y2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "late", "kept"),
+    [(10.0, 0.1, True), (10.3, 0.1, True), (10.4, 0.1, False), (10.0, 0.11, False)],
+    ids=["in time", "nearly the rate", "the hub did not send so fast", "more and more waits"],
+)
+def test_a_rate_counts_that_was_reached_with_nothing_waiting(seconds: float, late: float, *, kept: bool) -> None:
+    seen = Seen(1001, 5.0, 5.0 + seconds, [0.001] * 900 + [late] * 101)
+
+    assert kept_up(seen, 1001, 100.0) is kept
+
+
+def test_a_message_that_is_missing_is_no_rate_that_is_too_high() -> None:
+    with pytest.raises(AssertionError, match="1000 of 1001"):
+        kept_up(Seen(1000, 5.0, 15.0, [0.001] * 1000), 1001, 100.0)
