@@ -117,10 +117,15 @@ def _mend_log(path: Path, better: bytes) -> Path:
     """Put a better log in the place of the one that is there, and keep that one aside."""
     log = log_of(path)
     aside = log_of(_aside(path, _now()))
-    _copy(log, aside)
     new = log.with_name(log.name + ".mended")
-    _write(new, better)
-    new.replace(log)
+    try:
+        _copy(log, aside)
+        _write(new, better)
+        new.replace(log)
+    except BaseException:
+        for part in (aside, new):
+            part.unlink(missing_ok=True)
+        raise
     _sync_folder(path)
     _forget_old(path)
     return aside

@@ -1,5 +1,6 @@
 """A journal that cannot be used is kept aside as it was, and nothing is given up on the way to a new one."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -12,6 +13,7 @@ from bridge.errors import StorageFailed
 from bridge.journal import opening as opening_module
 from bridge.journal import salvage
 from bridge.journal.checkup import what_is_wrong
+from bridge.journal.file import log_of
 from bridge.journal.store import NoRoom, Store
 from bridge.source import Unreadable
 from tests.unit.journal.conftest import Opening, messages
@@ -165,6 +167,38 @@ async def test_without_room_nothing_is_changed(opening: Opening, path: Path, mon
 
     async with opening() as journal:
         assert journal.head == 400
+
+
+@pytest.mark.parametrize("at", ["_copy", "_write"])
+async def test_without_room_for_a_mended_log_nothing_is_left_of_it(
+    opening: Opening, path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """Each start tries again: what one left would be in the way of the next, and in the end of a file kept aside."""
+    async with opening("kafka") as journal:
+        for first in range(1, 41, 10):
+            await journal.append(messages(first, 10, b"x" * 3000))
+        found = {file: file.read_bytes() for file in (path, log_of(path))}
+    damaged = bytearray(found[log_of(path)])
+    damaged[len(damaged) // 2] ^= 1
+    for file, data in (found | {log_of(path): bytes(damaged)}).items():
+        file.write_bytes(data)
+    assert salvage.needs_mending(path)
+    before = {file: file.read_bytes() for file in beside(path, "*")}
+
+    def full(*asked: Path | bytes) -> None:
+        to = next(file for file in reversed(asked) if isinstance(file, Path))
+        to.write_bytes(b"the first of it")
+        raise OSError(errno.ENOSPC, "no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(salvage, at, full)
+        with pytest.raises(StorageFailed, match="nothing was changed"):
+            async with opening("kafka"):
+                pass
+    assert {file: file.read_bytes() for file in beside(path, "*")} == before
+
+    async with opening("kafka") as journal:
+        assert len(await read_all(journal, "kafka", 40)) == 40
 
 
 async def test_a_new_file_that_finds_no_room_at_its_end_is_none(
