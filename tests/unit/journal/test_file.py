@@ -48,6 +48,18 @@ def test_what_is_settled_soon_is_mostly_written_once(tmp_path: Path) -> None:
         assert size < _written_bytes() - before < 1.7 * size
 
 
+def test_the_log_is_not_cut_at_each_folding(tmp_path: Path) -> None:
+    """What it grows by again makes the file system write more than what is synced."""
+    path = tmp_path / "journal.db"
+    with closing(Store(path, 64 * MIB)) as store:
+        _write(store, 6 * MIB, behind=1000)
+        folded = log_of(path).stat()
+        for first in range(1_000_000, 1_000_100):
+            store.write(Change(chunks=[Chunk(first, first, 1, b"x")]))
+
+        assert log_of(path).stat().st_size == folded.st_size > 4 * MIB
+
+
 def _written_bytes() -> int:
     return int(Path("/proc/self/io").read_text().split("wchar: ")[1].split()[0])
 
