@@ -10,7 +10,8 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,14 +119,10 @@ def _mend_log(path: Path, better: bytes) -> Path:
     log = log_of(path)
     aside = log_of(_aside(path, _now()))
     new = log.with_name(log.name + ".mended")
-    try:
+    with _none_left_of(aside, new):
         _copy(log, aside)
         _write(new, better)
         new.replace(log)
-    except BaseException:
-        for part in (aside, new):
-            part.unlink(missing_ok=True)
-        raise
     _sync_folder(path)
     _forget_old(path)
     return aside
@@ -136,19 +133,26 @@ def _salvage(path: Path, max_bytes: int, watch: Watch) -> tuple[Salvaged, Sequen
     new = path.with_name(f"{path.name}.new")
     for part in (new, log_of(new)):
         part.unlink(missing_ok=True)
-    try:
+    with _none_left_of(new, log_of(new)):
         salvaged = rebuilt(path, new, max_bytes, watch)
         _check_finished(new)
-    except BaseException:
-        for part in (new, log_of(new)):
-            part.unlink(missing_ok=True)
-        raise
     ready = path.with_name(f"{path.name}{_READY}{stamp}")
     new.replace(ready)
     _sync_folder(path)
     aside = _put_in_place(path, ready)
     _forget_old(path)
     return salvaged, aside
+
+
+@contextmanager
+def _none_left_of(*files: Path) -> Iterator[None]:
+    """Remove files that come to nothing."""
+    try:
+        yield
+    except BaseException:
+        for file in files:
+            file.unlink(missing_ok=True)
+        raise
 
 
 def _check_finished(new: Path) -> None:

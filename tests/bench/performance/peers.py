@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from tests.bench.contender import OURS, PEER, Contender, contender
+from tests.bench.contender import Contender
 from tests.bench.ground import SINKS
 from tests.bench.measure import latency, throughput
 from tests.bench.performance.session import Session
@@ -16,9 +16,7 @@ _PAIR = 2
 
 def peers(session: Session) -> None:
     """Measure round after round, latencies first, each contender's turn being first in turn."""
-    found = [contender(name) for name in (OURS, PEER)]
-    who = [each for each in found if isinstance(each, Contender)]
-    session.notes |= {f"without {PEER}": each for each in found if isinstance(each, str)}
+    who = session.contenders()
     hub = session.ground.hub
     runs = {sink: partial(latency, hub=hub, broker=session.ground.broker(sink), sink=sink) for sink in SINKS}
     for turn in session.turns(_LATENCY_ROUNDS):

@@ -7,7 +7,7 @@ from time import thread_time
 import pytest
 from confluent_kafka import KafkaException
 
-from tests.bench.contender import Place
+from tests.bench.contender import OURS, PEER, Contender, Place, contender
 from tests.bench.ground import Ground
 from tests.bench.measure import new_place
 from tests.bench.report import Figures, cell
@@ -73,6 +73,12 @@ class Session:
         """Add a round to a column."""
         for name, value in values.items():
             self.figures.setdefault(name, {}).setdefault(column, []).append(value)
+
+    def contenders(self) -> list[Contender]:
+        """Give our bridge, and the .NET bridge where it is there; note where it is not."""
+        found = {name: contender(name) for name in (OURS, PEER)}
+        self.notes |= {f"without {name}": each for name, each in found.items() if isinstance(each, str)}
+        return [each for each in found.values() if isinstance(each, Contender)]
 
     def warm_up(self, runs: Iterable[tuple[str, Callable[[], Mapping[str, float]]]]) -> None:
         """Run without keeping: a broker just started is slow for whoever comes first."""

@@ -5,7 +5,7 @@ a rate counts that the hub sent and the subscriber got, with nothing waiting in 
 tried, in steps of a tenth.
 """
 
-from tests.bench.contender import OURS, PEER, Contender, Place, contender, running, usage
+from tests.bench.contender import OURS, PEER, Contender, Place, running, usage
 from tests.bench.ground import SINKS
 from tests.bench.load import burst, watching
 from tests.bench.measure import at_rate, throughput
@@ -24,9 +24,7 @@ _BEHIND_SECONDS, _REACHED = 0.1, 0.97
 
 def sustained(session: Session) -> None:
     """Measure our maximum, then the latency at a share of it: ours and the .NET bridge's, each first in turn."""
-    found = {name: contender(name) for name in (OURS, PEER)}
-    who = [each for each in found.values() if isinstance(each, Contender)]
-    session.notes |= {f"without {name}": each for name, each in found.items() if isinstance(each, str)}
+    who = session.contenders()
     for turn in session.turns(_ROUNDS):
         for sink in SINKS:
             title, column = f"round {turn + 1}: {sink}", {OURS: sink, PEER: f"{sink}, {PEER}"}

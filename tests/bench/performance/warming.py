@@ -6,7 +6,6 @@ Of a Kafka that was just started a message takes 67 us of CPU, and 25 after a qu
 
 from functools import partial
 
-from tests.bench.contender import OURS, PEER, Contender, contender
 from tests.bench.measure import throughput
 from tests.bench.performance.session import Session
 
@@ -18,8 +17,7 @@ _TURNS = {"kafka": 4, "mqtt": 1}
 
 def warm(session: Session) -> None:
     """Flood each broker, Kafka through our bridge and the .NET bridge in turn, where that is there."""
-    found = [contender(name) for name in (OURS, PEER)]
-    who = [each for each in found if isinstance(each, Contender)]
+    who = session.contenders()
     for sink, turns in _TURNS.items():
         hub, broker, events = session.ground.hub, session.ground.broker(sink), session.burst(sink, _EVENTS)
         floods = [partial(throughput, each, hub, broker, sink, events) for each in who]
