@@ -13,6 +13,8 @@ SINKS = ("kafka", "mqtt")
 KAFKA_JAVA = "-Xms1g -Xmx1g -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35"
 """Memory and pauses as Kafka's own start scripts have them (4.1.1). With 256 MiB, requests of half a megabyte keep the
 collector busy."""
+MQTT_LOG = "log_type none\n" + "\n".join(f"log_type {kind}" for kind in ("error", "warning", "notice", "information"))
+"""What brokers in use log. Tests have it log each packet, which is four lines a message on the disk of all others."""
 _LARGE_BYTES = 8_388_608
 _PATIENCE_SECONDS = 900
 
@@ -41,7 +43,7 @@ class Ground:
     def broker(self, sink: str) -> Broker:
         """Give a real broker, which takes records of 3 MB."""
         if sink not in self._brokers:
-            started = _kafka() if sink == "kafka" else start_mqtt(own=True)
+            started = _kafka() if sink == "kafka" else start_mqtt(own=True, settings=MQTT_LOG)
             self._brokers[sink] = self._stack.enter_context(closing(started))
         return self._brokers[sink]
 

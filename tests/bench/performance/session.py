@@ -1,5 +1,6 @@
 """One part while it is measured: what it is measured on, how much of everything, and what it has come to so far."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from time import thread_time
@@ -51,7 +52,11 @@ class Session:
         return new_place(self.ground.hub, self.ground.broker(sink), sink, resources)
 
     def take(self, title: str, column: str, run: Callable[[], Mapping[str, float]]) -> None:
-        """Measure once, print what it gave and keep it; a run that fails is told and is not the end of the part."""
+        """Measure once, print what it gave and keep it; a run that fails is told and is not the end of the part.
+
+        What the run before has left to the system to write, a gigabyte of it, is on disk first.
+        """
+        os.sync()
         self.pace.append(_pace())
         try:
             values = run()
