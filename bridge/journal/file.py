@@ -81,8 +81,9 @@ def opened_to_write(path: Path, max_bytes: int) -> sqlite3.Connection:
 
 
 def _configure(db: sqlite3.Connection, path: Path, pages: int) -> None:
-    # Not cut at each folding: a log that grows again makes the file system write more than what is synced.
-    size = 2 * pages * PAGE_BYTES
+    # Not cut at each folding, which ends with whatever the last commit adds: a log that grows again makes the file
+    # system write more than what is synced.
+    size = (pages + pages // 4) * PAGE_BYTES
     for name, value, expected in (*_WANTED, ("wal_autocheckpoint", pages, pages), ("journal_size_limit", size, size)):
         db.execute(f"PRAGMA {name}={value}").fetchall()
         row = db.execute(f"PRAGMA {name}").fetchone()

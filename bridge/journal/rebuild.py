@@ -31,7 +31,7 @@ __all__ = ["Salvaged", "Watch", "readable_log", "rebuilt", "surveyed"]
 
 _log = logging.getLogger(__name__)
 _BATCH_BYTES = 4 * 1024 * 1024
-_MOST_LOG_BYTES = 256 * 1024 * 1024  # SQLite keeps it below 9 MiB but for a transaction that is longer
+_MOST_LOG_BYTES = 256 * 1024 * 1024  # SQLite cuts it to 10 MiB after a transaction that was longer
 Watch = Callable[[int, int], None]
 """Is told, page after page, how many of how many have been looked at."""
 

@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +55,8 @@ class Repair:
 def made_usable(path: Path, max_bytes: int, watch: Watch = _unwatched) -> Repair:
     """Leave a journal that can be opened, or none, which is made then; what was damaged is kept aside.
 
-    Raises `StorageFailed` where the disk has no room for that or fails: nothing is removed then.
+    Raises `StorageFailed` where the disk has no room for that or fails: nothing is removed then, and a log that could
+    be mended before is mended.
     """
     wrong: list[str] = []
     aside: list[Path] = []
@@ -73,7 +74,10 @@ def made_usable(path: Path, max_bytes: int, watch: Watch = _unwatched) -> Repair
             aside += old
     except (OSError, NoRoom) as error:
         text = f"journal {path} is damaged, and what can be read cannot be put beside it: {error.__cause__ or error!r}"
-        raise StorageFailed(f"{text}; nothing was changed{what_to_do(path)}") from error
+        done = f"the old log is kept as {', '.join(map(str, aside))}" if aside else "nothing was changed"
+        raise StorageFailed(f"{text}; {done}{what_to_do(path)}") from error
+    if aside:
+        _forget_old(path)
     return Repair(path, wrong, aside, salvaged)
 
 
@@ -124,7 +128,6 @@ def _mend_log(path: Path, better: bytes) -> Path:
         _write(new, better)
         new.replace(log)
     _sync_folder(path)
-    _forget_old(path)
     return aside
 
 
@@ -139,9 +142,7 @@ def _salvage(path: Path, max_bytes: int, watch: Watch) -> tuple[Salvaged, Sequen
     ready = path.with_name(f"{path.name}{_READY}{stamp}")
     new.replace(ready)
     _sync_folder(path)
-    aside = _put_in_place(path, ready)
-    _forget_old(path)
-    return salvaged, aside
+    return salvaged, _put_in_place(path, ready)
 
 
 @contextmanager
@@ -151,7 +152,8 @@ def _none_left_of(*files: Path) -> Iterator[None]:
         yield
     except BaseException:
         for file in files:
-            file.unlink(missing_ok=True)
+            with suppress(OSError):  # what else is wrong is to be told
+                file.unlink()
         raise
 
 
@@ -182,8 +184,12 @@ def _forget_old(path: Path) -> None:
     stamps = sorted({file.name.removesuffix("-wal") for file in kept})
     for file in kept:
         if file.name.removesuffix("-wal") in stamps[:-_KEPT_ASIDE]:
-            _log.warning("%s is removed: the %d latest damaged files are kept", file, _KEPT_ASIDE)
-            file.unlink(missing_ok=True)
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                _log.warning("%s is one of more than %d damaged files and stays: %r", file, _KEPT_ASIDE, error)
+            else:
+                _log.warning("%s is removed: the %d latest damaged files are kept", file, _KEPT_ASIDE)
 
 
 def _now() -> str:

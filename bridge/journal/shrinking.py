@@ -1,7 +1,8 @@
 """When the journal gives the disk back what a long outage has taken.
 
-A few pages at a time, only while nothing is stored or settled, and not within half a minute of many events that were: a
-burst is often followed by another, which would have to take the same disk again. Used by `bridge.journal.log`.
+A few pages at a time, only while nothing is stored or settled by any sink, and not within half a minute of a thousand
+events that were: a burst is often followed by another, which would have to take the same disk again. So a load of more
+than 33 events a second keeps the disk. Used by `bridge.journal.log`.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ async def shrink(recorder: Recorder, writer: Writer) -> NoReturn:
         before = _places(recorder)
         await asyncio.sleep(_IDLE_SECONDS)
         now = _places(recorder)
-        if max(now[0] - busy[0], now[1] - busy[1]) >= _MANY_EVENTS:
+        if max(place - at for place, at in zip(now, busy, strict=True)) >= _MANY_EVENTS:
             busy, busy_at = now, loop.time()
         if loop.time() - busy_at < _QUIET_SECONDS:
             continue
@@ -33,6 +34,6 @@ async def shrink(recorder: Recorder, writer: Writer) -> NoReturn:
             pass
 
 
-def _places(recorder: Recorder) -> tuple[int, int]:
-    """Give the last number that was given, and the last that every sink has settled."""
-    return recorder.given, recorder.floor()
+def _places(recorder: Recorder) -> tuple[int, ...]:
+    """Give the last number that was given, and the last that each sink has settled."""
+    return recorder.given, *recorder.cursors().values()

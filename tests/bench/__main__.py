@@ -12,7 +12,7 @@ import pytest
 
 from tests.bench.contender import BEFORE, NAIVE, NAMES, OURS, PEER, Contender, contender, port_80_is_free
 from tests.bench.cost import PLAIN, WAYS, costs
-from tests.bench.ground import KAFKA_JAVA
+from tests.bench.ground import KAFKA_JAVA, MQTT_LOG
 from tests.bench.measure import Run, latency, noted, throughput
 from tests.bench.report import Figures, lost, relative, table
 from tests.bench.subscriber import ceiling
@@ -115,7 +115,7 @@ def _brokers(only: str | None) -> Iterator[tuple[str, Broker]]:
     """Start what can be started, and say what cannot."""
     starts: dict[str, Callable[[], Broker]] = {
         "kafka": partial(start_kafka, real=True, java=KAFKA_JAVA),
-        "mqtt": start_mqtt,
+        "mqtt": partial(start_mqtt, settings="" if os.environ.get("TEST_MQTT_URL") else MQTT_LOG),
     }
     for name, start in starts.items():
         if only in (None, "latency", name):

@@ -7,7 +7,7 @@ from typing import Self
 from tests.bench.measure import Broker
 from tests.brokers import Hub, start_hub, start_kafka, start_mqtt
 
-__all__ = ["KAFKA_JAVA", "SINKS", "Ground"]
+__all__ = ["KAFKA_JAVA", "MQTT_LOG", "SINKS", "Ground"]
 
 SINKS = ("kafka", "mqtt")
 KAFKA_JAVA = "-Xms1g -Xmx1g -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35"

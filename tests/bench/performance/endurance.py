@@ -56,8 +56,8 @@ def _run(session: Session) -> dict[str, float]:
         "reconnects": connects - 1,
         "RSS at the end less RSS when settled, MiB": resident[-1] - resident[min(_SETTLED_STEPS, STEPS) - 1],
         "highest RSS, MiB": max(resident),
-        "missing at Kafka": sent - arrived,
-        "not confirmed by MQTT": sent - delivered,
+        "kafka: missing": sent - arrived,
+        "mqtt: missing": sent - delivered,
     }
 
 

@@ -7,13 +7,17 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.bench.contender import Contender
+from tests.bench.ground import Ground
+from tests.bench.performance import sustained as part
 from tests.bench.performance.__main__ import PARTS
 from tests.bench.performance.arrivals import caught_up, rate, since
 from tests.bench.performance.page import NAMES, PAGE, pictures, with_figures
 from tests.bench.performance.pictures import PLOTS
 from tests.bench.performance.plot import Line, Plot, drawn
 from tests.bench.performance.record import FOLDER, Measured, recorded, write
-from tests.bench.performance.sustained import kept_up
+from tests.bench.performance.session import Session
+from tests.bench.performance.sustained import kept_up, sustained
 from tests.bench.performance.targets import TARGETS, Target, judged
 from tests.bench.subscriber import Seen
 
@@ -212,3 +216,22 @@ def test_a_rate_counts_that_was_reached_with_nothing_waiting(seconds: float, lat
 def test_a_message_that_is_missing_is_no_rate_that_is_too_high() -> None:
     with pytest.raises(AssertionError, match="1000 of 1001"):
         kept_up(Seen(1000, 5.0, 15.0, [0.001] * 1000), 1001, 100.0)
+
+
+def test_a_maximum_that_was_not_found_costs_the_latency_of_its_round_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([None, 200, 300, 400, 500, 600])
+
+    def maximum(*_: object) -> dict[str, float]:
+        if (rate := next(answers)) is None:
+            raise AssertionError("nobody keeps up")
+        return {"rate, messages/s": rate}
+
+    monkeypatch.setattr(Session, "contenders", lambda _: [Contender("ours", lambda *_: (0, lambda: None))])
+    monkeypatch.setattr(part, "_maximum", maximum)
+    monkeypatch.setattr(part, "_latency", lambda _, __, ___, rate: {"p99, ms": rate})
+    with Ground() as ground:
+        session = Session(ground)
+        sustained(session)
+
+    assert session.figures["p99, ms"] == {"kafka": [300, 500], "mqtt": [200, 400, 600]}
+    assert session.failed == ["round 1: kafka, maximum: nobody keeps up"]

@@ -201,6 +201,27 @@ async def test_without_room_for_a_mended_log_nothing_is_left_of_it(
         assert len(await read_all(journal, "kafka", 40)) == 40
 
 
+async def test_without_room_behind_a_mended_log_it_says_what_was_changed(
+    opening: Opening, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    await stored(opening)
+    monkeypatch.setattr(salvage, "_better_log", lambda _: b"a better log")
+    monkeypatch.setattr(salvage, "what_is_wrong", lambda _: "more than its log is damaged")
+    monkeypatch.setattr(salvage, "rebuilt", full)
+    log_of(path).write_bytes(b"a log")
+
+    with pytest.raises(StorageFailed, match="the old log is kept as") as caught:
+        async with opening():
+            pass
+    (kept,) = kept_aside(path)
+    assert str(kept) in str(caught.value)
+    assert "nothing was changed" not in str(caught.value)
+    assert (kept.read_bytes(), log_of(path).read_bytes()) == (b"a log", b"a better log")
+
+
 async def test_a_new_file_that_finds_no_room_at_its_end_is_none(
     opening: Opening, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,12 +53,12 @@ async def test_nothing_is_shrunk_soon_after_much_was_done(
         task = asyncio.create_task(journal.shrink())
         for first in range(1, 1200, 200):
             await asyncio.sleep(0.12)
+            if first == 801:  # a thousand since the start, once this is done
+                done_at = time.monotonic()
             if settles:
                 await read_all(journal, "kafka", 200)
             else:
                 await journal.append(messages(first, 200))
-            if first == 801:  # a thousand since the start
-                done_at = time.monotonic()
 
         await until(lambda: steps, 5, "a step once it was quiet for a while")
         task.cancel()
@@ -66,16 +66,34 @@ async def test_nothing_is_shrunk_soon_after_much_was_done(
         assert steps[0] - done_at >= 0.8
 
 
+async def test_a_few_events_now_and_then_do_not_put_it_off(opening: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shrinking, "_IDLE_SECONDS", 0.02)
+    monkeypatch.setattr(shrinking, "_QUIET_SECONDS", 0.5)
+    steps: list[bool] = []
+    monkeypatch.setattr(Store, "shrink", lambda _: steps.append(True))
+    async with opening("kafka") as journal:
+        task = asyncio.create_task(journal.shrink())
+        for number in range(1, 21):
+            await journal.append(messages(number, 1))
+            await asyncio.sleep(0.05)
+        task.cancel()
+
+        assert steps
+
+
 @pytest.mark.parametrize("settles", [False, True], ids=["stored", "settled"])
 async def test_a_shrinking_ends_where_something_is_done(
     opening: Opening, monkeypatch: pytest.MonkeyPatch, *, settles: bool
 ) -> None:
-    """It is at it for minutes after a long outage, and whatever comes shares the one thread with it."""
+    """It is at it for minutes after a long outage, and whatever comes shares the one thread with it.
+
+    So does what one sink settles, where another is away.
+    """
     monkeypatch.setattr(shrinking, "_IDLE_SECONDS", 0.3)
     monkeypatch.setattr(shrinking, "_QUIET_SECONDS", 0.0)
     steps: list[bool] = []
     monkeypatch.setattr(Store, "shrink", lambda _: steps.append(True) is None)
-    async with opening("kafka") as journal:
+    async with opening("kafka", "mqtt") as journal:
         await journal.append(messages(1, 10))
         task = asyncio.create_task(journal.shrink())
         await until(lambda: steps, 5, "a first step")
