@@ -11,6 +11,7 @@ Format: https://sqlite.org/fileformat2.html, section 4 (as of SQLite 3.40).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import mul
 from struct import Struct
 
@@ -65,7 +66,7 @@ def mended(log: bytes) -> bytes | None:
     if header_whole and fields[2] != PAGE_BYTES:
         return None
     big = fields[0] & 1
-    salts = fields[4:6] if header_whole else _FRAME.unpack_from(log, _HEADER.size)[2:4]
+    salts = fields[4:6] if header_whole else _salts(log)
     found = list(_frames(log, salts))
     if not header_whole:
         seed = _seed_of_first(found, big)
@@ -102,12 +103,33 @@ def frames(log: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _frames(log: bytes, salts: Sequence[int]) -> Iterator[_Frame]:
-    """Cut a log into the frames of its last round; those of earlier ones have other salts, both of them."""
-    for at in range(_HEADER.size, len(log) - _FRAME_BYTES + 1, _FRAME_BYTES):
-        page, pages, one, two, *sums = _FRAME.unpack_from(log, at)
-        if one != salts[0] and two != salts[1]:
+    """Cut a log into the frames of its last round; those of earlier ones have other salts, both of them.
+
+    Such a frame is the end, unless two commits come behind it: then its head is damaged, and which page it was is not
+    known. One commit is not enough: a power cut may leave holes in the last transaction, which was never confirmed.
+    """
+    heads = [(at, *_FRAME.unpack_from(log, at)) for at in _places(log)]
+    commits = [at for at, _, pages, *found, _, _ in heads if pages and tuple(found) == tuple(salts)]
+    sure = commits[-2] if len(commits) > 1 else 0
+    for at, page, pages, one, two, *sums in heads:
+        data = log[at + _FRAME.size : at + _FRAME_BYTES]
+        if one == salts[0] or two == salts[1]:
+            yield _Frame(page, pages, (sums[0], sums[1]), data)
+        elif at < sure:
+            yield _Frame(0, 0, (sums[0], sums[1]), data)
+        else:
             return
-        yield _Frame(page, pages, (sums[0], sums[1]), log[at + _FRAME.size : at + _FRAME_BYTES])
+
+
+def _salts(log: bytes) -> Sequence[int]:
+    """Give the salts of the round that a log begins with, of which the first frame may be damaged as well."""
+    salts = [_FRAME.unpack_from(log, at)[2:4] for at in _places(log)]
+    return next((one for one, other in pairwise(salts) if one == other), salts[0])
+
+
+def _places(log: bytes) -> range:
+    """Tell where frames begin."""
+    return range(_HEADER.size, len(log) - _FRAME_BYTES + 1, _FRAME_BYTES)
 
 
 def _judge(found: Sequence[_Frame], seed: Sequence[int], big: int) -> int:
@@ -121,7 +143,7 @@ def _judge(found: Sequence[_Frame], seed: Sequence[int], big: int) -> int:
         frame.whole = frame.sum in (sums, other)
         if not frame.whole or stored != computed:
             readable = at if readable < 0 else readable
-        if not frame.whole:
+        if not frame.whole and frame.page:
             _put_right(frame, head, sums, big)
         stored = frame.sum
         computed = frame.sum if frame.whole else sums

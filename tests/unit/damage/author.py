@@ -10,6 +10,7 @@ from tests.unit.journal.conftest import messages
 
 SINKS = ("kafka", "mqtt")
 WINDOW = 40
+LARGEST_COMMIT = 120
 
 
 async def write(path: Path, seed: int, count: int) -> None:
@@ -22,7 +23,7 @@ async def write(path: Path, seed: int, count: int) -> None:
         settled = dict.fromkeys(SINKS, 0)
         folded = False
         while stored < count:
-            size = dice.choice((1, 1, 1, 2, 7, 30, 120))
+            size = dice.choice((1, 1, 1, 2, 7, 30, LARGEST_COMMIT))
             body = b'{"p":"%s"}' % bytes(
                 dice.choices(b"abcdefghijklmnopqrstuvwxyz ", k=dice.choice((20, 300, 900, 6000)))
             )
