@@ -240,7 +240,8 @@ def _journal(view: View) -> Iterator[Problem]:
         yield Problem("warning", JOURNAL, "The journal is filling up.", _drain(view))
     if view.corrupt_rows:
         text = "Stored events were damaged on the disk. The sinks are told which."
-        yield Problem("warning", JOURNAL, text, "Look at the disk, then at `portos-bridge journal verify`.")
+        advice = "Look at the disk, then at `portos-bridge journal verify` and `portos-bridge dlq list --sink journal`."
+        yield Problem("warning", JOURNAL, text, advice)
 
 
 def _takes(view: View) -> bool:

@@ -94,9 +94,11 @@ class Link:
             self._gauges.attempt(error.reason)
         else:
             self._gauges.lost(error.reason)
-            if now - self._began_at >= self.times.stable_seconds:
+            stood_seconds = now - self._began_at
+            if stood_seconds >= self.times.stable_seconds:
                 self.failures = 0
-                self._broken_at = None
+            if stood_seconds >= min(_SOON_SECONDS, self.times.stable_seconds):
+                self._broken_at = None  # an outage of its own, and not the last one that goes on
         self._began_at = None
         if error.reason != _PLANNED:
             self._broken_at = now if self._broken_at is None else self._broken_at

@@ -72,7 +72,8 @@ def _checked(db: sqlite3.Connection, path: Path) -> str | None:
     if found != "ok":
         return str(found).replace("\n", " ")
     if version == 0 and not any(columns.values()):
-        return None
+        given = (read_mark(path) or ("", 0))[1]  # its tables may have been in its log alone
+        return f"nothing is there of its log, and it is empty where numbers went up to {given}" if given else None
     if version != SCHEMA_VERSION:
         return None if 0 < version < SCHEMA_VERSION and all(columns.values()) else f"its schema is {version}"
     for table, wanted in _SHAPES.items():

@@ -76,7 +76,7 @@ async def open_journal(  # noqa: PLR0913 - opened in one place, by `bridge.servi
             damage = Damage(identity, state.corrupt_letters, tell, on_lost)
             previous = Previous(state.clean, state.proved_at, state.scope, state.forgotten)
             ledger = restored(state.ledger, state.head, cursors, state.cursors)
-            room = Room(limits.capacity_bytes, blocks=limits.blocks_when_full)
+            room = Room(limits.capacity_bytes, blocks=limits.blocks_when_full, folder=str(path.parent))
             room.used_bytes = await writer.call(lambda store: store.used_bytes())
             letters = LetterBox(state.dead_letters, state.letter_keys, room)
             recorder = Recorder(writer, state.head, readers, limits, ledger, records, letters, on_commit)

@@ -213,7 +213,8 @@ class Recorder:
     def _refused(self, messages: Sequence[Message], *, disk: bool) -> None:
         """Take back the events that found no room; all else is tried again every second."""
         if not self._room.lacking:
-            self._room.lacking = "its file system is full" if disk else "it is full of events and dead letters"
+            full = f"its file system is full ({self._room.folder})"
+            self._room.lacking = full if disk else "it is full of events and dead letters"
             _log.error("journal: %s: %s", self._room.lacking, _FULL_DISK if disk else _FULL_FILE)
         self._owing = True
         if messages:

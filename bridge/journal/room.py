@@ -14,11 +14,12 @@ _ROOM_AGAIN = 0.9  # a full journal takes nothing until this share of it is used
 class Room:
     """See the module; `used_bytes` is how much of the file is in use, `lacking` why the last change was refused.
 
-    `blocks`: what comes has to wait for room, and nothing is stored short.
+    `blocks`: what comes has to wait for room, and nothing is stored short. `folder` is where the file lies.
     """
 
-    def __init__(self, capacity_bytes: int, *, blocks: bool = False) -> None:
+    def __init__(self, capacity_bytes: int, *, blocks: bool = False, folder: str = "") -> None:
         self.capacity_bytes = capacity_bytes
+        self.folder = folder
         self.blocks = blocks
         self.used_bytes = 0
         self.lacking = ""

@@ -78,6 +78,25 @@ def test_a_connection_that_lasted_ends_the_series() -> None:
     assert state.outage_seconds < before
 
 
+def test_an_outage_is_no_older_than_the_connection_that_it_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second one soon after the first begins with short pauses as well; only what does not stand goes on failing."""
+    now = 0.0
+    monkeypatch.setattr("bridge.link.time.monotonic", lambda: now)
+    state = link(Counts(), stable_seconds=30)
+    state.ended(LOST)
+    now = 40.0
+    state.began()
+    now = 45.0
+    state.ended(LOST)
+    assert (state.failures, state.outage_seconds) == (2, 45.0)
+
+    state.began()
+    now = 60.0
+    state.ended(LOST)
+
+    assert (state.failures, state.outage_seconds) == (3, 0.0)
+
+
 def test_a_connection_that_makes_room_for_another_has_not_failed() -> None:
     """As for a changed password: it is counted as a loss by its reason, and begins no outage."""
     counts = Counts()

@@ -172,7 +172,7 @@ async def test_cursors_and_dead_letters_that_found_no_room_are_recorded_later(
 
 
 async def test_no_more_is_delivered_than_a_crash_may_repeat_while_nothing_can_be_recorded(
-    opening: Opening, disk: Disk, caplog: pytest.LogCaptureFixture
+    opening: Opening, path: Path, disk: Disk, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The send gate holds, is said once, and opens by itself."""
     async with opening("kafka", cursor_every_events=10) as journal:
@@ -184,7 +184,7 @@ async def test_no_more_is_delivered_than_a_crash_may_repeat_while_nothing_can_be
         disk.full = False
         assert len(await read_all(journal, "kafka", 100 - given)) == 100 - given
 
-    assert sum("file system is full" in record.message for record in caplog.records) == 1
+    assert sum(f"file system is full ({path.parent})" in record.message for record in caplog.records) == 1
     assert sum("has room again" in record.message for record in caplog.records) == 1
 
 

@@ -97,6 +97,24 @@ async def test_how_much_a_lost_journal_may_have_held_is_logged(
     assert said.endswith("; there was no old file to be kept")
 
 
+async def test_a_log_that_is_gone_is_missed_where_it_held_everything(
+    opening: Opening, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is folded into a new file for its first thousand pages: without the log it looks like a new one."""
+    async with opening() as journal:
+        await journal.append(messages(1, 20))
+        await journal._writer.call(lambda _: None)  # the mark is written behind the last answer
+        found = {file: file.read_bytes() for file in beside(path, "journal.db*") if file != log_of(path)}
+    for file, data in found.items():
+        file.write_bytes(data)
+
+    async with opening() as journal:
+        assert journal.previous.forgotten
+
+    assert "nothing is there of its log, and it is empty where numbers went up to 20" in caplog.text
+    assert "up to 20 are lost" in caplog.text
+
+
 async def test_what_was_told_once_is_no_reason_to_salvage_again(opening: Opening, path: Path) -> None:
     """Or each start would put another file aside."""
     await stored(opening)
