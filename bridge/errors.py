@@ -4,9 +4,27 @@ An adapter raises or returns one of these and is done; what follows (a pause, a 
 of the process) is decided by `bridge.policy` and carried out by `bridge.pipeline` alone.
 """
 
+import os
 from collections.abc import Sequence
 
-__all__ = ["BridgeError", "ConfigError", "JournalOwned", "Rejected", "StorageFailed", "TooLarge", "Unavailable"]
+__all__ = [
+    "BridgeError",
+    "ConfigError",
+    "JournalOwned",
+    "Rejected",
+    "StorageFailed",
+    "TooLarge",
+    "Unavailable",
+    "system_words",
+]
+
+
+def system_words(error: OSError) -> str:
+    """Say what the operating system said: also where asyncio has put "Connect call failed" in its place (3.11)."""
+    words = error.strerror or ""
+    if error.errno and words.startswith("Connect call failed"):
+        return os.strerror(error.errno)
+    return words or type(error).__name__
 
 
 class BridgeError(Exception):

@@ -14,7 +14,7 @@ import aiohttp
 from aiohttp.abc import ResolveResult
 from yarl import URL
 
-from bridge.errors import ConfigError, Unavailable
+from bridge.errors import ConfigError, Unavailable, system_words
 from bridge.settings.core import Hub
 from bridge.settings.reference import PREFIX
 from bridge.tls import UnusableFile, trouble
@@ -216,7 +216,7 @@ def _barred(proxy: str, status: int | None, words: str) -> Unavailable:
 
 
 def _words(cause: BaseException) -> str:
-    return getattr(cause, "strerror", None) or type(cause).__name__
+    return system_words(cause) if isinstance(cause, OSError) else type(cause).__name__
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -15,7 +15,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from bridge.errors import Rejected, TooLarge, Unavailable
+from bridge.errors import Rejected, TooLarge, Unavailable, system_words
 from bridge.tls import trouble
 
 __all__ = ["FURTHER_CODES", "MEANINGS", "Meaning", "meaning", "no_connection", "not_connected"]
@@ -228,8 +228,8 @@ def not_connected(address: str, error: BaseException, login: str) -> Unavailable
         case ssl.SSLError():
             text, lasts = trouble(cause, "BOOTSTRAP_SERVERS")
             return Unavailable(f"{where}: {text}", reason="tls", hold=lasts)
-        case OSError(strerror=str(text)) if cause is error:
-            return Unavailable(f"{where}: {text}", reason="network")
+        case OSError(strerror=str()) if cause is error:
+            return Unavailable(f"{where}: {system_words(cause)}", reason="network")
         case ConnectionError():
             return Unavailable(f"{where}: {_CLOSED}", reason="network")
     text = _CLOSED if type(error).__name__ == "KafkaConnectionError" else str(error) or "no answer in time"

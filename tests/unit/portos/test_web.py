@@ -96,7 +96,7 @@ async def test_the_environment_names_no_proxy(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv("HTTPS_PROXY", f"http://{address}")
         error = await refused(Hub(url="https://127.0.0.1:1"))
 
-    assert error.reason == "refused"
+    assert (error.reason, str(error)) == ("refused", "negotiate: 127.0.0.1:1: Connection refused")
     assert heads == []
 
 

@@ -41,6 +41,7 @@ def reset(reason: str) -> ssl.SSLError:
         (because(reset("TLSV13_ALERT_CERTIFICATE_REQUIRED")), "tls", True, "CLIENT_CERT_FILE"),
         (reset("UNEXPECTED_MESSAGE"), "tls", False, "UNEXPECTED_MESSAGE"),
         (ConnectionRefusedError(111, "Connection refused"), "network", False, "Connection refused"),
+        (ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 1)"), "network", False, "Connection refused"),
         (ConnectionResetError(), "network", False, "SECURITY_PROTOCOL"),
         (because(EOFError()), "network", False, "SECURITY_PROTOCOL"),
         (TimeoutError(), "timeout", False, "no answer in time"),
