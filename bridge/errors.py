@@ -19,12 +19,16 @@ __all__ = [
 ]
 
 
-def system_words(error: OSError) -> str:
-    """Say what the operating system said: also where asyncio has put "Connect call failed" in its place (3.11)."""
-    words = error.strerror or ""
-    if error.errno and words.startswith("Connect call failed"):
+def system_words(error: BaseException) -> str:
+    """Say what the operating system said: also where asyncio has put "Connect call failed" in its place (3.11).
+
+    Of an error that is none of the system's, or has no words, its type.
+    """
+    if not isinstance(error, OSError) or not error.strerror:
+        return type(error).__name__
+    if error.errno and error.strerror.startswith("Connect call failed"):
         return os.strerror(error.errno)
-    return words or type(error).__name__
+    return error.strerror
 
 
 class BridgeError(Exception):

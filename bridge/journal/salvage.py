@@ -74,7 +74,7 @@ def made_usable(path: Path, max_bytes: int, watch: Watch = _unwatched) -> Repair
             aside += old
     except (OSError, NoRoom) as error:
         text = f"journal {path} is damaged, and what can be read cannot be put beside it: {error.__cause__ or error!r}"
-        done = f"the old log is kept as {', '.join(map(str, aside))}" if aside else "nothing was changed"
+        done = f"the old file is kept as {', '.join(map(str, aside))}" if aside else "nothing was changed"
         raise StorageFailed(f"{text}; {done}{what_to_do(path)}") from error
     if aside:
         _forget_old(path)

@@ -177,7 +177,7 @@ def failure(doing: str, error: aiohttp.ClientError | OSError) -> Unavailable:
     cause = _cause(error)
     match error:
         case aiohttp.ClientHttpProxyError() | aiohttp.ClientProxyConnectionError():
-            return _barred(f"{doing}: the proxy in {HUB}PROXY_URL", getattr(error, "status", None), _words(cause))
+            return _barred(f"{doing}: the proxy in {HUB}PROXY_URL", getattr(error, "status", None), system_words(cause))
         case _ if isinstance(cause, ssl.SSLError):
             text, lasts = trouble(cause, f"{HUB}URL", f"{HUB}CA_FILE", f"{HUB}CLIENT_CERT_FILE")
             return Unavailable(f"{doing}: {text}", reason="tls", hold=lasts)
@@ -193,7 +193,7 @@ def failure(doing: str, error: aiohttp.ClientError | OSError) -> Unavailable:
 
 def _place(error: BaseException, cause: BaseException) -> str:
     """Say what the operating system said, with the host where it did not say that."""
-    words, host = _words(cause), getattr(error, "host", "")
+    words, host = system_words(cause), getattr(error, "host", "")
     if not host or host in words:
         return words
     advice = f"; is {HUB}URL right?" if isinstance(cause, socket.gaierror) else ""
@@ -213,10 +213,6 @@ def _barred(proxy: str, status: int | None, words: str) -> Unavailable:
     else:
         return Unavailable(f"{proxy}: {words if status is None else f'HTTP status {status}'}", reason="network")
     return Unavailable(text, reason="network", hold=True)
-
-
-def _words(cause: BaseException) -> str:
-    return system_words(cause) if isinstance(cause, OSError) else type(cause).__name__
 
 
 def _cause(error: BaseException) -> BaseException:

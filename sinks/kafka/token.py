@@ -16,7 +16,7 @@ from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import KafkaError
 from pydantic import SecretStr
 
-from bridge.errors import Unavailable
+from bridge.errors import Unavailable, system_words
 from bridge.tls import UnusableFile, client_context, trouble
 from sinks.kafka.grant import Grant, granted
 from sinks.kafka.security import Security
@@ -111,6 +111,5 @@ def _failed(error: Exception) -> Unavailable:
         case TimeoutError():
             return Unavailable(f"the token endpoint: no answer within {_ANSWER_SECONDS:g} s", reason="timeout")
         case aiohttp.ClientConnectionError() | OSError():
-            text = getattr(cause, "strerror", None) or type(cause).__name__
-            return Unavailable(f"the token endpoint: {text}", reason="network")
+            return Unavailable(f"the token endpoint: {system_words(cause)}", reason="network")
     return Unavailable(f"the token endpoint: no proper HTTP ({type(cause).__name__})", reason="protocol", slowly=True)

@@ -258,7 +258,7 @@ async def test_a_full_file_system_is_not_blamed_on_the_sinks(
                 said = "the hub has to wait" if blocks else "notifications are lost"
                 await until(lambda: said in caplog.text, 5, "it is told")
 
-    assert "notifications are lost until there is room" in caplog.text
+    assert f"file system is full ({tmp_path}): notifications are lost until there is room" in caplog.text
     assert "look at the sinks" not in caplog.text
 
 

@@ -231,7 +231,7 @@ async def test_without_room_behind_a_mended_log_it_says_what_was_changed(
     monkeypatch.setattr(salvage, "rebuilt", full)
     log_of(path).write_bytes(b"a log")
 
-    with pytest.raises(StorageFailed, match="the old log is kept as") as caught:
+    with pytest.raises(StorageFailed, match="the old file is kept as") as caught:
         async with opening():
             pass
     (kept,) = kept_aside(path)
