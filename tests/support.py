@@ -65,19 +65,25 @@ def wait_until(condition: Callable[[], T], seconds: float, what: str) -> T:
 
 
 _NEVER_OF_A_CLIENT = range(15_000, 32_000)  # below Linux's net.ipv4.ip_local_port_range and IANA's dynamic ports
+_NEXT: dict[range, int] = {}
 
 
 def free_port(*, neighbours: int = 0) -> int:
     """Give a TCP port of the loopback that is free now, with that many free ones right above it.
 
     It is none of those that the system gives to clients, which could take it before whoever is to listen there, nor
-    of those that are given by another worker of this run.
+    of those that are given by another worker of this run. None is given twice before all were: whoever has one may
+    not listen there yet, or may be down for a while.
     """
     mine = _ports_of_this_worker()
+    port = _NEXT.get(mine) or random.choice(mine)  # noqa: S311 - a port is no secret
     while True:
-        port = random.choice(mine[: len(mine) - neighbours])  # noqa: S311 - a port is no secret
+        if port + neighbours >= mine.stop:
+            port = mine.start
+        _NEXT[mine] = port + neighbours + 1
         if all(_is_free(port + offset) for offset in range(neighbours + 1)):
             return port
+        port = _NEXT[mine]
 
 
 def _ports_of_this_worker() -> range:
