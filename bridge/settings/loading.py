@@ -175,6 +175,8 @@ def _plugins(
         else:
             near = get_close_matches(name.lower(), list(installed), n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]}?" if near else ""
+            if len(name.split()) > 1:
+                hint = "; write commas between sinks"
             there = ", ".join(installed) or "none"
             problems.append(f"{PREFIX}SINKS: item {place} is no installed sink{hint} (installed: {there})")
     return plugins

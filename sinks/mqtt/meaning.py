@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import Final, Literal, NamedTuple
 
-from bridge.errors import Rejected, TooLarge, Unavailable
+from bridge.errors import Rejected, TooLarge, Unavailable, system_words
 from bridge.ports import Outcome
 from bridge.tls import trouble
 
@@ -192,15 +192,16 @@ _SCHEME: Final = "is the scheme of URL what it speaks on that port?"
 def not_connected(address: str, error: OSError) -> Unavailable:
     """Say why there is no connection to a host and port."""
     where = f"no connection to the broker at {address}"
+    words = system_words(error) if error.strerror else str(error)
     match error:
         case ssl.SSLError():
             text, lasts = trouble(error, "URL")
             return Unavailable(f"{where}: {text}", reason="tls", hold=lasts)
         case ConnectionRefusedError():
-            return Unavailable(f"{where}: {error.strerror or error}", reason="refused")
+            return Unavailable(f"{where}: {words}", reason="refused")
         case ConnectionError():  # which a broker that goes away looks like, too
             return Unavailable(f"{where}: it was closed during the handshake; {_SCHEME}", reason="network")
-    return Unavailable(f"{where}: {error.strerror or error}", reason="network")
+    return Unavailable(f"{where}: {words}", reason="network")
 
 
 def ended(error: Exception | None, *, answered: bool, version: str = "5", alone_bytes: int = 0) -> Unavailable:

@@ -183,6 +183,12 @@ def test_a_misspelt_sink_is_answered_with_the_nearest(good: dict[str, str]) -> N
     )
 
 
+def test_sinks_with_spaces_between_them_are_answered_with_commas(good: dict[str, str]) -> None:
+    assert problems(good | {"PORTOS_BRIDGE_SINKS": "example other"}) == (
+        "PORTOS_BRIDGE_SINKS: item 1 is no installed sink; write commas between sinks (installed: example)",
+    )
+
+
 @pytest.mark.parametrize(
     "name",
     [

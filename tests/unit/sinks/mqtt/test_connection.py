@@ -51,6 +51,7 @@ def expired() -> ssl.SSLCertVerificationError:
         (tls("TLSV1_ALERT_PROTOCOL_VERSION"), "tls", True, "no TLS of version 1.2"),
         (tls("SOMETHING_NEW"), "tls", False, "the handshake failed: SOMETHING_NEW"),
         (ConnectionRefusedError(111, "nobody there"), "refused", False, "nobody there"),
+        (ConnectionRefusedError(111, "Connect call failed ('::1', 1)"), "refused", False, "Connection refused"),
         (ConnectionResetError(104, "reset"), "network", False, "is the scheme of URL what it speaks on that port?"),
         (ConnectionResetError(), "network", False, "closed during the handshake"),
         (OSError(113, "No route to host"), "network", False, "No route to host"),
