@@ -1,16 +1,16 @@
 """The log on disk: what the hub said, until every sink has settled it."""
 
-from bridge.journal.change import Chunk, Places, State
+from bridge.journal.change import Chunk, Places, Previous, State
 from bridge.journal.damage import Lost, Telling
 from bridge.journal.entry import Buried
 from bridge.journal.inspection import Inspection
 from bridge.journal.letter import Edits, Letter, Refusal, Which
 from bridge.journal.letter_desk import LetterDesk, Retried
-from bridge.journal.log import Journal, Lag, Previous
+from bridge.journal.log import Journal
 from bridge.journal.memory import Memory, Recorded
 from bridge.journal.opening import capacity, open_journal
 from bridge.journal.owner import owned
-from bridge.journal.reader import Page
+from bridge.journal.reader import Lag, Page
 from bridge.journal.rebuild import Salvaged
 from bridge.journal.recorder import Limits
 from bridge.journal.salvage import Repair

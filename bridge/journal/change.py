@@ -14,7 +14,7 @@ from bridge.journal.memory import Recorded
 from bridge.journal.seal import Value, seal
 from bridge.labels import JOURNAL, SOURCE
 
-__all__ = ["Change", "Chunk", "Places", "State", "statements"]
+__all__ = ["Change", "Chunk", "Places", "Previous", "State", "statements"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +141,21 @@ class State:
     """The numbers of the damaged rows that are dead letters."""
     forgotten: bool
     """Whether a journal before this one was lost with all that was known, and that is not told yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """What the last session left: whether it ended in order, up to when all that the hub had sent was stored.
+
+    `scope` is what was asked of the hub, see `bridge.scope`. All are None in a journal that is new; the moment is in
+    seconds since the epoch.
+    """
+
+    clean: bool | None = None
+    proved_at: float | None = None
+    scope: str | None = None
+    forgotten: bool = False
+    """Whether a journal before this one was lost with all that was known."""
 
 
 def statements(change: Change) -> Iterator[tuple[str, tuple[object, ...]]]:

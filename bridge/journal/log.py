@@ -11,18 +11,17 @@ Order that must never change: received, committed, sent, confirmed, cursor commi
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
 from bridge.errors import StorageFailed
-from bridge.journal.change import Change
+from bridge.journal.change import Change, Previous
 from bridge.journal.damage import Damage
 from bridge.journal.entry import Buried, buried_letters, chunks_of, corrupt_letter, set_aside
 from bridge.journal.inspection import Inspection
 from bridge.journal.letter import Edits
 from bridge.journal.letter_box import LetterBox
 from bridge.journal.letter_desk import LetterDesk
-from bridge.journal.reader import Ahead, Page, Reader
+from bridge.journal.reader import Ahead, Lag, Page, Reader
 from bridge.journal.recorder import Limits, Recorder
 from bridge.journal.shrinking import shrink
 from bridge.journal.store import Store
@@ -33,37 +32,13 @@ from bridge.ledger import Ledger
 from bridge.message import Message
 from bridge.source import Unreadable
 
-__all__ = ["Journal", "Lag", "Previous"]
+__all__ = ["Journal"]
 
 T = TypeVar("T")
 _NOTHING = Page((), ())
 _READ_AHEAD_EVENTS = 1000
 _READ_AHEAD_BYTES = 4 * 1024 * 1024
 _PAGE_BYTES = _READ_AHEAD_BYTES  # of bodies, which a sink may hold twice while they are on their way
-
-
-@dataclass(frozen=True, slots=True)
-class Lag:
-    """What is accepted and not yet settled for a sink; `oldest_at` is None when nothing is."""
-
-    events: int
-    body_bytes: int
-    oldest_at: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Previous:
-    """What the last session left: whether it ended in order, up to when all that the hub had sent was stored.
-
-    `scope` is what was asked of the hub, see `bridge.scope`. All are None in a journal that is new; the moment is in
-    seconds since the epoch.
-    """
-
-    clean: bool | None = None
-    proved_at: float | None = None
-    scope: str | None = None
-    forgotten: bool = False
-    """Whether a journal before this one was lost with all that was known."""
 
 
 class Journal:

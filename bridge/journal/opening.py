@@ -13,11 +13,11 @@ from typing import TypeVar
 from uuid import uuid4
 
 from bridge.errors import StorageFailed
-from bridge.journal.change import Change, Chunk, State
+from bridge.journal.change import Change, Chunk, Previous, State
 from bridge.journal.chunk import decode
 from bridge.journal.damage import Damage, Lost, Telling, told_plainly
 from bridge.journal.letter_box import LetterBox
-from bridge.journal.log import Journal, Previous
+from bridge.journal.log import Journal
 from bridge.journal.memory import Memory
 from bridge.journal.owner import owned
 from bridge.journal.reader import Reader

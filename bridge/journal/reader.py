@@ -15,7 +15,7 @@ from bridge.journal.chunk import CorruptRow, decode
 from bridge.journal.damage import Lost, Telling
 from bridge.message import Message
 
-__all__ = ["Ahead", "Page", "Reader"]
+__all__ = ["Ahead", "Lag", "Page", "Reader"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,15 @@ class Page:
             return self
         count = bisect_left(sizes, max_bytes) + 1
         return Page(self.messages[:count], self.seqs[:count])
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """What is accepted and not yet settled for a sink; `oldest_at` is None when nothing is."""
+
+    events: int
+    body_bytes: int
+    oldest_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
