@@ -15,13 +15,14 @@ from typing import NoReturn, TypeVar
 
 from bridge.errors import StorageFailed
 from bridge.journal.change import Change, Previous
+from bridge.journal.coming import Coming
 from bridge.journal.damage import Damage
 from bridge.journal.entry import Buried, buried_letters, chunks_of, corrupt_letter, set_aside
 from bridge.journal.inspection import Inspection
 from bridge.journal.letter import Edits
 from bridge.journal.letter_box import LetterBox
 from bridge.journal.letter_desk import LetterDesk
-from bridge.journal.reader import Ahead, Lag, Page, Reader
+from bridge.journal.reader import Lag, Page, Reader
 from bridge.journal.recorder import Limits, Recorder
 from bridge.journal.shrinking import shrink
 from bridge.journal.store import Store
@@ -66,6 +67,7 @@ class Journal:
         self._readers = readers
         self._opened = recorder.head, time.time()
         self._tail = Tail(recorder.head, limits.memory_max_bytes)
+        self._coming: dict[str, Coming] = {}
         self._arrived = asyncio.Event()
         self._settled = asyncio.Event()
         self.inspection = Inspection(self._ask)
@@ -176,10 +178,12 @@ class Journal:
             if page is not None:
                 page = page.within(_PAGE_BYTES)
                 reader.oldest_at = page.messages[0].received_at
+                if reader.ends_with(page) and page.seqs[-1] < self._tail.first - 1:
+                    self._ask_ahead(sink, page.seqs[-1])
                 return page
             if reader.cursor < self.head:
-                await self._read_ahead(reader)
-                await asyncio.sleep(0)  # a thousand rows have been decoded: all else has its turn
+                await self._read_ahead(sink, reader)
+                await asyncio.sleep(0)  # a thousand rows have been taken: all else has its turn
             else:
                 self._arrived.clear()
                 await self._arrived.wait()
@@ -190,12 +194,19 @@ class Journal:
         messages = self._tail.after(reader.cursor, limit)
         return Page(messages, range(reader.cursor + 1, reader.cursor + 1 + len(messages))) if messages else None
 
-    async def _read_ahead(self, reader: Reader) -> None:
-        after, upto = reader.cursor, self._tail.first - 1
-        chunks = await self._writer.call(lambda store: store.read(after, _READ_AHEAD_EVENTS, _READ_AHEAD_BYTES))
-        enough = bool(chunks) and chunks[-1].last - after >= _READ_AHEAD_EVENTS
-        cut = enough or sum(len(chunk.rows) for chunk in chunks) >= _READ_AHEAD_BYTES
-        ahead = Ahead(chunks, upto, not cut, self._tail.received_at(upto + 1) or time.time(), self._opened)
+    def _ask_ahead(self, sink: str, after: int) -> Coming:
+        coming = self._coming.get(sink)
+        if coming is None or coming.after != after:
+            upto = self._tail.first - 1
+            until = self._tail.received_at(upto + 1) or time.time()
+            chunks = self._writer.call(lambda store: store.read(after, _READ_AHEAD_EVENTS, _READ_AHEAD_BYTES))
+            coming = self._coming[sink] = Coming(after, upto, until, chunks)
+        return coming
+
+    async def _read_ahead(self, sink: str, reader: Reader) -> None:
+        coming = self._ask_ahead(sink, reader.cursor)
+        ahead = await coming.ahead(_READ_AHEAD_EVENTS, _READ_AHEAD_BYTES, self._opened)
+        del self._coming[sink]
         runs, remains = reader.take(ahead, self._damage.journal, self._damage.tell)
         if runs:
             for row in self._damage.note(runs, remains, self._recorder.floor()):

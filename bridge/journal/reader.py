@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from bridge.journal.change import Chunk
-from bridge.journal.chunk import CorruptRow, decode
+from bridge.journal.chunk import CorruptRow
 from bridge.journal.damage import Lost, Telling
 from bridge.message import Message
 
-__all__ = ["Ahead", "Lag", "Page", "Reader"]
+__all__ = ["Ahead", "Lag", "Page", "Reader", "Span"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +46,24 @@ class Lag:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A chunk that is decoded: a row for each number from `first` to `last`; `size` is what it had in bytes."""
+
+    first: int
+    last: int
+    size: int
+    rows: Sequence[Message | CorruptRow]
+
+
+@dataclass(frozen=True, slots=True)
 class Ahead:
-    """Chunks read ahead, in order, and how far they should reach if none is missing.
+    """Spans read ahead, in order, and how far they should reach if none is missing.
 
     `whole` says that there is nothing else up to there. `until` is when the row behind was received, or now. `opened`
     is the last number that was given before this start, and the moment of the start.
     """
 
-    chunks: Sequence[Chunk]
+    spans: Sequence[Span]
     upto: int
     whole: bool
     until: float
@@ -98,6 +107,10 @@ class Reader:
             return None
         return Page(self._messages[start : start + limit], self._seqs[start : start + limit])
 
+    def ends_with(self, page: Page) -> bool:
+        """Tell whether a page is the last of what was read ahead."""
+        return bool(self._seqs) and self._seqs[-1] == page.seqs[-1]
+
     def pass_over(self, seq: int) -> int:
         """Count the lost rows without a message that a cursor which is moved to `seq` passes, and forget them."""
         count = 0
@@ -106,19 +119,19 @@ class Reader:
         return count
 
     def take(self, ahead: Ahead, journal: str, tell: Telling) -> tuple[list[Lost], list[CorruptRow]]:
-        """Read chunks ahead, a message in the place of each run of lost rows; return these, and what is left of them.
+        """Take spans, a message in the place of each run of lost rows; return these, and what is left of them.
 
-        A run whose end is not among the chunks waits for the next read, unless there is nothing before it: the same run
+        A run whose end is not among the spans waits for the next read, unless there is nothing before it: the same run
         is told the same way, wherever a sink begins to read.
         """
         self._seqs, self._messages, self.skipped = [], [], deque()
         runs: list[Lost] = []
         remains: list[CorruptRow] = []
         expected, since, begun = self.cursor + 1, self.settled_at, 0
-        for chunk in ahead.chunks:
-            if chunk.first > expected:
+        for span in ahead.spans:
+            if span.first > expected:
                 begun = begun or expected
-            for seq, row in enumerate(decode(chunk.rows, chunk.first, chunk.last), chunk.first):
+            for seq, row in enumerate(span.rows, span.first):
                 if isinstance(row, CorruptRow):
                     if seq >= expected:
                         begun = begun or seq
@@ -132,7 +145,7 @@ class Reader:
                     self._seqs.append(seq)
                     self._messages.append(row)
                 since = row.received_at
-            expected = max(expected, chunk.last + 1)
+            expected = max(expected, span.last + 1)
         if ahead.whole and expected <= ahead.upto:
             begun, expected = begun or expected, ahead.upto + 1
         if begun and (ahead.whole or not self._seqs):
