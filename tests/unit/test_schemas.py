@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema_rs import meta
 
@@ -61,6 +61,12 @@ def _changed(changes: dict[str, object]) -> dict[str, Any]:
 _NOTIFICATIONS = st.dictionaries(st.sampled_from(_PLACES), _ODD | st.just(_GONE), max_size=2).map(_changed)
 
 
+def _as_a_schema_sees_it(number: str) -> float:
+    """To a schema 4.0 is the integer 4 (JSON Schema 2020-12, 4.2.3); the bridge, as Portos, takes 4 alone for one."""
+    value = float(number)
+    return int(value) if value.is_integer() else value
+
+
 def _received(message: Message, payload: bytes, content_type: str = "application/json") -> Received:
     binary = content_type == "application/json"
     return Received("s", "t", None, payload, dict(attributes(message, "default")) if binary else {}, content_type)
@@ -81,8 +87,8 @@ def test_a_schema_is_valid_says_what_it_is_for_and_takes_its_own_examples(name: 
     assert found["title"]
     assert found["description"]
     assert found["examples"]
-    for example in found["examples"]:
-        validator(name).validate(example)
+    for one in found["examples"]:
+        validator(name).validate(one)
 
 
 def test_every_attribute_has_a_schema() -> None:
@@ -101,9 +107,10 @@ def test_every_notification_that_the_bridge_reads_is_valid(notification: dict[st
 
 
 @given(_NOTIFICATIONS)
+@example(_changed({"p/i/i": 0.0}))
 def test_what_the_bridge_cannot_read_is_not_valid(notification: dict[str, Any]) -> None:
     """A schema that demanded less would promise less than is true: every notification says what it is about."""
-    body = json.dumps(notification).encode()
+    body = json.dumps(json.loads(json.dumps(notification), parse_float=_as_a_schema_sees_it)).encode()
     event = notification.get("e")
     name = event if event in names() else "notification"
 
