@@ -1,4 +1,4 @@
-"""What every kind of test needs: asking for the outside world, waiting for a condition, a free port."""
+"""What every kind of test needs: asking for the outside world, waiting for a condition, a free port, a program."""
 
 import asyncio
 import ctypes
@@ -6,14 +6,16 @@ import inspect
 import os
 import random
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import pytest
 
-__all__ = ["end_thread", "free_port", "require", "required", "unavailable", "until", "wait_until"]
+__all__ = ["end_thread", "free_port", "require", "required", "unavailable", "until", "wait_until", "write_program"]
 
 T = TypeVar("T")
 _POLL_SECONDS = 0.02
@@ -62,6 +64,17 @@ def wait_until(condition: Callable[[], T], seconds: float, what: str) -> T:
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:g} s: {what} (last seen: {result!r})")
         time.sleep(_POLL_SECONDS)
+
+
+def write_program(path: Path, text: str) -> str:
+    """Write a script that can be run at once; gives its path.
+
+    Another process writes it: a file of our own that is open for writing is open as well in whatever another thread
+    forks just then, and Linux runs no file that somebody may still write to (ETXTBSY in execve(2)).
+    """
+    write = ["/bin/sh", "-c", 'cat > "$1" && chmod 755 "$1"', "write", str(path)]
+    subprocess.run(write, input=text, text=True, check=True, timeout=10)
+    return str(path)
 
 
 _NEVER_OF_A_CLIENT = range(15_000, 32_000)  # below Linux's net.ipv4.ip_local_port_range and IANA's dynamic ports

@@ -6,6 +6,8 @@ A mutant is a console script of its own that changes the program or a library be
 import sys
 from pathlib import Path
 
+from tests.support import write_program
+
 __all__ = ["FORGETFUL", "UNMARKED", "UNSYNCED", "mutant"]
 
 UNSYNCED = """
@@ -59,7 +61,4 @@ sys.exit(main())
 
 def mutant(folder: Path, change: str) -> str:
     """Write the console script of a mutant, and give its path."""
-    script = folder / "mutant"
-    script.write_text(f"#!{sys.executable}\n{change}{_PROGRAM}")
-    script.chmod(0o755)
-    return str(script)
+    return write_program(folder / "mutant", f"#!{sys.executable}\n{change}{_PROGRAM}")

@@ -7,6 +7,7 @@ import pytest
 
 from tests.brokers.kafka import start_by_script
 from tests.brokers.process import Program
+from tests.support import write_program
 
 UNLUCKY = "kafka-storage: error: argument --cluster-id/-t: expected one argument"
 WRONG = "kafka-storage: error: argument --config/-c is required"
@@ -24,9 +25,8 @@ class FakeScript:
 
     def __init__(self, folder: Path, failures: int, error: str) -> None:
         self._path = folder / "kafka"
-        self._path.write_text(SCRIPT.format(failures=failures, usage=USAGE, error=error))
-        self._path.chmod(0o755)
-        self.program = Program([str(self._path)], folder / "log")
+        program = write_program(self._path, SCRIPT.format(failures=failures, usage=USAGE, error=error))
+        self.program = Program([program], folder / "log")
 
     def start(self) -> None:
         start_by_script(self.program, lambda: "started" in self.program.output(), 10)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.support import unavailable
+from tests.support import unavailable, write_program
 
 __all__ = ["set_clock", "with_clock"]
 
@@ -15,7 +15,6 @@ def with_clock(folder: Path, program: str) -> str:
     if library is None:
         unavailable("faketime", "needs libfaketime: install the package of that name")
     set_clock(folder, 0)
-    script = folder / "with-clock"
     settings = {
         "LD_PRELOAD": library,
         "FAKETIME_TIMESTAMP_FILE": folder / "clock",
@@ -24,9 +23,7 @@ def with_clock(folder: Path, program: str) -> str:
         "NO_FAKE_STAT": 1,
     }
     exports = "".join(f"export {name}='{value}'\n" for name, value in settings.items())
-    script.write_text(f'#!/bin/sh\n{exports}exec {program} "$@"\n')
-    script.chmod(0o755)
-    return str(script)
+    return write_program(folder / "with-clock", f'#!/bin/sh\n{exports}exec {program} "$@"\n')
 
 
 def set_clock(folder: Path, seconds: float) -> None:

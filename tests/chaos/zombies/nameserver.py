@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from tests.support import unavailable
+from tests.support import unavailable, write_program
 
 __all__ = ["NameServer", "asking"]
 
@@ -63,12 +63,11 @@ class NameServer:
 
 def asking(folder: Path, program: str) -> str:
     """Write a console script that runs a program as one that asks our name server; gives its path."""
-    resolver, script = folder / "resolv.conf", folder / "asking"
+    resolver = folder / "resolv.conf"
     resolver.write_text(f"nameserver {_ADDRESS}\n")
     mount = f"mount --bind {shlex.quote(str(resolver))} /etc/resolv.conf"
-    script.write_text(f'#!/bin/sh\nexec unshare --mount sh -c \'{mount} && exec "$0" "$@"\' {program} "$@"\n')
-    script.chmod(0o755)
     tried = subprocess.run(["unshare", "--mount", "sh", "-c", mount], capture_output=True, text=True, check=False)
     if tried.returncode:
         unavailable("unshare", f"needs root and util-linux: {tried.stderr.strip()}")
-    return str(script)
+    script = f'#!/bin/sh\nexec unshare --mount sh -c \'{mount} && exec "$0" "$@"\' {program} "$@"\n'
+    return write_program(folder / "asking", script)
