@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from bridge.message import LICENCE_ACTIVATED, Message
+from bridge.message import CORRELATION_ID, LICENCE_ACTIVATED, Message
 from bridge.reference import reference
 from bridge.settings.core import Privacy, Subscribe
 from bridge.settings.privacy import EVERYTHING, LICENCE, fields_of, same_name
@@ -62,7 +62,8 @@ class Content:
     def reduced(self, message: Message) -> Message:
         """Give the message with the redacted resource for its body, or a reference where there is none to be had.
 
-        The notification's own reference goes with the notification: nobody knows what it holds.
+        The notification's own reference goes with the notification: nobody knows what it holds. What the bridge has
+        found out of its version stays.
         """
         body = None
         if not self._references:
@@ -70,7 +71,8 @@ class Content:
                 body = self._resource(message)
             except (ValueError, RecursionError):  # as `read` has them, and as deep; a reference holds nothing to hide
                 body = None
-        return msgspec.structs.replace(message, body=body or reference(message), flags=())
+        flags = tuple(flag for flag in message.flags if flag[0] != CORRELATION_ID)
+        return msgspec.structs.replace(message, body=body or reference(message), flags=flags)
 
     def shortened(self, record: Unreadable) -> Unreadable:
         """Give an unreadable record without its bytes, of which nobody knows what they hold: their number and a hash.

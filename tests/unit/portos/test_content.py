@@ -322,3 +322,13 @@ def test_a_notifications_own_reference_goes_with_the_notification() -> None:
 
     assert ("correlationid", CANARY) in got.flags
     assert reduced.flags == ()
+
+
+@pytest.mark.parametrize("references", [False, True])
+@pytest.mark.parametrize("flag", [("versionreset", "true"), ("gapfrom", "3")])
+def test_what_the_bridge_has_found_out_stays(flag: tuple[str, str], *, references: bool) -> None:
+    """Letters and states go by it: of a resource whose versions begin anew the lower one is the newer."""
+    got = message(json.dumps({**json.loads(notification({"name": "Jana"})), "r": CANARY}).encode())
+    judged = msgspec.structs.replace(got, flags=(*got.flags, flag))
+
+    assert content(references=references).reduced(judged).flags == (flag,)
