@@ -9,8 +9,9 @@ from typing import Final, Literal
 
 __all__ = ["Comparison", "Heard", "Verdict"]
 
-Verdict = Literal["deaf", "hears", "silence"]
-"""Of the older one: it hears less than the newer one; it hears too; neither has heard anything for long enough."""
+Verdict = Literal["deaf", "hears", "silence", "undecided"]
+"""Of the older one: it hears less than the newer one; it hears too; neither has heard anything for long enough; one of
+the two has ended before that was known."""
 
 _GRACE_SECONDS: Final = 2.0  # of two connections one may be that much slower and still hear
 
@@ -43,7 +44,7 @@ class Comparison:
         if older.event:
             return "hears"
         if older.ended or newer.ended:
-            return "deaf" if doubtful and newer.event else "hears"
+            return "deaf" if doubtful and newer.event else "undecided"
         if not (newer.event and older.listening):
             self._newer_alone_since = None
         elif self._newer_alone_since is None:

@@ -46,8 +46,17 @@ class Proof:
         self._untimed_until = max(self._untimed_until, now - max(self._latency, _LONGEST_WAY_SECONDS))
 
     def freeze(self) -> None:
-        """Prove nothing more: what is heard from now on is dropped."""
+        """Prove nothing more: what is heard from now on is dropped, or not all that the hub sends."""
         self._frozen_at = self.heard_until
+
+    def subscribed_until(self, at: float) -> None:
+        """Let it be proof that the hub has answered an Unsubscribe that was sent at a moment.
+
+        Of what it had to tell until then nothing is missing.
+        """
+        if self._frozen_at is not None and not self.doubted:
+            pinged = at - max(self._latency, _LONGEST_WAY_SECONDS)
+            self._frozen_at = max(self._frozen_at, pinged, min(self.surely_heard_until, at))
 
     @property
     def heard_until(self) -> float:
@@ -78,13 +87,14 @@ class Proof:
         if last is None or last.created_at is None or self._shortest_way == inf:
             return None
         offset = self._shortest_way - self._way
-        return max(min(last.created_at - self._activity.clocks_differ_by + offset, waiting), self.subscribed_at)
+        sent_at = max(min(last.created_at - self._activity.clocks_differ_by + offset, waiting), self.subscribed_at)
+        return sent_at if self._frozen_at is None else min(sent_at, self._frozen_at)
 
     def _time(self) -> None:
         """Note how long the last event took from the hub to here, as far as the clocks of both tell.
 
         What exceeds the shortest way of this connection is lateness whatever the clocks are: the network held it, or we
-        did not read.
+        did not read. The pings before it were held as well: none of them was sent later than it.
         """
         last = self._last
         if last is self._timed:
@@ -97,3 +107,4 @@ class Proof:
             seconds = self._shortest_way = max(seconds, -_LONGEST_WAY_SECONDS)
             self._way = min(max(seconds, 0), _LONGEST_WAY_SECONDS)
         self._latency = min(seconds - self._shortest_way, self._longest_delay) + self._way
+        self._untimed_until = min(self._untimed_until, last.received_at - self._latency)

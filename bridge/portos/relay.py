@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bridge.errors import Unavailable
-from bridge.portos.comparison import Comparison, Heard
+from bridge.portos.comparison import Comparison, Heard, Verdict
 from bridge.portos.doubt import Doubt
 from bridge.portos.held import Held, OpenOne, opened
 from bridge.portos.session import Session
@@ -83,7 +83,7 @@ class _HandOver:
 
     def __init__(self, held: Held) -> None:
         self.held = held
-        self.from_deaf = False
+        self.verdict: Verdict = "undecided"
         self.done = asyncio.Event()
 
 
@@ -171,6 +171,8 @@ class _Relay:
     def _reason(self, now: float) -> str | None:
         """Say why the connection needs a successor just now."""
         session, rotation = self._current.session, self._rotation
+        if self._breaking:
+            return None
         if session.ended or not session.listening:
             self._doubt.interrupted(now)
             return None
@@ -217,13 +219,25 @@ class _Relay:
             await successor.close(self._rotation.close_seconds)
             return True
         self._next = hand_over = _HandOver(successor)
-        if await self._is_deaf(current.session, successor.session, why):
-            hand_over.from_deaf = True
+        hand_over.verdict = await self._compared(current.session, successor.session, why)
+        alone = current.session.ended is None and successor.session.event_clock is None
+        if hand_over.verdict == "undecided" and alone:
+            return await self._given_up(successor)
+        if hand_over.verdict == "deaf":
             self._doubt.was_right()
         current.leaving.set()
         await hand_over.done.wait()
         _log.info("a new connection to the hub has taken over, since %s", why)
         return True
+
+    async def _given_up(self, successor: Held) -> bool:
+        """Go on with the connection that is read, since its successor has ended first and heard nothing."""
+        ended = successor.session.ended or Unavailable("the second connection has ended", reason="other")
+        self._next = None
+        self._rotation.lost(ended.reason)
+        _log.warning("the second connection to the hub has ended: %s (%s)", ended, ended.reason)
+        await successor.close(self._rotation.close_seconds)
+        return False
 
     async def _opened_beside(self) -> Held:
         """Open a second connection, once there is only one."""
@@ -240,7 +254,7 @@ class _Relay:
             return patience
         return min(patience, session.token_seconds - (self._clock() - session.opened_clock) - _WHOLE_SECOND)
 
-    async def _is_deaf(self, older: Session, newer: Session, why: str) -> bool:
+    async def _compared(self, older: Session, newer: Session, why: str) -> Verdict:
         """Compare two connections until one of them hears something; say whether the older one hears less.
 
         Whatever the newer one is for: a connection that has been deaf must not be let go as if it had heard everything.
@@ -253,16 +267,21 @@ class _Relay:
             if verdict == "silence" and why == _DOUBT:
                 self._doubt.found_nothing(now)
             if verdict is not None:
-                return verdict == "deaf"
+                return verdict
         raise AssertionError("it looks for ever")
 
     def _missed(self, session: Session, hand_over: _HandOver, error: Unavailable) -> Missed | None:
-        """Say what may be missing between a connection that has ended and the one that was opened beside it."""
-        if hand_over.from_deaf:
-            return Missed("deaf", session.proof.surely_heard_until)
-        if session.left_in_order or session.proof.heard_until >= hand_over.held.session.proof.subscribed_at:
+        """Say what may be missing between a connection that has ended and the one that was opened beside it.
+
+        One that is doubted may have been deaf as long as no comparison has shown that it was not.
+        """
+        proof = session.proof
+        doubted = proof.doubted and hand_over.verdict == "undecided"
+        if hand_over.verdict == "deaf" or (doubted and session.left_in_order):
+            return Missed("deaf", proof.surely_heard_until)
+        if session.left_in_order or proof.heard_until >= hand_over.held.session.proof.subscribed_at:
             return None
-        return Missed(error.reason)
+        return Missed("silence" if error.reason == "planned" else error.reason)  # it did not answer our leaving
 
     def _take_over(self, hand_over: _HandOver, error: Unavailable) -> None:
         """Go on with the successor and close the connection that has ended."""

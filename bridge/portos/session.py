@@ -95,13 +95,16 @@ class Session:
     async def batches(self) -> AsyncIterator[Batch]:
         """Yield all that came, up to 1,000 at a time, and raise `Unavailable` when the last of it is taken.
 
-        The first batch is empty: from its `proved_at` on, the moment of the last subscription, nothing is missed.
+        The first batch is empty: from its `proved_at` on, the moment of the last subscription, nothing is missed. The
+        last one of a session that is left in order is empty as well: up to its `proved_at`.
         """
         proof = self.proof
         yield Batch((), proved_at=proof.subscribed_at)
         while (batch := await self._backlog.take()) is not None:
             waiting = self._backlog.oldest_at
             yield replace(batch, proved_at=proof.heard_until if waiting is None else proof.sent_at(batch, waiting))
+        if self.left_in_order:
+            yield Batch((), proved_at=proof.heard_until)
         raise self._ended or Unavailable("the connection has been left", reason="planned")
 
     @property
@@ -132,11 +135,18 @@ class Session:
         await self._unsubscribe()
 
     async def _unsubscribe(self) -> None:
-        """Unsubscribe if there is still somebody to hear it, and end the session."""
+        """Unsubscribe if there is still somebody to hear it, and end the session.
+
+        What comes from now on proves nothing: the hub may have taken back some of the subscriptions, or all.
+        """
+        asked_at = time.time()
+        self.proof.freeze()
         with suppress(TimeoutError, InvocationFailedError):  # the connection ends anyway
             async with asyncio.timeout(self._settings.close_seconds):
                 while self._subscribed and self._ended is None:
                     await self._hub.invoke("Unsubscribe", self._subscribed.pop())
+                    if not self._dropping:
+                        self.proof.subscribed_until(asked_at)
                 if self._ended is None:
                     self.left_in_order = not self._dropping
         if self._dropping:

@@ -32,7 +32,8 @@ Step = tuple[str, float]
 
 seconds = st.sampled_from([0.0, 0.003, 0.02, 0.3, 2.0, 7.0, 30.0])
 FAULTS = (
-    *("abort", "close", "down", "cut", "forget", "forget and kill", "kill", "restart"),
+    *("abort", "close", "vanish", "down", "cut", "kill", "restart"),
+    *("forget", "forget and kill", "forget and restart", "forget and lose the second"),
     *("hold", "slow", "full", "refuse", "accept"),
 )
 steps = st.one_of(
@@ -75,7 +76,7 @@ async def act(world: World, name: str, amount: float) -> None:
             await world.kill(amount)
         case "restart":
             await world.restart(amount)
-        case "forget" | "forget and kill":
+        case "forget" | "forget and kill" | "forget and restart" | "forget and lose the second":
             # With less traffic before, or less after, the silence may be the shop's: nothing can tell the two apart.
             await traffic(hub, 150, 0.5)
             alone = len(hub.wires) == 1
@@ -83,6 +84,13 @@ async def act(world: World, name: str, amount: float) -> None:
             if name == "forget and kill" and alone:
                 await traffic(hub, 4, 0.5)
                 await world.kill(amount)
+            elif name == "forget and restart" and alone:
+                await traffic(hub, 13, 0.5)  # two connections are being compared by now
+                await world.restart(amount)
+            elif name == "forget and lose the second" and alone:
+                await traffic(hub, 10, 0.5)
+                hub.wires[-1].end(lose=True)
+                await traffic(hub, 150, 0.5)
             else:
                 await traffic(hub, 50, 0.5)
         case _:
@@ -105,7 +113,7 @@ def disturb(world: World, name: str, now: float, seconds: float) -> None:
         case "refuse" | "accept":
             hub.refuses_second = name == "refuse"
         case _:
-            {"abort": hub.abort, "close": hub.close, "cut": hub.cut}[name]()
+            {"abort": hub.abort, "close": hub.close, "vanish": hub.vanish, "cut": hub.cut}[name]()
 
 
 async def traffic(hub: ModelHub, changes: int, apart_seconds: float) -> None:
@@ -141,6 +149,10 @@ CLASSIC: list[tuple[Faults, list[Step]]] = [
     (Faults(recycle_seconds=1.0), [*_TRAFFIC, ("refuse", 0.0), *_TRAFFIC * 3, ("accept", 0.0), *_TRAFFIC * 2]),
     (Faults(recycle_seconds=3.0), [("changes", 0.3)] * 4 + [("forget", 0.0)] + [("changes", 0.3)] * 6),
     (Faults(), [("forget and kill", 0.0), *_TRAFFIC]),
+    (Faults(), [("forget and restart", 0.3), *_TRAFFIC]),
+    (Faults(), [("forget and lose the second", 0.0), *_TRAFFIC]),
+    (Faults(beside=False), [*_TRAFFIC, ("slow", 0.3), ("forget", 0.0), *_TRAFFIC]),
+    (Faults(), [*_TRAFFIC, ("hold", 4.0), ("wait", 2.0), ("changes", 0.05), ("vanish", 0.0), *[("changes", 0.2)] * 2]),
     (Faults(), [*_TRAFFIC, ("full", 2.0), *_TRAFFIC * 3]),
     (Faults(), [*_TRAFFIC, ("restart", 2.0), *_TRAFFIC]),
     (Faults(), [("slow", 0.9), *_TRAFFIC, ("abort", 0.0), ("wait", 30.0), ("wait", 0.92), ("close", 0.0), *_TRAFFIC]),
@@ -241,6 +253,44 @@ def deafness_is_not_told(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(relay_module._Relay, "_missed", lambda *_: None)
 
 
+def a_late_ping_was_just_sent(patch: pytest.MonkeyPatch) -> None:
+    """An event shows that the network has held it, and not that it has held the pings before."""
+    whole = Proof._time
+
+    def timed(self: Proof) -> None:
+        pinged = self._untimed_until
+        whole(self)
+        self._untimed_until = pinged
+
+    patch.setattr(Proof, "_time", timed)
+
+
+def what_is_heard_while_leaving_is_proof(patch: pytest.MonkeyPatch) -> None:
+    """Whoever has asked to be unsubscribed still believes to hear everything, and no longer doubts it."""
+    whole = relay_module._Relay._reason
+
+    def reason(self: Any, now: float) -> str | None:
+        self._breaking, breaking = False, self._breaking
+        try:
+            return whole(self, now)
+        finally:
+            self._breaking = breaking
+
+    patch.setattr(relay_module._Relay, "_reason", reason)
+    patch.setattr(Proof, "freeze", lambda _: None)
+
+
+def an_undecided_comparison_is_believed(patch: pytest.MonkeyPatch) -> None:
+    """Of two connections that were still being compared the first one is taken to have heard everything."""
+    whole = relay_module._Relay._missed
+
+    def missed(self: Any, session: Session, hand_over: Any, error: Any) -> Any:
+        hand_over.verdict = "hears" if hand_over.verdict == "undecided" else hand_over.verdict
+        return whole(self, session, hand_over, error)
+
+    patch.setattr(relay_module._Relay, "_missed", missed)
+
+
 @pytest.mark.parametrize(
     "mutant",
     [
@@ -252,6 +302,9 @@ def deafness_is_not_told(patch: pytest.MonkeyPatch) -> None:
         repeats_are_stored,
         the_first_is_dropped_unread,
         deafness_is_not_told,
+        a_late_ping_was_just_sent,
+        what_is_heard_while_leaving_is_proof,
+        an_undecided_comparison_is_believed,
     ],
 )
 def test_a_wrong_rule_is_found_out(monkeypatch: pytest.MonkeyPatch, mutant: Mutant) -> None:

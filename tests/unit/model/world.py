@@ -145,6 +145,11 @@ class ModelHub:
             wire.to_bridge({"type": 7, "error": None, "allowReconnect": True})
             wire.end(lose=False)
 
+    def vanish(self) -> None:
+        """End every connection without a word, behind all that was sent."""
+        for wire in list(self.wires):
+            wire.end(lose=False)
+
     def cut(self) -> None:
         """Lose everything on its way between the two, now and for ever, without a word to either."""
         for wire in self.wires:

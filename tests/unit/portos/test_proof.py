@@ -115,6 +115,47 @@ def test_what_is_dropped_proves_nothing() -> None:
     assert proved.heard_until == NOW + 10
 
 
+def test_a_ping_that_the_network_has_held_proves_no_more_than_the_event_behind_it() -> None:
+    """What was sent before an event was not sent after it; one that comes later is none of these."""
+    proved = proof()
+    proved.event(event(NOW + 10, NOW + 10), NOW + 10)
+    proved.ping(NOW + 20)
+
+    proved.event(event(NOW + 11, NOW + 20), NOW + 20)
+    assert proved.heard_until == pytest.approx(NOW + 11)
+
+    proved.event(event(NOW + 30, NOW + 30), NOW + 30)
+    proved.ping(NOW + 40)
+    assert proved.heard_until == pytest.approx(NOW + 39)
+
+
+@pytest.mark.parametrize(("doubted", "until"), [(False, 29), (True, 10)])
+def test_an_answer_to_leaving_proves_that_the_subscription_was_there_until_then(*, doubted: bool, until: float) -> None:
+    """Not that it was there later, nor anything where it is doubted."""
+    proved = proof()
+    proved.event(event(NOW + 10, NOW + 10), NOW + 10)
+    proved.doubted = doubted
+    proved.freeze()
+
+    proved.ping(NOW + 50)
+    proved.subscribed_until(NOW + 30)
+    assert proved.heard_until == NOW + until
+
+    assert proved.sent_at(Batch([event(NOW + 40, NOW + 40)]), NOW + 41) == NOW + until
+
+
+def test_an_event_heard_while_leaving_proves_all_that_was_sent_before_leaving() -> None:
+    """But nothing of the time behind: of another subscription there may be no more."""
+    proved = proof()
+    proved.event(event(NOW + 10, NOW + 10), NOW + 10)
+    proved.freeze()
+    proved.event(event(NOW + 31, NOW + 31), NOW + 31)
+    assert proved.heard_until == NOW + 10
+
+    proved.subscribed_until(NOW + 30)
+    assert proved.heard_until == NOW + 30
+
+
 def test_an_event_without_a_time_counts_as_one_with_the_way_of_the_last() -> None:
     proved = proof()
     proved.event(event(NOW + 9.5, NOW + 10), NOW + 10)

@@ -12,12 +12,14 @@ import pytest
 
 from bridge.errors import Unavailable
 from bridge.portos import relay as relay_module
+from bridge.portos.comparison import Verdict
 from bridge.portos.doubt import Doubt, Patience
 from bridge.portos.held import Held
 from bridge.portos.proof import Proof
 from bridge.portos.relay import Rotation, _HandOver, _Relay
 from bridge.portos.session import Session
 from bridge.source import Batch, SourceActivity
+from tests.support import until
 
 BOUNDS = Patience(first=5, longest=5, closed=900)
 GONE = Unavailable("gone", reason="network")
@@ -116,12 +118,12 @@ async def stand(*ears: Ear | Unavailable, recycle_seconds: float = 0) -> AsyncIt
         await made.relay.close()
 
 
-async def handed_over(relay: _Relay, line: Line, *, from_deaf: bool = False) -> None:
-    """Put the next connection beside the first one."""
+async def handed_over(relay: _Relay, line: Line, verdict: Verdict = "hears") -> None:
+    """Put the next connection beside the first one, which was compared with it."""
     held = Held(line.connect)
     await held.opened()
     relay._next = _HandOver(held)
-    relay._next.from_deaf = from_deaf
+    relay._next.verdict = verdict
 
 
 async def test_a_third_connection_waits_until_the_first_is_closed() -> None:
@@ -171,10 +173,29 @@ async def test_a_doubt_that_finds_nothing_makes_the_next_one_rarer(why: str, sec
     async with stand(Ear()) as made:
         made.looks_at(range(1, 40))
 
-        deaf = await made.relay._is_deaf(cast("Session", made.ear), cast("Session", Ear()), why)
+        verdict = await made.relay._compared(cast("Session", made.ear), cast("Session", Ear()), why)
 
-        assert not deaf
+        assert verdict == "silence"
         assert made.doubt.seconds == seconds
+
+
+@pytest.mark.parametrize(("heard", "left"), [(False, False), (True, True)])
+async def test_a_successor_that_ends_first_takes_over_only_what_it_has_heard(*, heard: bool, left: bool) -> None:
+    """The connection that is read goes on: whoever leaves it for one that has ended is blind."""
+    successor = Ear()
+    successor.ended = GONE
+    if heard:
+        successor.event_clock, successor.proof.last_event_at = 2.0, 42.0
+    async with stand(Ear(), successor) as made:
+        made.looks_at([1.0, 2.0])
+        made.line.may_close.set()
+        leaving = asyncio.create_task(made.relay._succeed("recycling is due"))
+        await until(lambda: leaving.done() or made.relay._current.leaving.is_set(), 5, "decided")
+
+        assert made.relay._current.leaving.is_set() is left
+        assert (made.relay._next is None) is not left
+        assert leaving.done() is not left
+        leaving.cancel()
 
 
 async def test_a_successor_that_is_opened_while_the_bridge_stops_is_closed() -> None:
@@ -223,7 +244,7 @@ async def test_what_a_deaf_connection_took_for_proof_is_none_of_its_successors()
     deaf, successor = Ear(), Ear([Batch((), proved_at=40.0), Batch((), proved_at=45.0)])
     deaf.proof.ping(60.0)
     async with stand(deaf, successor) as made:
-        await handed_over(made.relay, made.line, from_deaf=True)
+        await handed_over(made.relay, made.line, "deaf")
         batches = made.relay.batches()
         read = [await anext(batches), await anext(batches)]
         with pytest.raises(Unavailable, match="gone"):

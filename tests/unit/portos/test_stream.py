@@ -11,7 +11,7 @@ import pytest
 from bridge.errors import Unavailable
 from bridge.message import rfc3339
 from bridge.portos import proof, session
-from bridge.source import SourceActivity
+from bridge.source import Batch, SourceActivity
 from tests.support import until
 from tests.unit.portos.scripted_hub import END, Peer, ScriptedHub, collect, connected, frame, notification
 
@@ -506,6 +506,37 @@ async def test_nothing_is_proved_while_events_are_dropped(hub: ScriptedHub, monk
         assert activity.last_event_at is not None
         assert source.proof.heard_until < activity.last_event_at + 0.1  # the subscription may be known a little later
         assert not source.listening
+
+
+async def test_what_is_heard_while_leaving_proves_nothing(hub: ScriptedHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub takes back one subscription after the other: an event of one that is left says nothing of the others."""
+    monkeypatch.setattr(proof, "_LONGEST_WAY_SECONDS", 0)
+
+    async def answer_late(peer: Peer) -> None:
+        asked = await peer.next()
+        await asyncio.sleep(0.3)
+        await peer.send(notification(0, ca=rfc3339(time.time())))
+        await peer.send({"type": 6})
+        await peer.complete(asked)
+        await peer.serve()
+
+    hub.script, leaving = after_subscribing(answer_late), asyncio.Event()
+    async with connected(hub, leaving=leaving, close_seconds=5) as source:
+        assert isinstance(source, session.Session)
+        subscribed_at, left_at = source.proof.subscribed_at, time.time()
+        leaving.set()
+        batches: list[Batch] = []
+
+        async def take_all() -> None:
+            async for batch in source.batches():
+                batches.append(batch)  # noqa: PERF401 - the end is raised
+
+        with pytest.raises(Unavailable):
+            await take_all()
+
+    assert sum(len(batch.messages) for batch in batches) == 1
+    assert batches[-1].proved_at is not None
+    assert max(subscribed_at, left_at) <= batches[-1].proved_at < left_at + 0.2
 
 
 async def test_a_close_proves_nothing(hub: ScriptedHub) -> None:
