@@ -1,6 +1,7 @@
 """`portos-bridge explain`: what becomes of a notification, shown without a broker and without what must not leave."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bridge import __main__, registry
+from bridge.simulator.notification import licence_activated
 from tests.unit.log_state import restored
 from tests.unit.settings.wrong import good_environment
 
@@ -195,3 +197,23 @@ def test_no_secret_of_the_settings_is_shown(explain: Explain) -> None:
     _, lines = explain(notification({"a": "C4nary-mqtt", "b": "C4nary-portos"}))
 
     assert "C4nary" not in "\n".join(lines)
+
+
+@pytest.mark.parametrize("about", ["a ticket", "a customer", "a licence"])
+def test_every_rule_of_the_privacy_page_finds_its_field(about: str, tmp_path: Path, explain: Explain) -> None:
+    """Whoever copies the example has taken out what it seems to take out, and no name is left in the sample."""
+    page = (Path(__file__).parents[2] / "docs" / "privacy.md").read_text(encoding="utf-8")
+    settings = dict(re.findall(r"^export PORTOS_BRIDGE_(\w+)='?(.*?)'?$", page, re.MULTILINE))
+    settings["PRIVACY__HMAC_KEY_FILE"] = str(tmp_path / "pseudonyms")
+    (tmp_path / "pseudonyms").write_text(KEY)
+    names = dict.fromkeys(("firstName", "lastName", "fullName", "birthDate", "email", "phone"), "C4nary")
+    given = {"a ticket": None, "a customer": notification(names, "customers"), "a licence": licence_activated(0)}
+
+    _, lines = explain(given[about], settings)
+
+    rules = [line for line in lines if line.startswith(("redact", "pseudonymise"))]
+    assert rules
+    assert [line for line in rules if not line.endswith(": replaced")] == []
+    assert re.findall(r"C4nary|Test Customer|customer@|\+421|Test Waiter|no sugar", "\n".join(lines)) == []
+    if about == "a ticket":
+        assert all(line in page for line in lines if line.startswith(("content", "redact", "pseudonymise")))
