@@ -1,12 +1,15 @@
 """docker-compose.yml as it is written: its services are confined, its variables exist."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from bridge import registry
+from bridge.settings.loading import load
 from bridge.settings.reference import PREFIX, variables
 from helm.schema import models
 from tests.deploy.observability import DASHBOARD, RULES, alerts
@@ -94,9 +97,31 @@ def test_every_setting_of_env_reaches_a_bridge(service: str) -> None:
     assert compose_file()["services"][service]["env_file"] == [{"path": ".env", "required": False}]
 
 
+@pytest.mark.parametrize("service", ["bridge-kafka", "bridge-mqtt"])
+@pytest.mark.parametrize("way", ["nothing", "a password", "a file", "a token"])
+def test_a_bridge_can_log_in_in_every_way(way: str, service: str, tmp_path: Path) -> None:
+    """What stands in for the simulated shop's account gives way to a file with the password, and to a token."""
+    (tmp_path / "password").write_text("4711")
+    given = {
+        "nothing": {},
+        "a password": {"AUTH__PASSWORD": "4711"},
+        "a file": {"AUTH__PASSWORD": "", "AUTH__PASSWORD_FILE": str(tmp_path / "password")},
+        "a token": {"AUTH__SCHEME": "static", "AUTH__TOKEN": "4711", "AUTH__USERNAME": "", "AUTH__PASSWORD": ""},
+    }[way]
+    env = {f"{PREFIX}{name}": value for name, value in given.items()} | {f"{PREFIX}JOURNAL__PATH": str(tmp_path / "j")}
+    env |= dict.fromkeys(("BRIDGE_MQTT_DEVICE", "BRIDGE_KAFKA_DEVICE"), "") if way == "a token" else {}
+
+    auth = load(env | _filled_in(service, env), registry.installed()).settings.auth
+
+    secret = auth.token if way == "a token" else auth.password
+    assert secret is not None
+    assert secret.get_secret_value() == ("secret" if way == "nothing" else "4711")
+
+
 def test_env_holds_nothing_that_a_bridge_would_refuse() -> None:
     """All of .env reaches a bridge, which takes an unknown name with its prefix for a misspelt variable."""
-    known = {variable.name for prefix, model in models() for variable in variables(model, prefix)}
+    found = [variable for prefix, model in models() for variable in variables(model, prefix)]
+    known = {name for one in found for name in ([one.name, f"{one.name}_FILE"] if one.secret else [one.name])}
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
     named = set(re.findall(rf"\b{PREFIX}[A-Z0-9_]+", example))
 
@@ -107,7 +132,7 @@ def test_env_holds_nothing_that_a_bridge_would_refuse() -> None:
 def test_the_example_environment_names_what_the_compose_file_reads() -> None:
     """.env.example and docker-compose.yml know the same variables, with the same defaults."""
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
-    read = dict(re.findall(r"\$\{([A-Z0-9_]+):-([^}]*)\}", text))
+    read = dict(re.findall(r"\$\{([A-Z0-9_]+):?-([^}]*)\}", text))
     example = dict(
         re.findall(r"^#([A-Z0-9_]+)=(.*)$", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
     )
@@ -180,6 +205,18 @@ def _provisioned(config: str, kind: str) -> list[dict[str, Any]]:
     assert found["apiVersion"] == 1
     things: list[dict[str, Any]] = found[kind]
     return things
+
+
+def _filled_in(service: str, env: Mapping[str, str]) -> dict[str, str]:
+    """Say what compose gives a service under `environment`, with what stands in .env."""
+
+    def value(found: re.Match[str]) -> str:
+        name, colon, default = found.groups()
+        given = env.get(name)
+        return default if given is None or (colon and not given) else given
+
+    written = compose_file()["services"][service]["environment"]
+    return {name: re.sub(r"\$\{(\w+)(:?)-([^}]*)\}", value, text) for name, text in written.items()}
 
 
 def _mounted(service: str, path: Path) -> Path:
