@@ -252,7 +252,7 @@ def _drain(view: View) -> str:
     """Say how the journal gets room again."""
     behind = [name for name, lag in sorted(view.lags.items(), key=lambda item: -item[1][0]) if lag[0]]
     first = f"Bring the sink {behind[0]} back, which is behind" if behind else "Look at `portos-bridge dlq list`"
-    return f"{first}, or raise JOURNAL__MAX_BYTES."
+    return f"{first}, or {view.room.growth}."
 
 
 def _states(view: View) -> Iterator[Problem]:

@@ -25,7 +25,6 @@ __all__ = ["Intake"]
 _log = logging.getLogger(__name__)
 _PROOF_EVERY_SECONDS = 0.25
 _ROW_BYTES = 200  # what a row takes beside the body, generously
-_WHAT_TO_DO = "look at the sinks, or raise JOURNAL__MAX_BYTES"
 
 
 _AS_IT_CAME = Minimisation()
@@ -140,7 +139,7 @@ class Intake:
         if self._journal.room.takes(size):
             return
         text = "the journal is full: the hub has to wait, and what it sends after 5 s is lost; %s"
-        _log.error(text, self._journal.room.lacking or _WHAT_TO_DO)
+        _log.error(text, self._journal.room.lacking or self._what_to_do())
         await self._journal.until_room(size)
         _log.warning("the journal takes notifications again")
 
@@ -233,16 +232,19 @@ class Intake:
                 _log.error("the journal takes nothing, since %s: notifications are lost until there is room", lacking)
             elif overflowing:
                 text = "the journal is full: notifications are lost until a sink has drained it; %s"
-                _log.error(text, _WHAT_TO_DO)
+                _log.error(text, self._what_to_do())
             else:
                 _log.warning("the journal takes notifications again")
         if shedding and not self._shedding:
             self._shedding = True
             text = "the journal is nearly full: changes are stored without their bodies, each told as a gap; %s"
-            _log.error(text, _WHAT_TO_DO)
+            _log.error(text, self._what_to_do())
         elif self._shedding and self._journal.room.roomy:
             self._shedding = False
             _log.warning("the journal takes the bodies of changes again")
+
+    def _what_to_do(self) -> str:
+        return f"look at the sinks, or {self._journal.room.growth}"
 
 
 def _size(items: Sequence[Message | Unreadable]) -> int:

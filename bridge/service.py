@@ -231,6 +231,8 @@ class _Bridge:
             lambda _: catalogue.count_corruption(),
             self._stage,
         ) as opened:
+            if max_bytes < journal.max_bytes:
+                opened.room.growth = f"make the volume of {journal.path.parent} larger"
             catalogue.watch(
                 self._activity, partial(journal_numbers, opened), partial(lag_reading, opened), opened.letters.numbers
             )

@@ -14,7 +14,8 @@ _ROOM_AGAIN = 0.9  # a full journal takes nothing until this share of it is used
 class Room:
     """See the module; `used_bytes` is how much of the file is in use, `lacking` why the last change was refused.
 
-    `blocks`: what comes has to wait for room, and nothing is stored short. `folder` is where the file lies.
+    `blocks`: what comes has to wait for room, and nothing is stored short. `folder` is where the file lies,
+    `growth` what to do for a larger capacity.
     """
 
     def __init__(self, capacity_bytes: int, *, blocks: bool = False, folder: str = "") -> None:
@@ -23,6 +24,7 @@ class Room:
         self.blocks = blocks
         self.used_bytes = 0
         self.lacking = ""
+        self.growth = "raise JOURNAL__MAX_BYTES"
         self._over = False
 
     @property

@@ -47,6 +47,12 @@ def room(used: float = 0.0, *, blocks: bool = False, lacking: str = "") -> Room:
 WELL = View(up("hub"), {"kafka": up("sink kafka"), "mqtt": up("sink mqtt")}, {"kafka": NO_LAG, "mqtt": NO_LAG}, room())
 
 
+def room_on_a_small_volume() -> Room:
+    made = room(0.8)
+    made.growth = "make the volume of /data larger"
+    return made
+
+
 def full() -> Room:
     made = room(0.5)
     made.takes(10_000)
@@ -136,6 +142,13 @@ def sinks(kafka: Link) -> Mapping[str, Link]:
             "Bring the sink mqtt back",
         ),
         (lambda: replace(WELL, room=room(0.8)), "journal", "warning", "filling up", "JOURNAL__MAX_BYTES"),
+        (
+            lambda: replace(WELL, room=room_on_a_small_volume()),
+            "journal",
+            "warning",
+            "filling up",
+            "or make the volume",
+        ),
         (lambda: replace(WELL, corrupt_rows=1), "journal", "warning", "damaged on the disk", "journal verify"),
         (
             lambda: replace(WELL, letters={"kafka": {"too_large": 1, "refused": 2}, "mqtt": {}}),

@@ -242,6 +242,22 @@ async def test_what_the_full_journal_does_not_take_is_counted_and_told_once(
     assert value(catalogue, "events_dropped_total", site="default", reason="journal_full") == 15
     assert value(catalogue, "events_dropped_total", site="default", reason="memory_full") == 4
     assert sum("the journal is full" in record.message for record in caplog.records) == 1
+    assert "look at the sinks, or raise JOURNAL__MAX_BYTES" in caplog.text
+
+
+async def test_where_the_volume_is_the_limit_that_is_to_be_larger(
+    tmp_path: Path, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody is sent to a variable that would change nothing."""
+    async with open_journal(tmp_path / "j.db", ["kafka"], 4 * 2**20, Limits(10_000, 2**20, 100, 0.02)) as journal:
+        journal.room.growth = "make the volume of /data larger"
+        hub = Hub([Batch(messages(1, 5, b"x" * 9000))], journal)
+
+        async with taking_in(journal, catalogue, hub, SourceActivity()):
+            await until(lambda: len(hub.heads) == 1, 5, "the batch")
+
+    assert "look at the sinks, or make the volume of /data larger" in caplog.text
+    assert "MAX_BYTES" not in caplog.text
 
 
 @pytest.mark.parametrize("blocks", [False, True])

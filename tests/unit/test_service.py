@@ -274,6 +274,19 @@ async def test_a_lost_event_is_told_with_site_and_resources_and_counted(tmp_path
 
 
 @pytest.mark.parametrize(
+    ("max_bytes", "growth"), [(2**23, "raise JOURNAL__MAX_BYTES"), (2**63, "make the volume of {} larger")]
+)
+async def test_a_journal_knows_what_would_make_it_larger(max_bytes: int, growth: str, tmp_path: Path) -> None:
+    """The variable, unless the volume is the limit already."""
+    async with scripted_hub() as hub:
+        whole = bridge(hub)
+        place = core.Journal(path=tmp_path / "j.db", max_bytes=max_bytes)
+        whole._settings = whole._settings.model_copy(update={"journal": place})
+        async with whole._journal() as journal:
+            assert journal.room.growth == growth.format(tmp_path)
+
+
+@pytest.mark.parametrize(
     "name",
     [
         *(
