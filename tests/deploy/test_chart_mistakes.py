@@ -32,6 +32,7 @@ REFUSED = {
     "no broker": ("config.SINK__MQTT__URL=", "SINK__MQTT__URL"),
     "a sink without an address": ("config.SINKS=kafka", r"SINKS names kafka.*SINK__KAFKA__BOOTSTRAP_SERVERS"),
     "two monitors": ("metrics.podMonitor.enabled=true,metrics.serviceMonitor.enabled=true", "twice"),
+    "pages that are nowhere": ("metrics.prometheusRule.runbookBase=git.example", r"prometheusRule[./]runbookBase"),
     "a Secret of which nothing is taken": ("mqtt.existingSecret=x", r"mqtt\.existingSecret"),
 }
 

@@ -74,6 +74,21 @@ def test_rules_and_dashboard_are_the_files_as_they_are(helm: str) -> None:
     assert found["metadata"]["namespace"] == "monitoring"
 
 
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_pages_of_the_runbook_can_be_found_in_a_browser(helm: str, slash: str) -> None:
+    """What stands before their paths is the only thing that is put into the rules."""
+    base = "https://git.example/shop/portos-bridge/blob/v0.1.0"
+    asked = "metrics.prometheusRule.runbookBase="
+
+    plain = yaml.safe_dump(one(rendered(helm, OPERATIONS), "PrometheusRule")["spec"], width=10_000)
+    found = yaml.safe_dump(
+        one(rendered(helm, OPERATIONS, f"{asked}{base}{slash}"), "PrometheusRule")["spec"], width=10_000
+    )
+
+    assert "runbook_url: docs/runbook/PortosBridgeDown.md" in plain
+    assert found == plain.replace("runbook_url: ", f"runbook_url: {base}/")
+
+
 def test_what_needs_others_is_made_on_request_only(helm: str) -> None:
     """A cluster without the Prometheus Operator takes the chart as it is."""
     kinds = {item["kind"] for item in rendered(helm, DEFAULT)}
