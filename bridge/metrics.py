@@ -108,7 +108,12 @@ class Catalogue:
         self.filtered = self._counter("events_filtered", "Notifications left out by configuration.", "site", "reason")
         self.duplicate = self._counter("events_duplicate", "Notifications repeated by the hub.", "site", "kind")
         self.invalid = self._counter("events_invalid", "Unreadable records, kept as dead letters.", "site", "reason")
-        self.dropped = self._counter("events_dropped", "Notifications lost at the intake.", "site", "reason")
+        self.dropped = self._counter(
+            "events_dropped",
+            'Notifications lost at the intake, or stored without a body: these in gaps_total{cause="shed"} as well.',
+            "site",
+            "reason",
+        )
         self.imbalance = self._gauge(
             "ledger_imbalance_events", "Events that the ledger misses, by stage; 0 is right.", "stage"
         )
