@@ -12,7 +12,7 @@ __all__ = ["Door"]
 
 _NOBODY = (
     "this needs PORTOS_BRIDGE_ADMIN__TOKEN, and the bridge has none: set it for the bridge and for whoever asks, and"
-    " start the bridge again"
+    " start the bridge again, or stop the bridge and do it then"
 )
 _WRONG = "give the value of PORTOS_BRIDGE_ADMIN__TOKEN as `Authorization: Bearer ...`"
 

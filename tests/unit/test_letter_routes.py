@@ -84,7 +84,7 @@ async def test_what_the_hub_sent_is_shown_to_whoever_has_the_token(journal: Jour
 @pytest.mark.parametrize(
     ("token", "headers", "status", "says"),
     [
-        (None, BEARER, 403, "set it for the bridge"),
+        (None, BEARER, 403, "or stop the bridge and do it then"),
         ("", BEARER, 403, "set it for the bridge"),
         (TOKEN, {}, 401, "Bearer"),
         (TOKEN, {"Authorization": f"Bearer {TOKEN}x"}, 401, "Bearer"),
