@@ -44,8 +44,8 @@ class State(Part):
     """What is kept of the newest state of each resource, for sinks that publish it."""
 
     max_bytes: int = Field(default=134_217_728, ge=LEAST_JOURNAL_BYTES)
-    """How much it may hold, beside the journal, at most 10 % of its volume; beyond it the states that changed least
-    recently are forgotten, and cannot be published again to a broker that has lost them."""
+    """How much the file of states may hold, beside the journal, at most 10 % of its volume; beyond it the states that
+    changed least recently are forgotten, and cannot be published again to a broker that has lost them."""
 
 
 class Dlq(Part):
