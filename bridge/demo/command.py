@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -18,7 +19,7 @@ from bridge.demo.screen import Screen
 from bridge.demo.tally import Tally, tally
 from bridge.simulator import Simulator, SimulatorOptions, simulate
 
-__all__ = ["main"]
+__all__ = ["called", "main"]
 
 _RATE = 20.0
 _READY_SECONDS = 30
@@ -40,6 +41,12 @@ def main(argv: Sequence[str]) -> int:
     except ValueError:
         parser.error("DEMO_SECONDS should be a number")
     return asyncio.run(_demo(seconds))
+
+
+def called(path: str) -> str:
+    """Say how this program, which was started from a path, is called: in a clone it is not where a shell looks."""
+    name = "portos-bridge"
+    return path if Path(path).name == name and shutil.which(name) is None else name
 
 
 async def _demo(seconds: float) -> int:
@@ -64,7 +71,7 @@ async def _demo(seconds: float) -> int:
                 screen.table(result)
                 if not good:
                     screen.text((folder / "bridge.log").read_text())
-    screen.onwards()
+    screen.onwards(called(sys.argv[0]))
     return 0 if good else 1
 
 

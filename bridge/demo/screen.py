@@ -76,12 +76,12 @@ class Screen:
         for name, value in rows:
             self.say(f"  {name:<45}{value}")
 
-    def onwards(self) -> None:
-        """Say how to go on from here."""
+    def onwards(self, program: str) -> None:
+        """Say how to go on from here, with the program as it is called."""
         self.say("")
         self.say("  Against your own hub and broker: set the variables that")
-        self.say("  `portos-bridge config env` prints, try them with")
-        self.say("  `portos-bridge check --connect`, then `portos-bridge run`.")
+        self.say(f"  `{program} config env` prints, try them with")
+        self.say(f"  `{program} check --connect`, then `{program} run`.")
         self.say("  The README has a ready example.")
 
     def text(self, text: str) -> None:
