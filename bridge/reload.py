@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 from bridge import log
 from bridge.errors import ConfigError
@@ -21,6 +21,7 @@ from bridge.settings.change import Decision, decided
 from bridge.settings.effective import Effective
 from bridge.settings.file import read_folder
 from bridge.settings.loading import Configuration
+from bridge.threads import Asking
 
 __all__ = ["Reload", "Sources"]
 
@@ -54,8 +55,8 @@ class Reload:
         self._catalogue = catalogue
         self._use = use
         self._waiting: Mapping[str, object] = {}
-        self._hanging: Sequence[asyncio.Future[Any]] = ()
-        self._look_at = self._again_at = 0.0
+        self._asking = Asking(_ANSWER_SECONDS + _AGAIN_SECONDS, _MOST_HANGING)
+        self._again_at = 0.0
 
     async def run(self) -> NoReturn:
         """Read anew whenever that is asked for, or a change of the directory stands; and what is wrong again and again.
@@ -84,27 +85,17 @@ class Reload:
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await hangup.wait()
             except TimeoutError:
-                if self._may_look():
+                if self._asking.may_ask():
                     return False
             else:
                 hangup.clear()
                 return True
 
-    def _may_look(self) -> bool:
-        """Say whether a look has a chance: none hangs, or one hangs no more, or it is time for one beside these."""
-        before, self._hanging = self._hanging, [one for one in self._hanging if not one.done()]
-        if len(self._hanging) < len(before) or not before:
-            return True
-        return len(before) < _MOST_HANGING and time.monotonic() >= self._look_at
-
     async def _answer(self, ask: Callable[[], T], whom: str) -> T | None:
         """Ask in a thread; None where there is no answer in time, which is told once."""
-        asking = asyncio.get_running_loop().run_in_executor(None, ask)
-        asking.add_done_callback(lambda late: late.cancelled() or late.exception())  # nobody may wait for it any more
+        asking = self._asking.ask(ask)
         await asyncio.wait((asking,), timeout=_ANSWER_SECONDS)
         if not asking.done():
-            self._hanging = [*self._hanging, asking]
-            self._look_at = time.monotonic() + _AGAIN_SECONDS
             if self._effective.unanswered != whom:
                 text = "%s has not answered for %g s: a change of the settings is not seen before it does"
                 _log.error(text, whom, _ANSWER_SECONDS)

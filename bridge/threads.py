@@ -1,14 +1,17 @@
 """The threads that wait for names and files, which cannot be awaited.
 
 A name that no server answers and a file on a mount that is gone hold one for as long as they like; nothing can end it.
-Used by `bridge.service`.
+Used by `bridge.service`; by whoever reads files again and again, `Asking`.
 """
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
-__all__ = ["renew_helpers", "spare"]
+__all__ = ["Asking", "renew_helpers", "spare"]
 
+T = TypeVar("T")
 _MOST_THREADS = 64  # each name that is not resolved keeps one for up to a minute; Python's own limit is 6 on two cores
 
 
@@ -25,3 +28,37 @@ async def spare(stop: asyncio.Event) -> None:
     """Have threads for the stop itself, when it comes, though names and files that hang may have used up all others."""
     await stop.wait()
     renew_helpers()
+
+
+class Asking:
+    """Asks what may never answer, in a thread each time: one that hangs is left behind, and few are beside each other.
+
+    Another one is worth it all the same, since a mount that was made anew answers who comes, and never who waits.
+    """
+
+    def __init__(self, again_seconds: float, most_hanging: int) -> None:
+        self._again_seconds = again_seconds
+        self._most_hanging = most_hanging
+        self._unanswered: list[asyncio.Future[Any]] = []
+        self._again_at = 0.0
+
+    def may_ask(self) -> bool:
+        """Say whether that has a chance: none hangs, or one hangs no more, or it is time for one beside these."""
+        if not self._unanswered:
+            return True
+        late = asyncio.get_running_loop().time() >= self._again_at
+        return late and len(self._unanswered) < self._most_hanging
+
+    def ask(self, question: Callable[[], T]) -> "asyncio.Future[T]":
+        """Ask, whatever hangs. To be waited for by `asyncio.wait`: it is not to be cancelled, which ends no thread."""
+        loop = asyncio.get_running_loop()
+        asking = loop.run_in_executor(None, question)
+        asking.add_done_callback(self._answered)
+        self._unanswered.append(asking)
+        self._again_at = loop.time() + self._again_seconds
+        return asking
+
+    def _answered(self, asking: "asyncio.Future[Any]") -> None:
+        _ = asking.cancelled() or asking.exception()  # nobody may wait for it any more
+        self._unanswered.remove(asking)
+        self._again_at = 0.0
