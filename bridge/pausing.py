@@ -5,7 +5,6 @@ Each link has one (`bridge.link`); `bridge.pipeline.keep` waits for it, and a st
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 __all__ = ["Pausing", "unchanged"]
 
@@ -21,32 +20,34 @@ class Pausing:
     """See the module; no pause at first."""
 
     def __init__(self) -> None:
-        self._ended = asyncio.Event()
-        self._ends_at = 0.0
+        self._limit: asyncio.Timeout | None = None
 
     @property
     def seconds_left(self) -> float:
         """How long it lasts yet, 0 where none is going on."""
-        return max(self._ends_at - asyncio.get_running_loop().time(), 0.0)
+        ends_at = None if self._limit is None else self._limit.when()
+        return 0.0 if ends_at is None else max(ends_at - asyncio.get_running_loop().time(), 0.0)
 
     async def wait(self, seconds: float, changed: Callable[[], Awaitable[str]]) -> str:
-        """Wait for so long, or until `changed`, asked each second, says what has; return what it said."""
-        self._ended.clear()
-        self._ends_at = asyncio.get_running_loop().time() + seconds
-        await asyncio.sleep(0)  # where there is no pause the others have their turn all the same
+        """Wait for so long, or until `changed`, asked each second, says what has; return what it said.
+
+        It is cancelled where it has not answered at the end. Without a pause the others have their turn all the same.
+        """
         said = ""
+        limit = self._limit = asyncio.timeout(seconds)
         try:
-            while not said and (left := self.seconds_left):
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(min(left, _LOOK_SECONDS)):
-                        await self._ended.wait()
-                if self.seconds_left:
+            async with limit:
+                while not said:
+                    await asyncio.sleep(_LOOK_SECONDS)
                     said = await changed()
+        except TimeoutError:
+            if not limit.expired():
+                raise
         finally:
-            self._ends_at = 0.0
+            self._limit = None
         return said
 
     def end(self) -> None:
         """End the pause, if one is going on."""
-        self._ends_at = 0.0
-        self._ended.set()
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(asyncio.get_running_loop().time())

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -21,6 +22,7 @@ from bridge.ports import Outcome, Sink
 from bridge.settings import Part, SinkConfig, TlsFiles
 from bridge.settings.loading import reread, secret_values
 from bridge.settings.reference import sink_prefix
+from bridge.threads import Asking
 from bridge.tls import UnusableFile
 
 __all__ = ["Files", "Renewal", "Watch", "changed", "contents", "watched"]
@@ -28,6 +30,9 @@ __all__ = ["Files", "Renewal", "Watch", "changed", "contents", "watched"]
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
+_ANSWER_SECONDS = 2.0  # for a look between two batches, which wait for it
+_LATE_SECONDS = 10.0
+_MOST_HANGING = 20  # the last of them is asked after two months, since each waits twice as long as the one before
 
 
 class Renewal:
@@ -57,34 +62,34 @@ class Renewal:
         Raises `Unavailable` as `connect` does.
         """
         try:
-            now = await asyncio.to_thread(self._files.to_try)
-            config = await asyncio.to_thread(self._read)
+            now = await self._files.to_try()
+            config = await self._files.at_last(self._read)
         except ConfigError as error:
             raise Unavailable("; ".join(error.problems), reason="unauthorized", hold=True) from error
         log.redact_for(self._name, secret_values(config))
         return config, lambda sink: _Renewed(sink, self._name, self, now, self._link) if now else sink
 
-    async def contents(self) -> Mapping[str, bytes]:
-        """Give what tells one content of the files from another, by variable."""
-        return await asyncio.to_thread(self._files.contents)
+    async def contents(self) -> Mapping[str, bytes] | None:
+        """Give what tells one content of the files from another, by variable; None while they do not answer."""
+        return await self._files.soon(self._files.contents, _ANSWER_SECONDS)
 
-    async def problem(self) -> str:
-        """Say why a connection with what the files hold now would come to nothing, as far as this can be known."""
+    async def problem(self) -> str | None:
+        """Say why a connection with what the files hold now would come to nothing; None while they do not answer."""
+        return await self._files.soon(self._try, _LATE_SECONDS)
+
+    def _read(self) -> SinkConfig:
+        return reread(sink_prefix(self._name), self._config, self._secret_files)
+
+    def _try(self) -> str:
         try:
-            await asyncio.to_thread(self._try)
+            config = self._read()
+            if isinstance(config, TlsFiles):
+                config.try_files()
         except ConfigError as error:
             return "; ".join(error.problems)
         except UnusableFile as error:
             return f"{sink_prefix(self._name)}{error.field.upper()} {error}"
         return ""
-
-    def _read(self) -> SinkConfig:
-        return reread(sink_prefix(self._name), self._config, self._secret_files)
-
-    def _try(self) -> None:
-        config = self._read()
-        if isinstance(config, TlsFiles):
-            config.try_files()
 
 
 def watched(prefix: str, part: Part, secret_files: Mapping[str, Path]) -> dict[str, Path]:
@@ -126,10 +131,15 @@ def _content(path: Path) -> bytes:
 
 
 class Files:
-    """The files that connections are made with, and what they held when one was tried last."""
+    """The files that connections are made with, and what they held when one was tried last.
+
+    They may lie on a mount that hangs: that is told once, and while none answers none is known to have changed.
+    """
 
     def __init__(self, paths: Mapping[str, Path]) -> None:
         self.paths = paths
+        self._asking = Asking(_LATE_SECONDS, _MOST_HANGING, growth=2)
+        self._silent = False
         self._tried: dict[str, bytes] = {}
         self._watch = Watch(self._tried)
 
@@ -137,9 +147,9 @@ class Files:
         """Give what they hold, as `contents` does; blocks."""
         return contents(self.paths)
 
-    def to_try(self) -> Mapping[str, bytes]:
-        """Give what they hold, for an attempt to connect; blocks."""
-        self._tried = self.contents()
+    async def to_try(self) -> Mapping[str, bytes]:
+        """Give what they hold, for an attempt to connect, under whose deadline it waits for them."""
+        self._tried = await self.at_last(self.contents)
         self._watch = Watch(self._tried)
         return self._tried
 
@@ -147,8 +157,44 @@ class Files:
         """Name what holds something else than at the last attempt, once that stands: to be asked again and again."""
         if not self.paths:
             return ""
-        now = await asyncio.to_thread(self.contents)
-        return changed(self._tried, now) if self._watch.stands(now) and self._tried else ""
+        now = await self.soon(self.contents, _LATE_SECONDS)
+        return changed(self._tried, now) if now and self._watch.stands(now) and self._tried else ""
+
+    async def soon(self, question: Callable[[], T], seconds: float) -> T | None:
+        """Ask what reads them, by a function that blocks; None where they do not answer within so long."""
+        if not self._asking.may_ask():
+            return None
+        asking = self._ask(question)
+        await asyncio.wait((asking,), timeout=seconds)
+        return asking.result() if asking.done() else None
+
+    async def at_last(self, question: Callable[[], T]) -> T:
+        """Ask as `soon` does, and wait until they answer: to be called under a deadline."""
+        await self._asking.turn()
+        asking = self._ask(question)
+        await asyncio.wait((asking,))
+        return asking.result()
+
+    def _ask(self, question: Callable[[], T]) -> "asyncio.Future[T]":
+        asking = self._asking.ask(question)
+        late = asyncio.get_running_loop().call_later(_LATE_SECONDS, self._late)
+        asking.add_done_callback(partial(self._answered, late))
+        return asking
+
+    def _late(self) -> None:
+        if not self._silent:
+            self._silent = True
+            text = "no answer for %g s from files that a connection needs, so that none is opened, no change seen: %s"
+            _log.error(text, _LATE_SECONDS, self._names())
+
+    def _answered(self, late: asyncio.TimerHandle, _: object) -> None:
+        late.cancel()
+        if self._silent:
+            self._silent = False
+            _log.info("files that a connection needs answer again: %s", self._names())
+
+    def _names(self) -> str:
+        return ", ".join(f"{path} of {variable}" for variable, path in self.paths.items())
 
 
 class _Renewed:
@@ -174,6 +220,8 @@ class _Renewed:
     async def _look(self) -> None:
         """Raise `Unavailable` for a change that stands."""
         now = await self._renewal.contents()
+        if now is None:
+            return
         if now == self._contents != self._useless:
             text = "sink %s: %s as it was again: there is nothing that the connection has to take up"
             _log.info(text, self._name, changed(self._useless, now))
@@ -182,7 +230,10 @@ class _Renewed:
         if not self._watch.stands(now) or now in (self._contents, self._useless):
             return
         names = changed(self._contents, now)
-        if problem := await self._renewal.problem():
+        problem = await self._renewal.problem()
+        if problem is None:
+            return
+        if problem:
             text = f"{names} changed, and a new connection would come to nothing: {problem}"
             _log.error("sink %s goes on with what it had: %s", self._name, text)
             self._link.noted(Unavailable(text, reason="unauthorized"))

@@ -7,11 +7,12 @@ Used by `bridge.service`; by whoever reads files again and again, `Asking`.
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 __all__ = ["Asking", "renew_helpers", "spare"]
 
 T = TypeVar("T")
+_LOOK_SECONDS: Final = 1.0
 _MOST_THREADS = 64  # each name that is not resolved keeps one for up to a minute; Python's own limit is 6 on two cores
 
 
@@ -33,12 +34,14 @@ async def spare(stop: asyncio.Event) -> None:
 class Asking:
     """Asks what may never answer, in a thread each time: one that hangs is left behind, and few are beside each other.
 
-    Another one is worth it all the same, since a mount that was made anew answers who comes, and never who waits.
+    Another one is worth it all the same, since a mount that was made anew answers who comes, and never who waits: after
+    `again_seconds`, `growth` times as long for each that hangs.
     """
 
-    def __init__(self, again_seconds: float, most_hanging: int) -> None:
+    def __init__(self, again_seconds: float, most_hanging: int, growth: int = 1) -> None:
         self._again_seconds = again_seconds
         self._most_hanging = most_hanging
+        self._growth = growth
         self._unanswered: list[asyncio.Future[Any]] = []
         self._again_at = 0.0
 
@@ -49,13 +52,20 @@ class Asking:
         late = asyncio.get_running_loop().time() >= self._again_at
         return late and len(self._unanswered) < self._most_hanging
 
+    async def turn(self) -> None:
+        """Wait until there is such a chance."""
+        while not self.may_ask():
+            await asyncio.wait(self._unanswered, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+
     def ask(self, question: Callable[[], T]) -> "asyncio.Future[T]":
         """Ask, whatever hangs. To be waited for by `asyncio.wait`: it is not to be cancelled, which ends no thread."""
         loop = asyncio.get_running_loop()
-        asking = loop.run_in_executor(None, question)
+        own = ThreadPoolExecutor(1, "helper-file")  # what hangs is to take no thread from names, nor from other files
+        asking = loop.run_in_executor(own, question)
+        own.shutdown(wait=False)
         asking.add_done_callback(self._answered)
+        self._again_at = loop.time() + self._again_seconds * self._growth ** len(self._unanswered)
         self._unanswered.append(asking)
-        self._again_at = loop.time() + self._again_seconds
         return asking
 
     def _answered(self, asking: "asyncio.Future[Any]") -> None:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,7 @@ __all__ = ["Access"]
 
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS: Final = 1.0
+_ANSWER_SECONDS: Final = 10.0
 _AUTH: Final = f"{PREFIX}AUTH__"
 
 
@@ -80,14 +82,14 @@ class Access:
 
     async def watch(self) -> None:
         """Look at the files again and again, as long as there are any."""
-        watch = Watch(await asyncio.to_thread(self._files.contents))
+        watch = Watch[Mapping[str, bytes]]({})
         while self._files.paths:
-            await asyncio.sleep(_LOOK_SECONDS)
-            now = await asyncio.to_thread(self._files.contents)
-            if watch.stands(now):
+            now = await self._files.soon(self._files.contents, _ANSWER_SECONDS)
+            if now and watch.stands(now):
                 self._standing = now
                 if self._failed and now != self._failed:
                     self._corrected(now)
+            await asyncio.sleep(_LOOK_SECONDS)
 
     def _corrected(self, now: Mapping[str, bytes]) -> None:
         if self._good is not None and now == self._good.contents:
@@ -102,7 +104,7 @@ class Access:
 
         Raises `Unavailable` as that does, `at_once` where a change came to nothing and what was before it is left.
         """
-        now = await asyncio.to_thread(self._files.to_try)
+        now = await self._files.to_try()
         logged_in_with: Auth | None = None
         try:
             async with AsyncExitStack() as stack:
@@ -126,7 +128,7 @@ class Access:
         if self._good and (now == self._good.contents or self._has_failed(now)):
             return self._good
         try:
-            return await asyncio.to_thread(self._read, now)
+            return await self._files.at_last(partial(self._read, now))
         except ConfigError as error:
             raise Unavailable("; ".join(error.problems), reason="unauthorized", hold=True) from error
 

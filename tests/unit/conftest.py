@@ -1,4 +1,4 @@
-"""A journal on a real disk, a catalogue of metrics and a clock for the tests of the loops; a bridge's command line."""
+"""A journal on a real disk, metrics, a clock and a file that hangs for tests of the loops; a bridge's command line."""
 
 import time
 from collections.abc import AsyncIterator, Callable
@@ -11,6 +11,7 @@ from bridge.journal import Journal, Limits, open_journal
 from bridge.metrics import Catalogue
 from tests.support import free_port
 from tests.unit.command_line import TOKEN, CommandLine
+from tests.unit.hanging import Hanging
 
 
 @pytest.fixture
@@ -73,3 +74,11 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     monkeypatch.setattr(time, "time", lambda: right() + ahead)
     return set_by
+
+
+@pytest.fixture
+async def hanging(tmp_path: Path) -> AsyncIterator[Hanging]:
+    """What has files hang, until the test ends: the end of its loop may wait for all threads."""
+    made = Hanging(tmp_path)
+    yield made
+    made.answer()

@@ -57,3 +57,22 @@ async def test_ending_no_pause_shortens_none_to_come() -> None:
     waiting = asyncio.create_task(pause.wait(60, unchanged))
     await until(lambda: pause.seconds_left > 50, 5, "it waits")
     waiting.cancel()
+
+
+@pytest.mark.parametrize("seconds", [0.1, 60])
+async def test_a_pause_is_over_though_what_it_asks_does_not_answer(seconds: float) -> None:
+    """At its end, and when it is ended."""
+    pause, asked = Pausing(), asyncio.Event()
+
+    async def changed() -> str:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError("nobody answers")
+
+    waiting = asyncio.create_task(pause.wait(seconds, changed))
+    await asked.wait()
+    if seconds == 60:
+        pause.end()
+
+    assert await asyncio.wait_for(waiting, 5) == ""
+    assert pause.seconds_left == 0

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from bridge import log
+from bridge import log, renewal
 from bridge.errors import Unavailable
 from bridge.portos import access as access_module
 from bridge.portos.access import Access
@@ -22,6 +22,7 @@ from bridge.portos.web import http_session
 from bridge.settings.core import Auth, Subscribe
 from bridge.source import SourceActivity
 from tests.support import until
+from tests.unit.hanging import Hanging
 from tests.unit.portos.scripted_hub import ScriptedHub, settings
 
 PASSWORD = "PORTOS_BRIDGE_AUTH__PASSWORD"
@@ -253,3 +254,27 @@ async def test_settings_without_files_never_change(hub: ScriptedHub) -> None:
         async with access.connect(asyncio.Event()):
             assert access.changed() == ""
         await asyncio.wait_for(access.watch(), 1)
+
+
+async def test_a_file_that_hangs_takes_no_connection_away_and_is_taken_up_later(
+    hub: ScriptedHub, file: Path, hanging: Hanging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No thread after the other is given to it; a mount in place of the old one is found."""
+    monkeypatch.setattr(access_module, "_ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(renewal, "_LATE_SECONDS", 0.1)
+
+    async with accessing(hub, login(), {PASSWORD: file}) as access, access.connect(asyncio.Event()) as session:
+        hanging.begin(file)
+        for _ in range(10):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1), access.connect(asyncio.Event()):
+                    pytest.fail("connected")
+        assert (session.ended, access.changed()) == (None, "")
+        assert hanging.threads <= 5
+        hanging.mount_anew(file, "second-4712\n")
+
+        await until(lambda: access.changed() == PASSWORD, 20, "the change is seen")
+        async with access.connect(asyncio.Event()):
+            pass
+
+    assert passwords(hub) == ["first-4711", "second-4712"]
