@@ -137,7 +137,7 @@ class AtScrape:
             (GaugeMetricFamily(PREFIX + f"dlq_{name}", text, labels=("sink",)), key)
             for name, text, key in (
                 ("events", "Dead letters that are kept.", "events"),
-                ("bytes", "Bytes of their events.", "bytes"),
+                ("bytes", "Bytes of the journal that count as theirs, 512 a letter besides its event.", "bytes"),
                 ("marked_events", "Those of them that are to be sent again.", "marked"),
             )
         ]

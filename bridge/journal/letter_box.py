@@ -220,11 +220,14 @@ class LetterBox:
         return 0 if pile is None else len(pile.marked)
 
     def numbers(self, sink: str) -> Mapping[str, int]:
-        """Tell the `events`, `bytes` and `marked` of a sink, and since the start those `shed` and `expired`."""
+        """Tell the `events`, `bytes` and `marked` of a sink, and since the start those `shed` and `expired`.
+
+        `bytes` is what counts against `most_bytes`, or nobody could see that near its limit.
+        """
         pile = self._piles.get(sink) or _Pile()
         return {
             "events": pile.events,
-            "bytes": pile.data_bytes,
+            "bytes": pile.data_bytes + LETTER_BYTES * pile.events,
             "marked": len(pile.marked),
             "shed": pile.shed,
             "expired": pile.expired,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 
 from bridge.journal import Letter, Limits, Page
+from bridge.journal.letter import LETTER_BYTES
 from bridge.labels import SOURCE
 from bridge.metrics import Catalogue
 from bridge.redrive import Redrive
@@ -99,7 +100,8 @@ class Pair(RuleBasedStateMachine):
         for sink in (*SINKS, SOURCE):
             mine = [letter for letter in self.plain.letters if letter.sink == sink]
             numbers = self.stage.journal.letters.numbers(sink)
-            expected = len(mine), sum(letter.size for letter in mine), sum(letter.marked for letter in mine)
+            size = sum(letter.size + LETTER_BYTES for letter in mine)
+            expected = len(mine), size, sum(letter.marked for letter in mine)
             assert (numbers["events"], numbers["bytes"], numbers["marked"]) == expected
 
     def letters_of(self, sink: str, key: str | None = None) -> Sequence[PlainLetter]:
