@@ -19,7 +19,8 @@ LagReading = tuple[int, int, float]
 """Lag of one sink when the metrics are scraped: events, bytes, seconds of the oldest."""
 
 Readings = Callable[[], Mapping[str, float]]
-"""The journal's numbers when the metrics are scraped: `events`, `bytes`, `capacity_bytes`, `corrupt_records`."""
+"""The journal's numbers when the metrics are scraped:
+`events`, `bytes`, `capacity_bytes`, `busy_seconds` and `corrupt_records`."""
 
 
 LetterReadings = Callable[[str], Mapping[str, int]]
@@ -92,6 +93,7 @@ class AtScrape:
             ("journal_events", "Events that some sink has still to settle.", "events"),
             ("journal_bytes", "Bytes of the journal in use.", "bytes"),
             ("journal_capacity_bytes", "Bytes that events may use.", "capacity_bytes"),
+            ("journal_busy_seconds", "For how long the journal has waited for its disk; 0 while idle.", "busy_seconds"),
         ):
             yield GaugeMetricFamily(PREFIX + name, text, value=numbers[key])
         yield CounterMetricFamily(

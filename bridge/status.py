@@ -184,6 +184,7 @@ def journal_numbers(journal: Journal) -> Mapping[str, float]:
         "events": journal.events,
         "bytes": journal.room.used_bytes,
         "capacity_bytes": journal.room.capacity_bytes,
+        "busy_seconds": journal.busy_seconds,
         "corrupt_records": journal.corrupt_rows,
     }
 

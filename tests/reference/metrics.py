@@ -40,7 +40,7 @@ def catalogue(resources: int = 3) -> Catalogue:
     names = [f"resource{number:03}" for number in range(resources)]
     made = Catalogue("default", ["kafka", "mqtt"], names, 50)
     made.configured("5b1d")
-    numbers = {"events": 0, "bytes": 0, "capacity_bytes": 1, "corrupt_records": 0}
+    numbers = {"events": 0, "bytes": 0, "capacity_bytes": 1, "busy_seconds": 0.0, "corrupt_records": 0}
     activity = SourceActivity(last_frame_at=1.0, last_event_at=1.0, token_expires_at=1.0, clock_offset_seconds=1.0)
     letters = {"events": 0, "bytes": 0, "marked": 0, "shed": 0, "expired": 0}
     made.watch(activity, lambda: numbers, lambda _: (0, 0, 0.0), lambda _: letters)

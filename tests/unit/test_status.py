@@ -20,7 +20,7 @@ from bridge.settings.core import Auth, Hub, Subscribe
 from bridge.settings.effective import Effective
 from bridge.settings.loading import Configuration
 from bridge.source import SourceActivity
-from bridge.status import Status
+from bridge.status import Status, journal_numbers
 from tests.support import until
 from tests.unit.journal.conftest import messages
 from tests.unit.loops import link
@@ -177,6 +177,7 @@ async def test_a_disk_that_does_not_answer_is_not_writable(journal: Journal, mon
     await until(lambda: failing(status.ready()), 5, "the disk is missed")
     assert failing(status.ready())["journal"].startswith("the disk has not answered for 0 s: ")
     assert failing(status.alive()) == {}
+    assert journal_numbers(journal)["busy_seconds"] >= 0.1
     mended.set()
     await asking
     await until(lambda: not failing(status.ready()), 5, "the disk is back")

@@ -17,6 +17,7 @@ __all__ = ["ZOMBIES", "Zombie"]
 _DISCONNECTED = 0.0
 _LATE_SECONDS = 60.0
 _CLOCKS_SECONDS = 60.0
+_STALLED_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,10 @@ ZOMBIES = (
         "stalled disk",
         "the journal's disk answers nothing and fails nothing",
         fault.stalled_disk,
-        (unready("journal", 13, says="the disk has not answered"),),
+        (
+            unready("journal", 13, says="the disk has not answered"),
+            alert("PortosBridgeJournalStalled", "journal_busy_seconds", lambda now, _: now > _STALLED_SECONDS, 13),
+        ),
         "by itself, once it answers",
         5,
         "10 s from the next event, or ping of the hub",
