@@ -19,7 +19,7 @@ from tests.deploy.observability import (
 )
 
 ALERTS = alerts()
-_ADDED = {"job", "instance"}  # by whoever scrapes
+_ADDED = {"job", "instance", "pod"}  # by whoever scrapes
 
 
 def name(alert: Mapping[str, Any]) -> str:
