@@ -25,6 +25,7 @@ REFUSED = {
     "a size in words": ("persistence.size=2GB", r"persistence[./]size"),
     "an access mode for many": ("persistence.accessModes[0]=ReadWriteMany", r"persistence[./]accessModes"),
     "what is no way to keep": ("persistence.retentionPolicy.whenDeleted=Keep", "whenDeleted"),
+    "a stop that deletes the journal": ("persistence.retentionPolicy.whenScaled=Delete", "whenScaled"),
     "a digest that is none": ("image.digest=sha256:123", r"image[./]digest"),
     "no time to drain": ("config.STOP__DRAIN_SECONDS=60", "terminationGracePeriodSeconds"),
     "no hub": ("config.HUB__URL=", "HUB__URL"),
