@@ -34,6 +34,10 @@ REFUSED = {
     "a sink without an address": ("config.SINKS=kafka", r"SINKS names kafka.*SINK__KAFKA__BOOTSTRAP_SERVERS"),
     "two monitors": ("metrics.podMonitor.enabled=true,metrics.serviceMonitor.enabled=true", "twice"),
     "pages that are nowhere": ("metrics.prometheusRule.runbookBase=git.example", r"prometheusRule[./]runbookBase"),
+    "an address without a port for the policy": (
+        "networkPolicy.enabled=true,config.SINK__KAFKA__BOOTSTRAP_SERVERS=kafka.shop",
+        r"networkPolicy.*kafka\.shop",
+    ),
     "a Secret of which nothing is taken": ("mqtt.existingSecret=x", r"mqtt\.existingSecret"),
 }
 

@@ -112,6 +112,13 @@ def test_a_network_policy_lets_out_to_hub_and_brokers_and_in_to_the_admin_port(h
     assert further["ports"] == [{"port": 3128, "protocol": "TCP"}]
 
 
+def test_the_port_of_an_address_is_found_however_its_scheme_is_written(helm: str) -> None:
+    """A rule with an empty port would let the bridge out to every port."""
+    objects = rendered(helm, OPERATIONS, "config.HUB__URL=HTTPS://portos.shop", "config.SINK__MQTT__URL=Mqtt://broker/")
+
+    assert {port["port"] for port in one(objects, "NetworkPolicy")["spec"]["egress"][1]["ports"]} >= {443, 1883}
+
+
 def test_a_network_policy_lets_helm_test_in(helm: str) -> None:
     """Whoever else may not."""
     objects = rendered(helm, OPERATIONS)

@@ -209,15 +209,17 @@ metricRelabelings: {{- toYaml . | nindent 2 }}
 {{- /* The port of an address: the one that it names, or the usual one of its scheme. */}}
 {{- define "portos-bridge.port" -}}
 {{- $usual := dict "http" 80 "https" 443 "ws" 80 "wss" 443 "mqtt" 1883 "mqtts" 8883 }}
-{{- $server := regexReplaceAll "^[a-z]+://" . "" | splitList "/" | first }}
-{{- regexFind ":[0-9]+$" $server | trimPrefix ":" | default (get $usual (regexFind "^[a-z]+" .)) }}
+{{- $address := lower . }}
+{{- $server := regexReplaceAll "^[a-z]+://" $address "" | splitList "/" | first }}
+{{- $port := regexFind ":[0-9]+$" $server | trimPrefix ":" | default (get $usual (regexFind "^[a-z]+" $address)) }}
+{{- required (printf "networkPolicy: %s has no port; without one every port would be open" .) $port }}
 {{- end }}
 
 {{- /* The ports of hub and brokers. */}}
 {{- define "portos-bridge.ports" -}}
 {{- $ports := list }}
 {{- range concat (splitList "," (default "" .SINK__KAFKA__BOOTSTRAP_SERVERS)) (list .HUB__URL .SINK__MQTT__URL .SINK__KAFKA__OAUTH_TOKEN_URL) }}
-{{- with . }}{{ $ports = append $ports (include "portos-bridge.port" (trim .)) }}{{ end }}
+{{- with trim (default "" .) }}{{ $ports = append $ports (include "portos-bridge.port" .) }}{{ end }}
 {{- end }}
 {{- range $ports | uniq | sortAlpha }}
 - {port: {{ . }}, protocol: TCP}
