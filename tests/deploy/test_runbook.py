@@ -1,7 +1,10 @@
 """The runbook: a page for each alert and none besides, and whatever a page names exists."""
 
+import json
 import re
 import shlex
+import shutil
+import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,7 +17,8 @@ from bridge.commands.journal import _parser as journal_parser
 from bridge.settings.reference import PREFIX, variables
 from helm.schema import models
 from tests.deploy.observability import FOREIGN, RUNBOOK, alerts, commands, exported, families, selectors
-from tests.deploy.tools import ROOT, compose_file
+from tests.deploy.tools import CHART, ROOT, compose_file, one, rendered
+from tests.support import unavailable
 
 PAGES = sorted(path for path in RUNBOOK.glob("*.md") if path.stem != "index")
 INDEX = RUNBOOK / "index.md"
@@ -118,3 +122,20 @@ def test_every_service_of_a_page_exists(page: Path) -> None:
             assert set(shlex.split(line)) & set(compose_file()["services"]), line
         if found := re.search(r"docker compose logs .*grep '?([^']+)'?$", line):
             assert found[1] in sources, line
+
+
+@pytest.mark.helm
+@pytest.mark.parametrize("values", ["default", "secrets"])
+def test_the_pod_beside_a_stopped_bridge_has_its_journal(helm: str, values: str) -> None:
+    """On the chart's claim or on one of yours: the API takes each name of a volume once."""
+    program = shutil.which("jq") or unavailable("jq", "install jq")
+    (text,) = re.findall(r"\| jq '(\{apiVersion: .+?)' \| kubectl", read(INDEX), re.DOTALL)
+    bridge = json.dumps(one(rendered(helm, CHART / "ci" / f"{values}-values.yaml"), "StatefulSet"))
+
+    made = subprocess.run([program, text], input=bridge, capture_output=True, text=True, timeout=10, check=True)
+    spec = json.loads(made.stdout)["spec"]
+
+    claims = {each["name"]: each.get("persistentVolumeClaim") for each in spec["volumes"]}
+    assert len(claims) == len(spec["volumes"])
+    assert claims["journal"]
+    assert {mount["name"] for mount in spec["containers"][0]["volumeMounts"]} <= claims.keys()
