@@ -210,6 +210,26 @@ def test_a_claim_of_ones_own_takes_the_place_of_the_charts(helm: str) -> None:
     assert "volumeClaimTemplates" not in one(objects, "StatefulSet")["spec"]
 
 
+@pytest.mark.parametrize(
+    ("settings", "limits"),
+    [
+        ((), {}),
+        (("persistence.size=1Gi",), {"JOURNAL__MAX_BYTES": 858993459, "STATE__MAX_BYTES": 107374182}),
+        (("persistence.size=1G",), {"JOURNAL__MAX_BYTES": 800000000, "STATE__MAX_BYTES": 100000000}),
+        (("config.JOURNAL__MAX_BYTES=4294967296",), {"JOURNAL__MAX_BYTES": 1717986918}),
+        (("config.JOURNAL__MAX_BYTES=4294967296", "persistence.size=5.5Gi"), {"JOURNAL__MAX_BYTES": 4294967296}),
+    ],
+)
+def test_without_a_claim_the_journal_is_full_before_the_pod_is_evicted(
+    helm: str, settings: tuple[str, ...], limits: dict[str, int]
+) -> None:
+    """The program cannot see the limit: `statvfs` of an emptyDir is about the node's disk."""
+    made = config(rendered(helm, MONITORING, *settings))
+
+    found = {name: value for name, value in made.items() if name.endswith("__MAX_BYTES")}
+    assert found == {f"PORTOS_BRIDGE_{name}": str(value) for name, value in limits.items()}
+
+
 def test_what_becomes_of_the_claim_can_be_said(helm: str) -> None:
     spec = one(rendered(helm, OPERATIONS), "StatefulSet")["spec"]
 

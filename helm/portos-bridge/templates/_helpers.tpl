@@ -66,6 +66,28 @@ annotations: {{- toYaml . | nindent 2 }}
 portos_bridge_sink__{{ . | replace "-" "_" }}__
 {{- end }}
 
+{{- /* How many bytes a size is. */}}
+{{- define "portos-bridge.bytes" -}}
+{{- $units := dict "K" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 }}
+{{- $binary := dict "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 }}
+{{- mulf (regexFind "^[0-9.]+" .) (get (merge $units $binary) (regexFind "[KMGTP]i?$" .) | default 1) | int64 }}
+{{- end }}
+
+{{- /* What journal and states may hold without a claim: an emptyDir shows the bridge the size of the node's disk, and the pod
+is evicted when it holds more than its limit. */}}
+{{- define "portos-bridge.withinEmptyDir" -}}
+{{- if not .Values.persistence.enabled }}
+{{- $size := include "portos-bridge.bytes" .Values.persistence.size | int64 }}
+{{- $config := .Values.config }}
+{{- range $name, $of := dict "JOURNAL__MAX_BYTES" (list 1073741824 8) "STATE__MAX_BYTES" (list 134217728 1) }}
+{{- $most := div (mul $size (last $of)) 10 | max 4194304 }}
+{{- if gt (get $config $name | default (first $of) | int64) $most }}
+{{ $name }}: {{ $most }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- /* The settings that the bridge takes up while it runs: a file each, so that a change of them needs no new pod. */}}
 {{- define "portos-bridge.hot" -}}
 {{- pick .Values.config "FILTER__EXCLUDE_IDS" "FILTER__EXCLUDE_RESOURCES" "FILTER__EXCLUDE_SENDERS" "LOG__LEVEL" | toYaml }}
