@@ -127,6 +127,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(found)
 
     def _keep(self, path: str, given: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> None:
+        if path in self.kept and _claims(self.kept[path]) != _claims(given):
+            self._refuse(HTTPStatus.UNPROCESSABLE_ENTITY)
+            return
         version = int(self.kept.get(path, {}).get("metadata", {}).get("resourceVersion", 0)) + 1
         given["metadata"] |= {"resourceVersion": str(version), "uid": path}
         self.kept[path] = given
@@ -151,6 +154,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+
+def _claims(found: Mapping[str, Any]) -> object:
+    """Give what cannot be changed of a StatefulSet."""
+    return found["kind"] == "StatefulSet" and found["spec"].get("volumeClaimTemplates")
 
 
 def _discovered(path: str) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 """The life of a release under both Helm majors, against an API in memory: installed, changed, taken back, removed."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.deploy.kubernetes_api import Objects, served
-from tests.deploy.tools import CHART, DEFAULT, config, output
+from tests.deploy.tools import CHART, DEFAULT, ROOT, config, output
 
 pytestmark = pytest.mark.helm
 
@@ -98,6 +99,27 @@ def test_a_setting_that_is_no_more_is_gone(release: Helm, objects: Objects) -> N
 
     assert "PORTOS_BRIDGE_LOG__FORMAT" not in environment(objects)
     assert "Secret" not in {found["kind"] for found in of_the_chart(objects).values()}
+
+
+def test_the_claim_of_a_release_grows_by_the_steps_of_the_runbook(release: Helm, objects: Objects) -> None:
+    """Not by an upgrade alone, since what a StatefulSet claims cannot be changed."""
+    text = (ROOT / "docs" / "runbook" / "index.md").read_text(encoding="utf-8").partition("## A larger journal\n")[2]
+    ((name, upgrade),) = re.findall(
+        r"\nkubectl delete statefulset (\S+) --cascade=orphan\n(helm upgrade bridge .+)\n", text
+    )
+    settings = re.findall(r"--set (\S+)", upgrade)
+    change(release, "install")
+
+    with pytest.raises(AssertionError, match=r"(?i)unprocessable"):
+        change(release, "upgrade", *settings)
+    (path,) = [path for path, found in objects.items() if found["kind"] == "StatefulSet"]
+    assert path.endswith(f"/{name}")
+    del objects[path]
+    change(release, "upgrade", *settings)
+
+    (claim,) = one(objects, "StatefulSet")["spec"]["volumeClaimTemplates"]
+    assert f"persistence.size={claim['spec']['resources']['requests']['storage']}" in settings
+    assert f"config.JOURNAL__MAX_BYTES={environment(objects)['PORTOS_BRIDGE_JOURNAL__MAX_BYTES']}" in settings
 
 
 def test_notes_tell_the_next_three_commands(release: Helm) -> None:
