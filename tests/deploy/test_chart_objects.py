@@ -1,12 +1,13 @@
 """What the chart makes besides the pod, and what of the pod is asked for: each value does what it says."""
 
 import base64
+import json
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.deploy.tools import CHART, DEFAULT, config, one, pod, rendered, secret_files, values_files
+from tests.deploy.tools import CHART, DEFAULT, ROOT, config, one, pod, rendered, secret_files, values_files
 
 pytestmark = pytest.mark.helm
 
@@ -194,6 +195,16 @@ def test_the_pod_runs_where_and_as_it_is_said(helm: str) -> None:
     assert [each["key"] for each in spec["tolerations"]] == ["tills"]
     assert spec["imagePullSecrets"] == [{"name": "registry"}]
     assert {"configMapRef": {"name": "proxies", "optional": True}} in spec["containers"][0]["envFrom"]
+
+
+def test_the_limit_of_memory_is_above_what_was_measured(helm: str) -> None:
+    """With bodies of up to 3 MB, under full load."""
+    sizes = json.loads((ROOT / "docs" / "performance" / "sizes.json").read_text(encoding="utf-8"))["figures"]
+    peaks = [max(peak) for name, found in sizes.items() if "peak RSS" in name for peak in found.values()]
+    limit = pod(rendered(helm, DEFAULT))["containers"][0]["resources"]["limits"]["memory"]
+
+    assert limit.endswith("Mi")
+    assert int(limit.removesuffix("Mi")) > max(peaks) * 1.2
 
 
 def test_a_token_of_the_cluster_is_mounted_on_request_only(helm: str) -> None:
