@@ -161,7 +161,8 @@ class Previous:
 def statements(change: Change) -> Iterator[tuple[str, tuple[object, ...]]]:
     """Give a change as statements with their values, as few as can be; first what makes room for the others."""
     if change.settled:
-        yield "DELETE FROM chunk WHERE last <= ?", (change.settled,)
+        # `first` as well: `last` has no index, and by it alone every chunk that is left would be looked at.
+        yield "DELETE FROM chunk WHERE last <= ? AND first <= ?", (change.settled, change.settled)
     for chunk in change.chunks:
         yield "INSERT INTO chunk VALUES (?, ?, ?, ?)", (chunk.first, chunk.last, chunk.body_bytes, chunk.rows)
     if change.cursors:

@@ -32,6 +32,11 @@ _STEP_PAGES = 64
 _STEP_CHUNKS = 100
 _UNASKED_BYTES = 65_536
 _MARGIN_BYTES = 262_144  # for what the pages of a change hold beside its data
+# Only `first` has an index: what asks by `last` alone looks at every chunk there is. A number stands in the last chunk
+# that begins at it or before: none reaches into the next, or a start salvages the file, see `bridge.journal.checkup`.
+_BEHIND = """SELECT first, last, body_bytes, CAST(rows AS BLOB) FROM chunk
+WHERE first >= coalesce((SELECT max(first) FROM chunk WHERE first <= ?), 0) AND last > ? ORDER BY first"""
+_ENDS = "SELECT min(first), (SELECT last FROM chunk WHERE first = (SELECT max(first) FROM chunk)) FROM chunk"
 
 
 class NoRoom(Exception):
@@ -119,7 +124,7 @@ class Store:
         return dict(_sealed(self._db.execute("SELECT name, value, crc FROM session")))
 
     def _places(self, session: Mapping[str, Any]) -> Places:
-        first, last = self._db.execute("SELECT min(first), max(last) FROM chunk").fetchone()
+        first, last = self._db.execute(_ENDS).fetchone()
         ledger = session.get("ledger")  # which knows the places as well of sinks that have settled nothing there
         cursors = dict(recorded_cursors(ledger))
         for sink, seq in _sealed(self._db.execute("SELECT sink, seq, crc FROM cursor")):
@@ -190,9 +195,7 @@ class Store:
         chunks: list[Chunk] = []
         size = 0
         try:
-            for row in self._db.execute(
-                "SELECT first, last, body_bytes, CAST(rows AS BLOB) FROM chunk WHERE last > ? ORDER BY first", (after,)
-            ):
+            for row in self._db.execute(_BEHIND, (after + 1, after)):
                 chunks.append(Chunk(*row))
                 size += len(chunks[-1].rows)
                 if chunks[-1].last - after >= limit or size >= max_bytes:
@@ -244,9 +247,9 @@ class Store:
 
         In WAL mode what is deleted has to be written, half of all pages of small chunks: so it is done in steps.
         """
-        oldest = "SELECT first FROM chunk WHERE last <= ? ORDER BY first LIMIT ?"
+        oldest = "SELECT first FROM chunk WHERE last <= ? AND first <= ? ORDER BY first LIMIT ?"
         with self._if_there_is_room("freeing"):
-            values = upto, _STEP_CHUNKS
+            values = upto, upto, _STEP_CHUNKS
             return self._db.execute(f"DELETE FROM chunk WHERE first IN ({oldest})", values).rowcount > 0  # noqa: S608
         return False
 
