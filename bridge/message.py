@@ -15,6 +15,8 @@ from uuid import UUID
 
 import msgspec
 
+from bridge.cache import remembered
+
 __all__ = [
     "CORRELATION_ID",
     "DLQ_REDRIVEN",
@@ -117,7 +119,7 @@ def attributes(message: Message, site: str) -> list[tuple[str, str]]:
     return [*shared_attributes(site, message.event, message.resource, message.action), *own_attributes(message)]
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def shared_attributes(site: str, event: str, resource: str | None, action: str | None) -> tuple[tuple[str, str], ...]:
     """Give those attributes that all messages of one event, resource and action have in common."""
     pairs = [("specversion", "1.0"), ("source", f"/portos/{site}"), ("type", event)]
@@ -221,7 +223,7 @@ def _second(seconds: int) -> str:
         return "9999-12-31T23:59:59" if seconds > 0 else "0001-01-01T00:00:00"
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def percent_encoded(name: str) -> str:
     """Encode a foreign name as one level of an MQTT topic or one segment of a path: injective, never empty, bounded.
 

@@ -6,12 +6,12 @@ value of a variable stands in any.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Annotated, Literal
 from unicodedata import normalize
 
 from pydantic import SecretStr, field_validator
 
+from bridge.cache import remembered
 from bridge.settings.base import CommaList, Hot, Part
 
 __all__ = [
@@ -95,7 +95,7 @@ class Privacy(Part):
     """Key of these hashes, at least 32 characters; with another key all of them are others."""
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def same_name(name: str) -> str:
     """Give what all spellings of a resource or a field have in common: letter case and composition do not count."""
     return normalize("NFC", normalize("NFC", name).strip().casefold())  # casefold may take letters apart

@@ -6,8 +6,8 @@ Pure. Used by `sinks.kafka.config`, which checks the templates, and by `sinks.ka
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 
+from bridge.cache import remembered
 from bridge.errors import Rejected
 from bridge.message import Message, percent_encoded
 from bridge.template import ENCODED, allows, filled, literals, placeholders, too_close, unknown
@@ -55,7 +55,7 @@ class Layout:
         self._key_template = key_template
         self._dlq_topic = dlq_topic
         self._allowed = allowed
-        self.topic = lru_cache(maxsize=1024)(self._topic)
+        self.topic = remembered(1024)(self._topic)
         """Gives the topic of a resource, or rejects one that has none."""
 
     def _topic(self, resource: str) -> str | Rejected:

@@ -11,6 +11,7 @@ from struct import iter_unpack
 
 import msgspec
 
+from bridge.cache import remembered
 from bridge.errors import Rejected
 from bridge.message import (
     LICENCE_ACTIVATED,
@@ -106,7 +107,7 @@ def _ordinary_headers(message: Message, site: str) -> bytes | None:
     return _ordinary_head(site, message.event, message.resource, message.action) + own.encode("ascii")
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def _ordinary_head(site: str, event: str, resource: str | None, action: str | None) -> bytes:
     """Give the number of the headers of an ordinary change, and those that all of its kind share."""
     count, shared = _shared_headers(site, event, resource, action)
@@ -119,7 +120,7 @@ def _times(received_at: float, created_at: float) -> str:
     return f"\x1ece_recordedtime\x30{rfc3339(received_at)}\x0ece_time\x30{rfc3339(created_at)}"
 
 
-@lru_cache(maxsize=8192)
+@remembered(8192)
 def _about(resource: str | None, resource_id: str | None) -> str | None:
     """Write the headers that tell which resource it is, where these are short."""
     subject = short_subject(resource, resource_id)
@@ -139,7 +140,7 @@ def _any_headers(message: Message, site: str, further: Sequence[tuple[str, str]]
     return b"".join(parts)
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def _shared_headers(site: str, event: str, resource: str | None, action: str | None) -> tuple[int, bytes]:
     """Give the number and the bytes of those headers that all messages of one event, resource and action share."""
     pairs = [_CONTENT_TYPE, *((f"ce_{name}", text) for name, text in shared_attributes(site, event, resource, action))]
@@ -170,7 +171,7 @@ _STRUCTURED_HEADERS = (
 )
 
 
-@lru_cache(maxsize=65_536)
+@remembered(65_536)
 def partition_of(key: bytes, partitions: int) -> int:
     """Choose the partition of a key as Java's default partitioner does, so that others can co-partition."""
     return (murmur2(key) & 0x7FFFFFFF) % partitions

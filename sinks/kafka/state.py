@@ -4,8 +4,8 @@ Pure. All state topics begin with `portos.state.`, where no event of a resource 
 """
 
 import re
-from functools import lru_cache
 
+from bridge.cache import remembered
 from bridge.message import Message
 from bridge.template import filled
 from sinks.kafka.layout import Layout, segment
@@ -29,7 +29,7 @@ def problem_of_state_topic(template: str, site: str) -> str | None:
     return None
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def state_topic(template: str, site: str, resource: str) -> str:
     """Name the topic of a resource's states."""
     return filled(template, {"site": site, "resource": segment(resource)})

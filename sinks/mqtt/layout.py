@@ -4,8 +4,8 @@ Pure. Used by `sinks.mqtt.config`, which checks the templates, and by `sinks.mqt
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 
+from bridge.cache import remembered
 from bridge.errors import Rejected
 from bridge.message import (
     DLQ_REDRIVEN,
@@ -51,7 +51,7 @@ class Topics:
         self._allowed = allowed
         self._own = {event: f"{self.base}/{levels}".encode() for event, levels in _OWN.items()}
         self._other = f"{self.base}/{_OTHER_EVENTS}".encode()
-        self._of_a_resource = lru_cache(maxsize=4096)(self._filled)
+        self._of_a_resource = remembered(4096)(self._filled)
 
     def of(self, message: Message) -> bytes:
         """Name the topic of a message; raise `Rejected` where it has none."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import ceil
 
+from bridge.cache import remembered
 from bridge.errors import Rejected
 from bridge.message import (
     STRUCTURED_CONTENT_TYPE,
@@ -148,7 +149,7 @@ def _times(received_at: float, created_at: float) -> str:
     return f"&\0\x0crecordedtime\0\x18{rfc3339(received_at)}&\0\x04time\0\x18{rfc3339(created_at)}"
 
 
-@lru_cache(maxsize=8192)
+@remembered(8192)
 def _about(resource: str | None, resource_id: str | None) -> str | None:
     """Write the properties that tell which resource it is, where these are short."""
     subject = short_subject(resource, resource_id)
@@ -158,7 +159,7 @@ def _about(resource: str | None, resource_id: str | None) -> str | None:
     return f"&\0\x07subject\0{_SHORT[len(subject)]}{subject}{of_id}"
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def _shared_properties(site: str, event: str, resource: str | None, action: str | None) -> bytes:
     """Give those properties that all messages of one event, resource and action have in common."""
     return _CONTENT_TYPE + _user_properties(shared_attributes(site, event, resource, action))

@@ -1,8 +1,8 @@
 """The topics of states on MQTT: all below `{base}/state/`, where no event ever goes. Pure."""
 
 from collections.abc import Callable
-from functools import lru_cache
 
+from bridge.cache import remembered
 from bridge.message import percent_encoded
 
 __all__ = ["problem_of_state_topic", "state_topics"]
@@ -33,7 +33,7 @@ def state_topics(template: str, base: str, site: str) -> Callable[[str, str], by
     """Give the function that names the topic of a resource by its name and id."""
     _base, *levels = template.split("/")
 
-    @lru_cache(maxsize=4096)
+    @remembered(4096)
     def topic(resource: str, resource_id: str) -> bytes:
         values = {"{resource}": percent_encoded(resource), "{resource_id}": percent_encoded(resource_id), _SITE: site}
         return "/".join([base, *(values.get(level, level) for level in levels)]).encode()
