@@ -31,7 +31,7 @@ __all__ = ["Copying", "copies"]
 
 _log = logging.getLogger(__name__)
 _IDLE_SECONDS = 2.0
-_PAGE_LETTERS = 50
+_MOST_LETTERS = 50
 _LONGEST_HEADER = 1_000
 
 
@@ -47,7 +47,7 @@ def copies(
         if plugin.copies is not None and plugin.copies(config) is not None:
             link = Link(f"copies of dead letters of sink {name}", times, UNCOUNTED)
             renewal = Renewal(name, config, secret_files, link)
-            copying = Copying(name, journal, link, answer_seconds)
+            copying = Copying(name, journal, link, answer_seconds, config.window_events)
             connect = partial(renewal.connect, partial(_connect, plugin))
             yield f"copies {name}", keep(link, connect, copying.run, renewal.changed)
 
@@ -64,16 +64,17 @@ async def _connect(plugin: SinkPlugin[Any], config: SinkConfig) -> AsyncIterator
 class Copying:
     """See the module; one for all connections."""
 
-    def __init__(self, name: str, journal: Journal, link: Link, answer_seconds: float) -> None:
+    def __init__(self, name: str, journal: Journal, link: Link, answer_seconds: float, window_events: int) -> None:
         self._name = name
         self._journal = journal
         self._link = link
         self._answer_seconds = answer_seconds
+        self._page_letters = min(window_events, _MOST_LETTERS)
 
     async def run(self, sink: Sink, deadline: Deadline) -> None:
         """Copy what is not copied yet, and what is buried from now on, until the connection is of no more use."""
         while True:
-            letters = await self._journal.desk.uncopied(self._name, _PAGE_LETTERS)
+            letters = await self._journal.desk.uncopied(self._name, self._page_letters)
             if letters:
                 await self._copy(sink, deadline, letters)
                 continue

@@ -1,5 +1,6 @@
 """Copies of dead letters: made after the letter is on disk, once each, and in nobody's way."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -8,15 +9,16 @@ from dataclasses import dataclass, field
 import pytest
 
 from bridge import copying
-from bridge.copying import Copying
+from bridge.copying import Copying, copies
 from bridge.errors import Rejected, Unavailable
 from bridge.journal import Buried, Journal
 from bridge.journal.store import Store
 from bridge.message import Message
-from bridge.ports import Outcome
+from bridge.ports import Outcome, SinkPlugin
+from bridge.settings import SinkConfig
 from tests.support import until
 from tests.unit.journal.conftest import messages
-from tests.unit.loops import kept, link
+from tests.unit.loops import TIMES, kept, link
 
 
 @dataclass
@@ -26,6 +28,7 @@ class Topic:
     answers: list[Outcome] = field(default_factory=list)
     held: list[Message] = field(default_factory=list)
     connections: int = 0
+    batches: list[int] = field(default_factory=list)
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator["Topic"]:
@@ -33,6 +36,7 @@ class Topic:
         yield self
 
     async def deliver(self, batch: Sequence[Message]) -> Sequence[Outcome]:
+        self.batches += [len(batch)] if batch else []
         outcomes = [self.answers.pop(0) if self.answers else None for _ in batch]
         self.held += [one for one, outcome in zip(batch, outcomes, strict=True) if outcome is None]
         return outcomes
@@ -41,7 +45,7 @@ class Topic:
 @asynccontextmanager
 async def copied(journal: Journal, topic: Topic) -> AsyncIterator[None]:
     state = link("copies")
-    async with kept(state, topic.connect, Copying("kafka", journal, state, 0.3).run):
+    async with kept(state, topic.connect, Copying("kafka", journal, state, 0.3, 100).run):
         yield
 
 
@@ -150,3 +154,23 @@ async def test_no_copy_stands_in_the_way_of_events(journal: Journal) -> None:
 
     assert (journal.cursor("kafka"), topic.held) == (5, [])
     assert journal.letters.numbers("kafka")["events"] == 3
+
+
+@pytest.mark.parametrize(("window_events", "most"), [(1, 1), (7, 7), (1_000, 50)])
+async def test_no_more_copies_are_handed_over_at_once_than_the_sink_takes(
+    journal: Journal, window_events: int, most: int
+) -> None:
+    """`WINDOW_EVENTS` bounds a batch, also one of copies; with a large one they come in fifties."""
+    topic = Topic()
+    plugin = SinkPlugin(SinkConfig, lambda _: topic.connect(), copies=lambda _: topic.connect)
+    config = SinkConfig(window_events=window_events)
+    await bury(journal, 1, 60)
+
+    [(_, keeping)] = copies({"kafka": (plugin, config)}, {}, journal, TIMES, 0.3)
+    task = asyncio.create_task(keeping)
+    await until(lambda: len(topic.held) == 60, 10, "all copies")
+    task.cancel()
+    await asyncio.wait({task})
+
+    assert [one.id for one in topic.held] == [f"id-{number}" for number in range(1, 61)]
+    assert max(topic.batches) == most
