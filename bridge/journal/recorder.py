@@ -28,7 +28,7 @@ _AGAIN_SECONDS = 1.0
 _FULL_DISK = "nothing is stored, and a sink waits where nothing can be recorded; make room on its volume"
 _FULL_FILE = (
     "nothing is stored, and a sink that refuses an event waits, until the others have settled some; see"
-    " `portos-bridge dlq list`, then `dlq purge`, or raise JOURNAL__MAX_BYTES"
+    " `portos-bridge dlq list`, then `dlq purge`, or "
 )
 
 
@@ -215,7 +215,7 @@ class Recorder:
         if not self._room.lacking:
             full = f"its file system is full ({self._room.folder})"
             self._room.lacking = full if disk else "it is full of events and dead letters"
-            _log.error("journal: %s: %s", self._room.lacking, _FULL_DISK if disk else _FULL_FILE)
+            _log.error("journal: %s: %s", self._room.lacking, _FULL_DISK if disk else _FULL_FILE + self._room.growth)
         self._owing = True
         if messages:
             self.given = self.head

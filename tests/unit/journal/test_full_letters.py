@@ -62,9 +62,12 @@ async def test_a_sink_that_refuses_all_waits_for_the_other_and_not_the_other_way
     assert "dlq purge" in caplog.text
 
 
-async def test_a_sink_whose_letters_find_no_room_does_not_hold_the_others(opening: Opening, path: Path) -> None:
+async def test_a_sink_whose_letters_find_no_room_does_not_hold_the_others(
+    opening: Opening, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Far more is settled by the other than the send gate would let it; what it frees takes the letters."""
     async with opening("kafka", "mqtt", cursor_every_events=10) as journal:
+        journal.room.growth = "make the volume larger"
         await journal.append(messages(1, 500, b"x" * 200))
         page = await journal.read("kafka", 100)
         await journal._writer.call(pages())
@@ -74,6 +77,7 @@ async def test_a_sink_whose_letters_find_no_room_does_not_hold_the_others(openin
         assert len(await asyncio.wait_for(read_all(journal, "mqtt", 450, 50), 10)) == 450
         assert not refusing.done()
         assert journal.room.lacking == "it is full of events and dead letters"
+        assert "`dlq purge`, or make the volume larger" in caplog.text
         assert (journal._readers["kafka"].durable, journal._readers["mqtt"].durable >= 350) == (0, True)
 
         await journal._writer.call(pages(10_000))
