@@ -5,12 +5,12 @@ reader is lenient: a notification is unreadable only if it does not tell which e
 """
 
 from datetime import UTC, datetime
-from functools import lru_cache
 from hashlib import sha256
 from typing import Annotated
 
 import msgspec
 
+from bridge.cache import remembered
 from bridge.message import CORRELATION_ID, OWN_EVENTS, RESOURCES_CHANGED, Message, event_id, percent_encoded
 from bridge.source import Unreadable
 
@@ -160,7 +160,7 @@ def _unversioned(site: str, name: str, resource_id: str | int | None, action: st
     return event_id(site, name, resource_id, None, action, envelope.ca, sha256(envelope.p).hexdigest())
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def _moment(text: str | None) -> float | None:
     """Read a time of .NET: ISO 8601 with 0 to 7 digits of a second's fraction, UTC if it does not say otherwise.
 

@@ -7,6 +7,7 @@ import pytest
 
 from bridge.cache import remembered
 from bridge.message import RESOURCES_CHANGED, Message, percent_encoded, shared_attributes
+from bridge.portos.notifications import read
 from bridge.settings.privacy import same_name
 from sinks.kafka.layout import Layout
 from sinks.kafka.records import partition_of, record_of
@@ -115,6 +116,7 @@ WHATEVER_NAMES_GO_THROUGH: dict[str, Callable[[str], object]] = {
     "mqtt packet, by resource": lambda name: PACKET(message(name, "1"), 1, 5.0),
     "mqtt packet, by id": lambda name: PACKET(message("tickets", name), 1, 5.0),
     "mqtt state topic": lambda name: STATE_TOPIC("tickets", name),
+    "time of a notification": lambda name: read(b'{"e":"x","ca":"%s","p":{}}' % (20 * name.encode()), "default", 1.0),
 }
 
 
