@@ -233,22 +233,27 @@ async def test_a_token_that_cannot_be_renewed_or_is_not_to_be_is_none(crier: Cri
     assert len(crier.ever) == 1
 
 
-def refusing(crier: Crier) -> None:
-    """Let the hub refuse every further connection."""
+@pytest.fixture
+def refusing(crier: Crier) -> Crier:
+    """A hub that refuses every connection but the first."""
 
-    async def forbidden(_: web.Request) -> web.StreamResponse:
-        return web.Response(status=403)
+    let_in = crier.hub.negotiate
 
-    crier.hub.negotiate = forbidden
+    async def answer(request: web.Request) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        return await let_in(request) if asked == 1 else web.Response(status=403)
+
+    asked, crier.hub.negotiate = 0, answer
+    return crier
 
 
-async def test_a_hub_that_refuses_a_second_connection_is_left_and_connected_again(crier: Crier) -> None:
+async def test_a_hub_that_refuses_a_second_connection_is_left_and_connected_again(refusing: Crier) -> None:
     """Break, then make: at once, with all that was heard, and as a planned end."""
     counts = Counts()
-    async with relayed(crier.hub, counts.rotation(recycle_seconds=0.2)) as reading:
-        await until(lambda: len(crier.subscribed) == 1, 5, "subscribed")
-        refusing(crier)
-        await crier.tell(1)
+    async with relayed(refusing.hub, counts.rotation(recycle_seconds=0.2)) as reading:
+        await until(lambda: len(refusing.subscribed) == 1, 5, "subscribed")
+        await refusing.tell(1)
         await until(lambda: reading.ended is not None, 5, "left")
 
     assert reading.ended is not None
@@ -257,7 +262,7 @@ async def test_a_hub_that_refuses_a_second_connection_is_left_and_connected_agai
     assert counts.attempts == ["forbidden"]
 
 
-async def test_a_refused_rotation_of_the_token_keeps_the_connection(crier: Crier) -> None:
+async def test_a_refused_rotation_of_the_token_keeps_the_connection(refusing: Crier) -> None:
     """The hub may let it live on: what is heard is heard until it does not."""
 
     class Short(FixedTokens):
@@ -265,11 +270,10 @@ async def test_a_refused_rotation_of_the_token_keeps_the_connection(crier: Crier
             return jwt(0.2)
 
     counts = Counts()
-    async with relayed(crier.hub, counts.rotation(), tokens=Short()) as reading:
-        await until(lambda: len(crier.subscribed) == 1, 5, "subscribed")
-        refusing(crier)
+    async with relayed(refusing.hub, counts.rotation(), tokens=Short()) as reading:
+        await until(lambda: len(refusing.subscribed) == 1, 5, "subscribed")
         await until(lambda: counts.attempts == ["forbidden"], 5, "refused")
-        await crier.tell(1)
+        await refusing.tell(1)
         await until(lambda: reading.versions == [1], 5, "still heard")
 
     assert reading.ended is None
@@ -287,14 +291,13 @@ async def test_a_changed_file_is_a_reason(crier: Crier) -> None:
     assert reading.missed == []
 
 
-async def test_a_changed_file_that_is_refused_keeps_the_connection(crier: Crier) -> None:
+async def test_a_changed_file_that_is_refused_keeps_the_connection(refusing: Crier) -> None:
     """A wrong password is no reason to leave a connection that was let in with the right one."""
     counts = Counts()
-    async with relayed(crier.hub, counts.rotation(changed=lambda: "PASSWORD")) as reading:
-        await until(lambda: len(crier.subscribed) == 1, 5, "subscribed")
-        refusing(crier)
+    async with relayed(refusing.hub, counts.rotation(changed=lambda: "PASSWORD")) as reading:
+        await until(lambda: len(refusing.subscribed) == 1, 5, "subscribed")
         await until(lambda: "forbidden" in counts.attempts, 5, "refused")
-        await crier.tell(1)
+        await refusing.tell(1)
         await until(lambda: reading.versions == [1], 5, "still heard")
 
     assert reading.ended is None
@@ -450,15 +453,14 @@ async def test_a_doubt_that_was_right_does_not_hold_up_the_next_one(crier: Crier
     assert [batch.missed.cause for batch in reading.missed if batch.missed] == ["deaf", "deaf"]
 
 
-async def test_a_refusal_is_not_asked_for_again_at_once(crier: Crier) -> None:
+async def test_a_refusal_is_not_asked_for_again_at_once(refusing: Crier) -> None:
     class Short(FixedTokens):
         async def token(self) -> str:
             return jwt(0.2)
 
     counts = Counts()
-    async with relayed(crier.hub, counts.rotation(), tokens=Short()):
-        await until(lambda: len(crier.subscribed) == 1, 5, "subscribed")
-        refusing(crier)
+    async with relayed(refusing.hub, counts.rotation(), tokens=Short()):
+        await until(lambda: len(refusing.subscribed) == 1, 5, "subscribed")
         await until(lambda: counts.attempts == ["forbidden"], 5, "refused")
         await asyncio.sleep(0.3)
 
@@ -490,12 +492,11 @@ async def test_a_silence_of_the_shop_is_no_deafness(crier: Crier) -> None:
     assert relay_module_ends == 2
 
 
-async def test_doubt_takes_back_what_only_pings_have_proved(crier: Crier) -> None:
+async def test_doubt_takes_back_what_only_pings_have_proved(refusing: Crier) -> None:
     """If the connection ends while it is doubted, the window begins with the last event."""
-    async with relayed(crier.hub, Counts().rotation(), bounds=Patience(2, 2, 5)) as reading:
-        await until(lambda: len(crier.subscribed) == 1, 5, "subscribed")
-        refusing(crier)
-        first = crier.ever[0]
+    async with relayed(refusing.hub, Counts().rotation(), bounds=Patience(2, 2, 5)) as reading:
+        await until(lambda: len(refusing.subscribed) == 1, 5, "subscribed")
+        first = refusing.ever[0]
         for _ in range(6):
             await asyncio.sleep(0.25)  # a ping proves nothing of the last second
             await first.send({"type": 6})
