@@ -121,7 +121,7 @@ def _better_log(path: Path) -> bytes | None:
 def _mend_log(path: Path, better: bytes) -> Path:
     """Put a better log in the place of the one that is there, and keep that one aside."""
     log = log_of(path)
-    aside = log_of(_aside(path, _now()))
+    aside = log_of(_aside(path, _stamp(path)))
     new = log.with_name(log.name + ".mended")
     with _none_left_of(aside, new):
         _copy(log, aside)
@@ -132,7 +132,7 @@ def _mend_log(path: Path, better: bytes) -> Path:
 
 
 def _salvage(path: Path, max_bytes: int, watch: Watch) -> tuple[Salvaged, Sequence[Path]]:
-    stamp = _now()
+    stamp = _stamp(path)
     new = path.with_name(f"{path.name}.new")
     for part in (new, log_of(new)):
         part.unlink(missing_ok=True)
@@ -190,6 +190,16 @@ def _forget_old(path: Path) -> None:
                 _log.warning("%s is one of more than %d damaged files and stays: %r", file, _KEPT_ASIDE, error)
             else:
                 _log.warning("%s is removed: the %d latest damaged files are kept", file, _KEPT_ASIDE)
+
+
+def _stamp(path: Path) -> str:
+    """Give a time under which nothing is kept aside yet, as a log is that was mended within the same millisecond.
+
+    The mended one would stay where it is, and SQLite would take it for the new file's.
+    """
+    while any(path.parent.glob(f"{path.name}{_ASIDE}{(stamp := _now())}*")):
+        pass
+    return stamp
 
 
 def _now() -> str:

@@ -266,6 +266,27 @@ async def test_a_new_file_that_finds_no_room_at_its_end_is_none(
         assert shape(await read_to_the_end(journal, "mqtt")) == list(range(1, 401))
 
 
+async def test_a_log_mended_in_the_same_millisecond_does_not_stay_with_the_new_file(
+    opening: Opening, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are kept aside under the time; what stayed would be read as the log of a file that it does not belong to."""
+    async with opening("kafka") as journal:
+        for first in range(1, 41, 10):
+            await journal.append(messages(first, 10, b"x" * 3000))
+        found = {path: bytes(4096), log_of(path): bytearray(log_of(path).read_bytes())}
+    found[log_of(path)][len(found[log_of(path)]) // 2] ^= 1
+    for file, data in found.items():
+        file.write_bytes(data)
+    times = ["then", "then", "later"]
+    monkeypatch.setattr(salvage, "_now", lambda: times.pop(0))
+
+    salvage.made_usable(path, 2**26)
+
+    assert [file.name.partition("-")[2] for file in kept_aside(path)] == ["later", "later-wal", "then-wal"]
+    assert not log_of(path).exists()
+    assert what_is_wrong(path) is None
+
+
 @pytest.mark.parametrize("steps", range(4))
 async def test_a_kill_on_the_way_changes_nothing(
     opening: Opening, path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
