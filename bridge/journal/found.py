@@ -12,12 +12,14 @@ from pathlib import Path
 from uuid import uuid4
 
 from bridge.journal.file import opened_to_read
+from bridge.journal.index import Index, Numbers
 from bridge.journal.mark import read_mark
-from bridge.journal.remains import Cell, cells, notes
+from bridge.journal.remains import cells, notes
 from bridge.journal.seal import Value
+from bridge.journal.version import place_of
 from bridge.ledger import recorded_cursors, recorded_places
 
-__all__ = ["GIVEN_UP", "Found"]
+__all__ = ["GIVEN_UP", "Found", "rows_left"]
 
 _log = logging.getLogger(__name__)
 _PLACE_COLUMNS = 2  # of schema 1, which has no checksum beside a place
@@ -27,19 +29,21 @@ GIVEN_UP = "given_up"
 
 @dataclass(slots=True)
 class Found:
-    """See the module; `taken` are the numbers of the events that are read, `damaged` what is left of others."""
+    """See the module; `taken` are the numbers of the events that are read.
 
-    cells: list[Cell] = field(default_factory=list)
+    Of the chunks only the places are kept, by their first numbers, and of those with damaged rows once more.
+    """
+
+    chunks: Index = field(default_factory=Index)
+    damaged: Index = field(default_factory=Index)
+    taken: Numbers = field(default_factory=Numbers)
     cursors: dict[str, int] = field(default_factory=dict)
     notes: dict[str, Value] = field(default_factory=dict)
-    letters: list[tuple[Sequence[str], Sequence[object]]] = field(default_factory=list)
-    records: list[tuple[Sequence[str], Sequence[object]]] = field(default_factory=list)
-    taken: set[int] = field(default_factory=set)
-    damaged: dict[int, bytes] = field(default_factory=dict)
 
-    def look(self, number: int, page: bytes) -> None:
-        """Note whatever stands in a page."""
-        self.cells += cells(number, page)
+    def look(self, version: int, number: int, page: bytes) -> None:
+        """Note whatever stands in a version of a page."""
+        for cell in cells(number, page):
+            self.chunks.add(cell.first, place_of(version, cell))
         for name, value in notes(page):
             match name, value:
                 case "ledger", bytes():
@@ -57,22 +61,14 @@ class Found:
                 case _, int():
                     self.cursors[name] = max(value, self.cursors.get(name, 0))
 
-    def ask(self, path: Path) -> None:
-        """Let SQLite read what has no checksums, as far as it can, and the places of a journal that never had any."""
-        if not path.exists() or not path.stat().st_size:
-            return
-        try:
-            with closing(opened_to_read(path)) as db:
-                self.letters = list(_rows(db, "dead_letter", "id"))
-                self.records = list(_rows(db, "memory", "upto"))
-                if not self.cursors:
-                    places = [row for _, row in _rows(db, "cursor", "sink") if len(row) == _PLACE_COLUMNS]
-                    self.cursors = {str(sink): place for sink, place in places if isinstance(place, int)}
-        except sqlite3.Error as error:
-            _log.warning("journal %s: dead letters and the memory of versions could not be read: %r", path, error)
-
     def settle_places(self, path: Path) -> None:
-        """Find out which journal it is and where its sinks were, from whatever says so."""
+        """Find out which journal it is and where its sinks were, from whatever says so.
+
+        SQLite is asked for the places of a journal that never had checksums.
+        """
+        if not self.cursors:
+            places = [row for _, row in rows_left(path, "cursor", "sink") if len(row) == _PLACE_COLUMNS]
+            self.cursors = {str(sink): place for sink, place in places if isinstance(place, int)}
         mark = read_mark(path)
         identity = self.notes.get("id")
         self.notes["id"] = identity if isinstance(identity, str) else mark[0] if mark else uuid4().hex[:16]
@@ -93,17 +89,27 @@ class Found:
         return number if isinstance(number, int) else 0
 
 
+def rows_left(path: Path, table: str, key: str) -> Iterator[tuple[Sequence[str], Sequence[object]]]:
+    """Let SQLite read a table that has no checksums, as far as it can: row by row, with the names of its columns."""
+    if not path.exists() or not path.stat().st_size:
+        return
+    try:
+        with closing(opened_to_read(path)) as db:
+            yield from _rows(db, table, key)
+    except sqlite3.Error as error:
+        _log.warning("journal %s: what its table %s holds could not be read: %r", path, table, error)
+
+
 def _rows(db: sqlite3.Connection, table: str, key: str) -> Iterator[tuple[Sequence[str], Sequence[object]]]:
     """Read a table from both ends, up to the damage."""
-    seen: set[object] = set()
+    seen = Numbers()
     for order in ("ASC", "DESC"):
         try:
             rows = db.execute(f"SELECT * FROM {table} ORDER BY {key} {order}")  # noqa: S608 - our own names
             names = [column[0] for column in rows.description]
             for row in rows:
-                if row[0] in seen:
+                if not seen.add(row[0] if isinstance(row[0], int) else hash(row[0])):
                     break
-                seen.add(row[0])
                 yield names, row
         except (sqlite3.Error, OverflowError, UnicodeError):
             continue  # the other end

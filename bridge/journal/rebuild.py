@@ -6,7 +6,6 @@ the memory of versions are what SQLite can read. Used by `bridge.journal.salvage
 
 import contextlib
 import logging
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +17,12 @@ from bridge.journal.change import Change, Chunk
 from bridge.journal.chunk import CorruptRow
 from bridge.journal.entry import chunks_of, corrupt_letter
 from bridge.journal.file import log_of
-from bridge.journal.found import Found
+from bridge.journal.found import Found, rows_left
+from bridge.journal.index import Numbers
 from bridge.journal.mark import noted
-from bridge.journal.remains import Cell, Pages, Read, rows_of
+from bridge.journal.remains import Cell, rows_of
 from bridge.journal.store import Store
+from bridge.journal.version import Versions
 from bridge.journal.wal import PAGE_BYTES, frames
 from bridge.labels import JOURNAL
 from bridge.ledger import recorded_cursors, recorded_places, restored
@@ -31,6 +32,7 @@ __all__ = ["Salvaged", "Watch", "readable_log", "rebuilt", "surveyed"]
 
 _log = logging.getLogger(__name__)
 _BATCH_BYTES = 4 * 1024 * 1024
+_ROW_BYTES = 512  # about what a chunk or a dead letter takes in memory beside its data
 _MOST_LOG_BYTES = 256 * 1024 * 1024  # SQLite cuts it to 10 MiB after a transaction that was longer
 Watch = Callable[[int, int], None]
 """Is told, page after page, how many of how many have been looked at."""
@@ -94,75 +96,71 @@ class _Nowhere:
 
 
 def _gathered(path: Path, log: bytes | None, into: Store | _Nowhere, watch: Watch) -> Salvaged:
-    older = list(frames(log or b""))
-    overlay = dict(older)
     found = Found()
     size = path.stat().st_size if path.exists() else 0
     pages = size // PAGE_BYTES
-    count = max(pages, *overlay, 0)
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(path.open("rb")) if size else None
-        base = _reading(file.fileno() if file else None)
-        for number in range(1, pages + 1):
-            found.look(number, base(number) or b"")
-            watch(number, pages)
-        for number, page in older:
-            found.look(number, page)
-        found.ask(path)
+        versions = Versions(file.fileno() if file else None, pages, list(frames(log or b"")))
+        for version in range(1, len(versions) + 1):
+            found.look(version, *versions.read(version))
+            if version <= pages:
+                watch(version, pages)
         found.settle_places(path)
-        newest = Pages(lambda number: overlay.get(number) or base(number), count)
-        _refill(into, found, (newest, Pages(base, count)))
-        return _conclude(into, path, found)
+        _refill(into, found, versions)
+        letters = _adopt(into, path)
+        letters[JOURNAL] += _bury(into, found, versions)
+        return _conclude(into, path, found, +letters)
 
 
-def _reading(file: int | None) -> Read:
-    def read(number: int) -> bytes | None:
-        if file is None:
-            return None
-        return os.pread(file, PAGE_BYTES, (number - 1) * PAGE_BYTES) or None
-
-    return read
-
-
-def _refill(into: Store | _Nowhere, found: Found, sources: Sequence[Pages]) -> None:
+def _refill(into: Store | _Nowhere, found: Found, versions: Versions) -> None:
     """Write every event that some sink has still to settle, once."""
     settled = found.floor
     batch: list[Chunk] = []
     size = 0
-    for cell in sorted(set(found.cells), key=lambda cell: (cell.first, -cell.page)):
+    for place, cell in versions.cells(found.chunks):
         if cell.last <= settled and cell.first <= settled:
             continue
-        for messages, first in _runs(_fresh(cell, found, sources)):
-            batch += chunks_of(messages, first)
-            size += sum(len(message.body) for message in messages)
+        for messages, first in _runs(_fresh(place, cell, found, versions)):
+            chunks = chunks_of(messages, first)
+            batch += chunks
+            size += sum(len(chunk.rows) + _ROW_BYTES for chunk in chunks)
         if size > _BATCH_BYTES:
             into.write(Change(chunks=batch))
             batch, size = [], 0
     into.write(Change(chunks=batch, cursors=found.cursors))
 
 
-def _fresh(cell: Cell, found: Found, sources: Sequence[Pages]) -> dict[int, Message]:
-    """Read the events of a chunk that were not found before, from whichever chain of pages gives them.
+def _fresh(place: int, cell: Cell, found: Found, versions: Versions) -> dict[int, Message]:
+    """Read the events of a chunk that were not found before, and note its place if others of it are damaged.
 
     What was given up lies in free pages yet, and must not be taken for the event that tells it.
     """
     floor, given_up = found.floor, found.given_up
     fresh: dict[int, Message] = {}
-    for pages in sources:
+    damaged = False
+    for seq, row in _rows(cell, versions):
+        if isinstance(row, bytes):
+            damaged = damaged or seq > floor
+        elif seq == given_up and row.event != RESYNC_REQUIRED:
+            continue
+        elif seq > floor and seq not in found.taken:
+            fresh[seq] = row
+    for seq in fresh:
+        found.taken.add(seq)
+    if damaged:
+        found.damaged.add(cell.first, place)
+    return fresh
+
+
+def _rows(cell: Cell, versions: Versions) -> Iterator[tuple[int, Message | bytes]]:
+    """Read the rows of a chunk from one chain of pages after the other, until one gives all of them."""
+    for pages in versions.chains:
         for blob in pages.blobs(cell):
             rows = rows_of(cell, blob)
-            for seq, row in rows:
-                if isinstance(row, bytes):
-                    found.damaged.setdefault(seq, row)
-                elif seq == given_up and row.event != RESYNC_REQUIRED:
-                    continue
-                elif seq > floor and seq not in found.taken:
-                    fresh[seq] = row
+            yield from rows
             if len(blob) == cell.size and rows and all(isinstance(row, Message) for _, row in rows):
-                found.taken.update(fresh)
-                return fresh
-    found.taken.update(fresh)
-    return fresh
+                return
 
 
 def _runs(rows: Mapping[int, Message]) -> Iterator[tuple[list[Message], int]]:
@@ -179,19 +177,49 @@ def _runs(rows: Mapping[int, Message]) -> Iterator[tuple[list[Message], int]]:
         yield run, first
 
 
-def _conclude(into: Store | _Nowhere, path: Path, found: Found) -> Salvaged:
-    """Write everything else, and which numbers could not be found."""
-    for table, rows in (("dead_letter", found.letters), ("memory", found.records)):
-        for names, row in rows:
+def _adopt(into: Store | _Nowhere, path: Path) -> Counter[str]:
+    """Take over what SQLite can read of that which has no checksums; count the dead letters of each sink."""
+    letters: Counter[str] = Counter()
+    for table, key in (("dead_letter", "id"), ("memory", "upto")):
+        for names, row in rows_left(path, table, key):
             into.adopt(table, names, [row])
+            if table == "dead_letter":
+                letters[str(row[names.index("sink")])] += 1
+    return letters
+
+
+def _bury(into: Store | _Nowhere, found: Found, versions: Versions) -> int:
+    """Make dead letters of what is left of the events that could not be read; say how many these are."""
+    told = Numbers()
+    batch: list[CorruptRow] = []
+    size = 0
+    for _, cell in versions.cells(found.damaged):
+        for seq, row in _rows(cell, versions):
+            if isinstance(row, bytes) and seq > found.floor and seq not in found.taken and told.add(seq):
+                batch.append(CorruptRow(seq, row))
+                size += len(row) + _ROW_BYTES
+        if size > _BATCH_BYTES:
+            into.write(_buried(batch))
+            batch, size = [], 0
+    into.write(_buried(batch))
+    return len(told)
+
+
+def _buried(rows: Sequence[CorruptRow]) -> Change:
+    return Change(dead_letters=[corrupt_letter(JOURNAL, row) for row in sorted(rows, key=lambda row: row.seq)])
+
+
+def _conclude(into: Store | _Nowhere, path: Path, found: Found, letters: Mapping[str, int]) -> Salvaged:
+    """Write everything else, and which numbers could not be found."""
     settled = found.floor
     mark = noted(path, found.notes["id"])
     ledger = found.notes.get("ledger")
     record = ledger if isinstance(ledger, bytes) else None
     accepted, _ = recorded_places(record)
-    head = max(*found.taken, *found.cursors.values(), accepted, mark if found.cursors or found.taken else 0, 0)
+    newest = max(found.taken, default=0)
+    head = max(newest, *found.cursors.values(), accepted, mark if found.cursors or found.taken else 0)
     known = bool(found.cursors or settled)
-    lowest = settled if known else min(found.taken, default=head + 1) - 1
+    lowest = settled if known else next(iter(found.taken), head + 1) - 1
     forgotten = "proved_at" not in found.notes or (not known and (lowest if found.taken else mark) > 0)
     holes = _holes(found.taken, lowest, head)
     change = Change(clean=False, notes={name: value for name, value in found.notes.items() if name != "clean"})
@@ -204,22 +232,15 @@ def _conclude(into: Store | _Nowhere, path: Path, found: Found) -> Salvaged:
     if forgotten:
         change.notes.pop("proved_at", None)
         change.notes["forgotten"] = 1
-    change.dead_letters = [
-        corrupt_letter(JOURNAL, CorruptRow(seq, data))
-        for seq, data in sorted(found.damaged.items())
-        if seq > settled and seq not in found.taken
-    ]
     into.write(change)
     head = max(head, mark)
-    letters = Counter([str(row[names.index("sink")]) for names, row in found.letters])
-    letters.update(letter.sink for letter in change.dead_letters)
     return Salvaged(len(found.taken), holes, head, found.cursors, letters, forgotten)
 
 
-def _holes(taken: set[int], settled: int, head: int) -> list[tuple[int, int]]:
+def _holes(taken: Numbers, settled: int, head: int) -> list[tuple[int, int]]:
     holes = []
     begun = settled + 1
-    for seq in sorted(seq for seq in taken if seq > settled):
+    for seq in taken:
         if seq > begun:
             holes.append((begun, seq - 1))
         begun = seq + 1

@@ -9,8 +9,10 @@ Format: https://sqlite.org/fileformat2.html, sections 1.5 to 1.8 and 2.1 (as of 
 """
 
 import re
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from struct import Struct
 
 from bridge.journal.chunk import decode
@@ -18,7 +20,7 @@ from bridge.journal.seal import Value, seal
 from bridge.journal.wal import PAGE_BYTES
 from bridge.message import Message
 
-__all__ = ["Cell", "Pages", "Read", "cells", "notes", "rows_of"]
+__all__ = ["Cell", "Pages", "Read", "cell_at", "cells", "notes", "rows_of"]
 
 # They take one byte and look ahead, so that bytes in front of a record that look like the beginning of one do not hide
 # it. A pattern that is nothing but a look ahead takes three times as long.
@@ -49,16 +51,19 @@ class Cell:
     local: bytes
     size: int
     next: int
+    at: int = field(compare=False)
+    """Where it was found in its page."""
 
 
 def cells(number: int, page: bytes) -> Iterator[Cell]:
     """Find the chunks that begin in a page."""
     for match in _CHUNK.finditer(page):
-        if (cell := _cell(number, page, match.start())) is not None:
+        if (cell := cell_at(number, page, match.start())) is not None:
             yield cell
 
 
-def _cell(number: int, page: bytes, at: int) -> Cell | None:
+def cell_at(number: int, page: bytes, at: int) -> Cell | None:
+    """Read the record that may stand at a place in a page; None is no chunk's."""
     kind, length = _varint(page, at + 4)
     header = page[at]
     if header != 4 + length or kind < _LEAST_BLOB or kind % 2:
@@ -79,7 +84,7 @@ def _cell(number: int, page: bytes, at: int) -> Cell | None:
         start -= 1
     first, _ = _varint(page, start)
     following = _NEXT.unpack_from(page, end)[0] if local < before + size else 0
-    return Cell(number, first, last, page[at + before : end], size, following)
+    return Cell(number, first, last, page[at + before : end], size, following, at)
 
 
 def _local(size: int) -> int:
@@ -106,7 +111,7 @@ class Pages:
     def __init__(self, read: Read, count: int) -> None:
         self._read = read
         self._count = count
-        self._after: dict[tuple[int, int], list[int]] | None = None
+        self._after: dict[int, array[int]] | None = None
 
     def blobs(self, cell: Cell) -> Iterator[bytes]:
         """Give the rows of a chunk, as far as its chain can be followed, and then as the pointer map has it."""
@@ -136,14 +141,18 @@ class Pages:
 
     def _mapped(self, kind: int, parent: int) -> Sequence[int]:
         if self._after is None:
-            self._after = {}
-            for at in range(2, self._count + 1, _MAPPED + 1):
-                page = self._read(at) or b""
-                for entry in range(min(_MAPPED, len(page) // 5)):
-                    of = page[entry * 5], _NEXT.unpack_from(page, entry * 5 + 1)[0]
-                    if of[0] in (_FIRST_OVERFLOW, _LATER_OVERFLOW):
-                        self._after.setdefault(of, []).append(at + 1 + entry)
-        return self._after.get((kind, parent), [])
+            self._after = {kind: array("Q", sorted(self._links(kind))) for kind in (_FIRST_OVERFLOW, _LATER_OVERFLOW)}
+        links = self._after[kind]
+        begin, end = (bisect_left(links, of << 32) for of in (parent, parent + 1))
+        return [link & 0xFFFFFFFF for link in links[begin:end]]
+
+    def _links(self, kind: int) -> Iterator[int]:
+        """Read the pointer map: each page of a kind, behind the one that it belongs to."""
+        for at in range(2, self._count + 1, _MAPPED + 1):
+            page = self._read(at) or b""
+            for entry in range(min(_MAPPED, len(page) // 5)):
+                if page[entry * 5] == kind:
+                    yield _NEXT.unpack_from(page, entry * 5 + 1)[0] << 32 | at + 1 + entry
 
 
 def rows_of(cell: Cell, blob: bytes) -> list[tuple[int, Message | bytes]]:
