@@ -9,6 +9,7 @@ right where it can be told, other damage stays in its page, for the checksums of
 Format: https://sqlite.org/fileformat2.html, section 4 (as of SQLite 3.40).
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -65,9 +66,9 @@ def mended(log: bytes) -> bytes | None:
     header_whole = fields[0] | 1 == _MAGIC | 1 and fields[6:] == _header_sum(log[:24], fields[0] & 1)
     if header_whole and fields[2] != PAGE_BYTES:
         return None
-    big = fields[0] & 1
     salts = fields[4:6] if header_whole else _salts(log)
     found = list(_frames(log, salts))
+    big = fields[0] & 1 if header_whole else _byte_order(found)
     if not header_whole:
         seed = _seed_of_first(found, big)
         header = _HEADER.pack(_MAGIC | big, _VERSION, PAGE_BYTES, fields[3], *salts, 0, 0)[:24]
@@ -130,6 +131,16 @@ def _salts(log: bytes) -> Sequence[int]:
 def _places(log: bytes) -> range:
     """Tell where frames begin."""
     return range(_HEADER.size, len(log) - _FRAME_BYTES + 1, _FRAME_BYTES)
+
+
+def _byte_order(found: Sequence[_Frame]) -> int:
+    """Say whether the words that are summed are big-endian: as some frame follows from the one before, or as here."""
+    for before, frame in pairwise(found):
+        words = Struct(">2I").pack(frame.page, frame.pages) + frame.data
+        for big in (0, 1):
+            if _sum(words, before.sum, big) == frame.sum:
+                return big
+    return int(sys.byteorder == "big")
 
 
 def _judge(found: Sequence[_Frame], seed: Sequence[int], big: int) -> int:

@@ -51,8 +51,10 @@ def test_a_frame_that_has_lost_its_head_costs_its_page_alone(log: bytes) -> None
     assert list(frames(better)) == all_but(log, damaged)
 
 
-def test_the_header_and_the_first_head_cost_the_first_page_alone(log: bytes) -> None:
-    better = mended(b"\xaa" * HEADER + without_head(log, 0)[HEADER:])
+@pytest.mark.parametrize("noise", [b"\0", b"\xaa", b"\x55"])
+def test_the_header_and_the_first_head_cost_the_first_page_alone(log: bytes, noise: bytes) -> None:
+    """Also where the lowest bit of what was its magic is another one, by which the order of bytes is told."""
+    better = mended(noise * HEADER + without_head(log, 0)[HEADER:])
 
     assert better is not None
     assert list(frames(better)) == all_but(log, 0)
