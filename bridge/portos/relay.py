@@ -84,6 +84,8 @@ class _HandOver:
     def __init__(self, held: Held) -> None:
         self.held = held
         self.verdict: Verdict = "undecided"
+        self.alone = False
+        """Whether it has heard an event, and the connection that is read none, when that was looked at last."""
         self.done = asyncio.Event()
 
 
@@ -209,20 +211,17 @@ class _Relay:
                 )  # else the error names the files
                 _log.warning("no second connection to the hub%s: %s (%s)", though, error, error.reason)
                 return False
-            _log.warning("the hub is left and connected again, since %s and there is no second one: %s", why, error)
-            self._doubt.found_nothing(self._clock())
-            self._breaking = True
-            current.leaving.set()
-            return True
+            return self._break(why, error)
         self._rotation.attempt("ok")
         if self._stopping:
             await successor.close(self._rotation.close_seconds)
             return True
         self._next = hand_over = _HandOver(successor)
         hand_over.verdict = await self._compared(current.session, successor.session, why)
-        alone = current.session.ended is None and successor.session.event_clock is None
-        if hand_over.verdict == "undecided" and alone:
-            return await self._given_up(successor)
+        useless = current.session.ended is None and successor.session.event_clock is None
+        if hand_over.verdict == "undecided" and useless:
+            ended = await self._given_up(successor)
+            return self._break(why, ended) if why == _DOUBT else False
         if hand_over.verdict == "deaf":
             self._doubt.was_right()
         current.leaving.set()
@@ -230,14 +229,22 @@ class _Relay:
         _log.info("a new connection to the hub has taken over, since %s", why)
         return True
 
-    async def _given_up(self, successor: Held) -> bool:
-        """Go on with the connection that is read, since its successor has ended first and heard nothing."""
+    def _break(self, why: str, error: Unavailable) -> bool:
+        """Leave the connection that is read, and with it the relay, which costs a window."""
+        _log.warning("the hub is left and connected again, since %s and there is no second one: %s", why, error)
+        self._doubt.found_nothing(self._clock())
+        self._breaking = True
+        self._current.leaving.set()
+        return True
+
+    async def _given_up(self, successor: Held) -> Unavailable:
+        """Close a successor that has ended first and heard nothing; say why it has ended."""
         ended = successor.session.ended or Unavailable("the second connection has ended", reason="other")
         self._next = None
         self._rotation.lost(ended.reason)
         _log.warning("the second connection to the hub has ended: %s (%s)", ended, ended.reason)
         await successor.close(self._rotation.close_seconds)
-        return False
+        return ended
 
     async def _opened_beside(self) -> Held:
         """Open a second connection, once there is only one."""
@@ -263,7 +270,10 @@ class _Relay:
         since = newer.proof.subscribed_at - _SKEW_SECONDS
         async for now in self._looks():
             doubtful = self._doubtful(now, older)
-            verdict = comparison.look(now, _heard(older, since), _heard(newer, since), doubtful=doubtful)
+            heard, newly = _heard(older, since), _heard(newer, since)
+            if self._next is not None:
+                self._next.alone = newly.event and heard.listening and not heard.event
+            verdict = comparison.look(now, heard, newly, doubtful=doubtful)
             if verdict == "silence" and why == _DOUBT:
                 self._doubt.found_nothing(now)
             if verdict is not None:
@@ -273,13 +283,15 @@ class _Relay:
     def _missed(self, session: Session, hand_over: _HandOver, error: Unavailable) -> Missed | None:
         """Say what may be missing between a connection that has ended and the one that was opened beside it.
 
-        One that is doubted may have been deaf as long as no comparison has shown that it was not.
+        One that is doubted, or has not heard what its successor has, may have been deaf as long as no comparison has
+        shown that it was not.
         """
-        proof = session.proof
-        doubted = proof.doubted and hand_over.verdict == "undecided"
-        if hand_over.verdict == "deaf" or (doubted and session.left_in_order):
+        proof, subscribed_at = session.proof, hand_over.held.session.proof.subscribed_at
+        alone = hand_over.alone and not _heard(session, subscribed_at - _SKEW_SECONDS).event
+        doubted = hand_over.verdict == "undecided" and (alone or (proof.doubted and session.left_in_order))
+        if hand_over.verdict == "deaf" or doubted:
             return Missed("deaf", proof.surely_heard_until)
-        if session.left_in_order or proof.heard_until >= hand_over.held.session.proof.subscribed_at:
+        if session.left_in_order or proof.heard_until >= subscribed_at:
             return None
         return Missed("silence" if error.reason == "planned" else error.reason)  # it did not answer our leaving
 

@@ -78,6 +78,7 @@ class Stand:
     line: Line
     doubt: Doubt
     attempts: list[tuple[float, str]]
+    lost: list[str]
     now: float = 0.0
 
     @property
@@ -97,7 +98,7 @@ class Stand:
 @asynccontextmanager
 async def stand(*ears: Ear | Unavailable, recycle_seconds: float = 0) -> AsyncIterator[Stand]:
     """Open the first; what is open at the end is closed."""
-    line, doubt, attempts = Line(list(ears)), Doubt(BOUNDS), list[tuple[float, str]]()
+    line, doubt, attempts, lost = Line(list(ears)), Doubt(BOUNDS), list[tuple[float, str]](), list[str]()
     rotation = Rotation(
         renews=True,
         changed=lambda: "",
@@ -106,9 +107,9 @@ async def stand(*ears: Ear | Unavailable, recycle_seconds: float = 0) -> AsyncIt
         connect_seconds=5,
         close_seconds=5,
         attempt=lambda result: attempts.append((made.now, result)),
-        lost=lambda _: None,
+        lost=lost.append,
     )
-    made = Stand(_Relay(line.connect, rotation, doubt), line, doubt, attempts)
+    made = Stand(_Relay(line.connect, rotation, doubt), line, doubt, attempts, lost)
     made.relay._clock = lambda: made.now
     await made.relay.open()
     try:
@@ -181,7 +182,10 @@ async def test_a_doubt_that_finds_nothing_makes_the_next_one_rarer(why: str, sec
 
 @pytest.mark.parametrize(("heard", "left"), [(False, False), (True, True)])
 async def test_a_successor_that_ends_first_takes_over_only_what_it_has_heard(*, heard: bool, left: bool) -> None:
-    """The connection that is read goes on: whoever leaves it for one that has ended is blind."""
+    """The connection that is read goes on: whoever leaves it for one that has ended is blind.
+
+    What is not taken over is closed and counted as lost.
+    """
     successor = Ear()
     successor.ended = GONE
     if heard:
@@ -195,7 +199,24 @@ async def test_a_successor_that_ends_first_takes_over_only_what_it_has_heard(*, 
         assert made.relay._current.leaving.is_set() is left
         assert (made.relay._next is None) is not left
         assert leaving.done() is not left
+        assert (made.lost, made.line.open) == ((["network"], 1) if not left else ([], 2))
+        assert left or not leaving.result()
         leaving.cancel()
+
+
+async def test_a_doubt_whose_successor_ends_first_leaves_the_connection() -> None:
+    """It may be deaf for as long as every second connection ends early."""
+    successor = Ear()
+    successor.ended = GONE
+    async with stand(Ear(), successor) as made:
+        made.looks_at([1.0, 2.0])
+        made.line.may_close.set()
+
+        assert await asyncio.wait_for(made.relay._succeed("the silence is doubtful"), 5)
+
+        assert made.relay._next is None
+        assert made.relay._current.leaving.is_set()
+        assert made.relay._reason(100.0) is None
 
 
 async def test_a_successor_that_is_opened_while_the_bridge_stops_is_closed() -> None:
@@ -253,3 +274,21 @@ async def test_what_a_deaf_connection_took_for_proof_is_none_of_its_successors()
     assert deaf.proof.heard_until > 45.0
     assert [batch.proved_at for batch in read] == [40.0, 45.0]
     assert [batch.missed and batch.missed.cause for batch in read] == ["deaf", None]
+
+
+@pytest.mark.parametrize(("reason", "cause"), [("planned", "silence"), ("network", "network")])
+async def test_a_hub_that_does_not_answer_while_the_first_is_left_is_a_window(reason: str, cause: str) -> None:
+    """Nobody planned that: an operator is to look at the hub."""
+    first, successor = Ear(), Ear()
+    successor.proof.subscribed_at = 50.0
+    async with stand(first, successor) as made:
+        await handed_over(made.relay, made.line)
+        assert made.relay._next is not None
+        ended = Unavailable("it is left", reason=reason)
+
+        missed = made.relay._missed(cast("Session", first), made.relay._next, ended)
+        first.left_in_order = True
+
+        assert missed is not None
+        assert missed.cause == cause
+        assert made.relay._missed(cast("Session", first), made.relay._next, ended) is None

@@ -508,6 +508,31 @@ async def test_nothing_is_proved_while_events_are_dropped(hub: ScriptedHub, monk
         assert not source.listening
 
 
+async def test_leaving_proves_nothing_of_what_was_dropped(hub: ScriptedHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer to it says that the hub has sent everything, and not that it was kept."""
+    monkeypatch.setattr(session, "_LONGEST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(proof, "_LONGEST_WAY_SECONDS", 0)
+
+    async def fill_and_go_on(peer: Peer) -> None:
+        await peer.send(*[notification(number, ca=rfc3339(time.time())) for number in range(5)])
+        await asyncio.sleep(0.3)
+        await peer.send(notification(5, ca=rfc3339(time.time())))
+        await peer.serve()
+
+    hub.script = after_subscribing(fill_and_go_on)
+    activity, leaving = SourceActivity(), asyncio.Event()
+    queue = {"queue_max_events": 5}
+    async with connected(hub, activity=activity, queue=queue, leaving=leaving, close_seconds=5) as source:
+        assert isinstance(source, session.Session)
+        await until(lambda: activity.dropped == 1, 5, "dropped")
+        dropped_at = time.time()
+        await asyncio.sleep(0.3)
+        leaving.set()
+        await until(lambda: source.ended is not None, 5, "left")
+
+    assert source.proof.heard_until < dropped_at
+
+
 async def test_what_is_heard_while_leaving_proves_nothing(hub: ScriptedHub, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hub takes back one subscription after the other: an event of one that is left says nothing of the others."""
     monkeypatch.setattr(proof, "_LONGEST_WAY_SECONDS", 0)
