@@ -19,8 +19,8 @@ _MOST_LONG_CHARACTERS = 2**18  # at most a mebibyte, in any script
 def remembered(most: int) -> Callable[[Callable[[*Names], R]], Callable[[*Names], R]]:
     """Decorate a pure function to keep its latest `most` results, and a mebibyte of names of over 256 characters.
 
-    With more of these it forgets everything. That is looked at where something is worked out: what is known costs no
-    more than with `lru_cache`.
+    With more of these it forgets everything; one that is longer by itself stays until the next long one. That is looked
+    at where something is worked out: what is known costs no more than with `lru_cache`.
     """
 
     def remember(function: Callable[[*Names], R]) -> Callable[[*Names], R]:
@@ -31,10 +31,10 @@ def remembered(most: int) -> Callable[[Callable[[*Names], R]], Callable[[*Names]
             nonlocal long_characters
             for name in names:
                 if isinstance(name, (str, bytes)) and len(name) > _LONG_CHARACTERS:
+                    if long_characters + len(name) > _MOST_LONG_CHARACTERS:
+                        known.cache_clear()
+                        long_characters = 0
                     long_characters += len(name)
-            if long_characters > _MOST_LONG_CHARACTERS:
-                known.cache_clear()
-                long_characters = 0
             return function(*names)
 
         known = lru_cache(most)(worked_out)

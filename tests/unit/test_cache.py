@@ -87,6 +87,20 @@ def test_a_name_longer_than_all_that_is_kept_is_worked_out() -> None:
     assert [length_of("x" * 3 * MIB) for _ in range(2)] == [3 * MIB, 3 * MIB]
 
 
+def test_a_name_longer_than_all_that_is_kept_goes_with_the_next_long_one() -> None:
+    length_of = remembered(10)(len)
+    tracemalloc.start()
+    try:
+        for number in range(3):
+            length_of(str(number) * 3 * MIB)
+        length_of("x" * LONG)
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+    assert held < MIB
+
+
 def test_a_name_that_comes_to_nothing_is_looked_at_again() -> None:
     first = remembered(10)(lambda name: name[0])
 
