@@ -75,7 +75,7 @@ class Renewal:
 
     async def problem(self) -> str | None:
         """Say why a connection with what the files hold now would come to nothing; None while they do not answer."""
-        return await self._files.soon(self._try, _LATE_SECONDS)
+        return await self._files.soon(self._try, _ANSWER_SECONDS)
 
     def _read(self) -> SinkConfig:
         return reread(sink_prefix(self._name), self._config, self._secret_files)
