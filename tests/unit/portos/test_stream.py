@@ -486,17 +486,19 @@ async def test_what_is_heard_before_the_last_subscription_is_answered_proves_not
     assert first.proved_at >= answered_at
 
 
+async def fill_and_go_on(peer: Peer) -> None:
+    """Send as many events as fit, later one more and a ping."""
+    await peer.send(*[notification(number, ca=rfc3339(time.time())) for number in range(5)])
+    await asyncio.sleep(0.3)
+    await peer.send(notification(5, ca=rfc3339(time.time())))
+    await peer.send({"type": 6})
+    await peer.serve()
+
+
 async def test_nothing_is_proved_while_events_are_dropped(hub: ScriptedHub, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither by them nor by the pings between them: a kill has the window begin before the first that was dropped."""
     monkeypatch.setattr(session, "_LONGEST_PAUSE_SECONDS", 0.1)
     monkeypatch.setattr(proof, "_LONGEST_WAY_SECONDS", 0)
-
-    async def fill_and_go_on(peer: Peer) -> None:
-        await peer.send(*[notification(number, ca=rfc3339(time.time())) for number in range(5)])
-        await asyncio.sleep(0.3)
-        await peer.send(notification(5, ca=rfc3339(time.time())))
-        await peer.send({"type": 6})
-        await peer.serve()
 
     hub.script = after_subscribing(fill_and_go_on)
     activity = SourceActivity()
@@ -512,12 +514,6 @@ async def test_leaving_proves_nothing_of_what_was_dropped(hub: ScriptedHub, monk
     """An answer to it says that the hub has sent everything, and not that it was kept."""
     monkeypatch.setattr(session, "_LONGEST_PAUSE_SECONDS", 0.1)
     monkeypatch.setattr(proof, "_LONGEST_WAY_SECONDS", 0)
-
-    async def fill_and_go_on(peer: Peer) -> None:
-        await peer.send(*[notification(number, ca=rfc3339(time.time())) for number in range(5)])
-        await asyncio.sleep(0.3)
-        await peer.send(notification(5, ca=rfc3339(time.time())))
-        await peer.serve()
 
     hub.script = after_subscribing(fill_and_go_on)
     activity, leaving = SourceActivity(), asyncio.Event()
